@@ -1,6 +1,6 @@
 # make help lists what there is.
 PY := .venv/bin/python
-BENCH ?= pipeline isolation start load validate deidentify kernels link screen aggregate clear
+BENCH ?= pipeline isolation start load validate deidentify kernels link screen aggregate clear redact standardize
 FUZZ ?= 80
 SOAK ?= 60
 PYTEST := $(PY) -m pytest --no-header -q

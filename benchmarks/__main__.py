@@ -32,6 +32,8 @@ BENCHMARKS: Final[dict[str, str]] = {
     "screen": "inquiries a second against a hot file in memory, beside the same search and score in SQL by DuckDB",
     "kernels": "Jaro-Winkler of any pairs and above a cut-off beside rapidfuzz, phonetic codes beside jellyfish",
     "clear": "events of criminal histories a second with the rules of a state, beside a slow twin",
+    "redact": "narratives with every class beside a slow twin; how much is found of labelled ones",
+    "standardize": "names, addresses and dates beside a slow twin, addresses beside usaddress",
     "fleet-schedule": "the keys of up to 1000 workers by simulation: start, renewal, revocation, outages, restarts",
     "aggregate": "group-by and all totals beside DuckDB and Polars, Return A beside a slow twin",
 }

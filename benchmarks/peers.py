@@ -47,6 +47,9 @@ PEERS: Final[Mapping[tuple[str, str], str]] = {
     ("aggregate", "polars"): "group-by in polars",
     ("aggregate", "twin"): "the slow Return A",
     ("clear", "twin"): "a slow twin with the same outcomes",
+    ("redact", "twin"): "a slow twin with the same finds",
+    ("standardize", "twin"): "a slow twin with the same forms",
+    ("standardize", "usaddress"): "PyPI usaddress, which labels words of addresses",
 }
 
 GOALS: Final[Mapping[tuple[str, str], float]] = {
