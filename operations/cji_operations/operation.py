@@ -129,6 +129,15 @@ class TableOperation(_Prepared, Protocol):
         """
 
 
+@runtime_checkable
+class WithReference(Protocol):
+    """A prepared operation with a reference, which may be of an earlier job."""
+
+    @property
+    def reference_schema(self) -> pa.Schema:
+        """The columns of the reference that go to outputs."""
+
+
 PreparedOperation: TypeAlias = BatchOperation | TableOperation
 
 

@@ -13,7 +13,7 @@ import pyarrow.csv
 
 from cji_audit.dissemination.disclosures import Row, disclosure_page
 from cji_client.report import Job, report
-from cji_core.format.records import tagged
+from cji_core.format.records import arrow, tagged
 from cji_core.operations.aggregate import Aggregate
 from cji_core.operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
 from cji_core.operations.link.outputs import LEVELS, PARTS
@@ -73,6 +73,10 @@ def opened(
     given = replace(context(project_key), sides=batches)
     outputs = _outputs(prepare_any(message, schema_id, schema, given), table.cast(schema).to_batches())
     plan = planned([message], schema_id, sides={name: kind for name, (kind, _) in sides.items()})
+    inputs = [schema, *(each.schema for _, each in sides.values())]
+    for part in plan.operations[0].signature.parts:
+        made = part.schema.made_from(inputs)
+        outputs[part.name] = [arrow.with_text(batch, made) for batch in outputs.get(part.name, [])]
     return Job(
         operations=[parameters],
         outputs={output.name: output.schema.schema_id for output in plan.outputs},
@@ -190,7 +194,7 @@ def many_pairs(pairs: int, *, columns: int = 12, levels: int = 5) -> Job:
     rows, names = max(2 * pairs, 2), [f"column{number}" for number in range(columns)]
     left, kind = np.arange(pairs), np.arange(pairs) % 3
     weight = np.where(kind == 0, 2.0, 9.0) - left / max(pairs, 1)
-    ids = pa.array([f"record-{number}" for number in range(rows)]).cast(pa.binary())
+    ids = pa.array([f"record-{number}" for number in range(rows)])
     records = pa.table({"record_id": ids} | {name: pa.array([f"value of {name}"] * rows) for name in names})
     of_level = [
         {

@@ -81,7 +81,7 @@ def _name(pair: Row, side: str) -> str:
     found = pair[f"{side}_id"]
     if found is None:
         return f"row {pair[side]}"
-    text = found.decode("utf-8", "backslashreplace")
+    text = found.decode("utf-8", "backslashreplace") if isinstance(found, bytes) else str(found)
     return text if len(text) <= _MOST_OF_ID else f"{text[:_MOST_OF_ID]}…"
 
 

@@ -88,7 +88,10 @@ LEDGER: Final = OutputSpec(
     name="ledger",
     schema=RecordSchema.output(
         LEDGER_SCHEMA,
-        columns(DataClass.CONTROL_NUMBER, "subject SID FBI file", BINARY),
+        columns(DataClass.CONTROL_NUMBER, "subject", BINARY, of="subject NIC"),
+        columns(DataClass.CONTROL_NUMBER, "SID", BINARY, of="SID"),
+        columns(DataClass.CONTROL_NUMBER, "FBI", BINARY, of="FBI"),
+        columns(DataClass.CONTROL_NUMBER, "file", BINARY, of="file_code"),
         columns(
             DataClass.IDENTITY_HISTORY,
             "time purpose requestor requesting_ori secondary_recipient recipient_class",

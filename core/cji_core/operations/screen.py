@@ -149,7 +149,7 @@ HITS: Final = OutputSpec(
         columns(_CASE, "agreement", UTF8),
         columns(_CASE, "reference_row rows", UINT64),
         columns(_CASE, "restricted", BOOL),
-        columns(_CASE, " ".join(SHOWN), BINARY),
+        *(columns(_CASE, name, BINARY, of=name) for name in SHOWN),
     ),
 )
 """One row a record that is a hit: row of the inquiry, its rank there from 1 on, score in bits.

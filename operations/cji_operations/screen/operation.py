@@ -52,6 +52,11 @@ class Screening:
         """Outcomes are made from the inquiry as a whole."""
         return np.full(len(self.output_schema), WHOLE_ROW, np.int16)
 
+    @property
+    def reference_schema(self) -> pa.Schema:
+        """See WithReference."""
+        return self.index.shown.schema
+
     def apply(self, batch: pa.RecordBatch) -> Applied:
         """Screen some inquiries; see BatchOperation."""
         found = run(batch, self.index, self.parameters, self.model)

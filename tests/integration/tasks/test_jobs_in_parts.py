@@ -57,6 +57,7 @@ def persons(rows: int = 400) -> dict[str, pa.Table]:
     """Records of which many are of the same person."""
     who = [i % 150 for i in range(rows)]
     columns = {
+        "record_id": [f"R{i}" for i in range(rows)],
         "last": [f"NAME{n % 37:02d}" for n in who],
         "first": [f"FIRST{n % 23:02d}" for n in who],
         "DOB": [f"19{50 + n % 50:02d}{1 + n % 12:02d}{1 + n % 28:02d}" for n in who],

@@ -109,3 +109,17 @@ def test_a_batch_is_cut_into_views() -> None:
     assert pa.Table.from_batches(parts).to_batches() == [*parts]
     assert parts[1].column(0).buffers()[1].address == batch.column(0).buffers()[1].address
     assert list(arrow.cut(batch.slice(0, 0), 3)) == []
+
+
+def test_bytes_are_text_where_the_schema_has_text() -> None:
+    fields = [pa.field(name, pa.binary(), nullable=name != "id") for name in ("id", "digest")]
+    batch = pa.RecordBatch.from_arrays(
+        [pa.array([b"a", b"\xc3\xa9"]), pa.array([b"\xff", None])], schema=pa.schema(fields)
+    )
+    schema = pa.schema([fields[0].with_type(pa.utf8()), fields[1]])
+    found = arrow.with_text(batch, schema)
+    assert found.schema == schema
+    assert found.to_pydict() == {"id": ["a", "é"], "digest": [b"\xff", None]}
+    assert found.column(0).buffers()[2].address == batch.column(0).buffers()[2].address
+    assert arrow.with_text(batch, pa.schema([pa.field("id", pa.int64()), fields[1]])).schema == batch.schema
+    assert arrow.with_text(batch, batch.schema) is batch

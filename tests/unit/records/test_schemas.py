@@ -4,7 +4,8 @@ import pyarrow as pa
 import pytest
 
 from cji_core.errors import Reason, Stage
-from cji_core.format.records import SCHEMAS, DataClass, check_schema, data_classes, tagged
+from cji_core.format.records import EVERY, SCHEMAS, DataClass, RecordSchema, check_schema, columns, data_classes, tagged
+from cji_core.format.records.declared import BINARY, UTF8
 from tests.support.refusals import refused
 
 TEXT = pa.utf8()
@@ -61,3 +62,24 @@ def test_the_classes_of_a_job_follow_from_its_schemas() -> None:
     assert not data_classes([])
     with refused(Reason.SCHEMA_MISMATCH, stage=Stage.ADMIT):
         data_classes(["person/1", "person/9"])
+
+
+def test_outputs_have_text_unless_an_input_has_bytes() -> None:
+    output = RecordSchema.output(
+        "ids/1",
+        columns(DataClass.CONTROL_NUMBER, "id", BINARY, of="SID FBI", required=True),
+        columns(DataClass.CONTROL_NUMBER, "any", BINARY, of=EVERY),
+        columns(DataClass.CASE, "digest", BINARY),
+        columns(DataClass.CASE, "words", UTF8),
+    )
+    for inputs, wanted in (
+        ([], (TEXT, TEXT)),
+        ([pa.schema(fields("SID", "FBI"))], (TEXT, TEXT)),
+        ([pa.schema([*fields("SID"), *fields("last", data_type=pa.binary())])], (TEXT, pa.binary())),
+        ([pa.schema(fields("SID")), pa.schema(fields("FBI", data_type=pa.binary()))], (pa.binary(), pa.binary())),
+    ):
+        made = output.made_from(inputs)
+        assert tuple(made.types) == (*wanted, pa.binary(), TEXT)
+        assert [field.nullable for field in made] == [False, True, True, True]
+        assert made.metadata == output.arrow.metadata
+    assert output.made_from([pa.schema(fields("SID", data_type=pa.binary()))]).equals(output.arrow, check_metadata=True)

@@ -222,3 +222,11 @@ def test_small_drawings_state_their_figures() -> None:
     cells = matrix(3, {(0, 1): 5.0, (1, 2): -2.0}, "bits")
     assert [one.text for one in cells.iter("text")].count("+5") == 2
     assert "2 and 3 -2.0" in (cells.get("aria-label") or "")
+
+
+@pytest.mark.parametrize("kind", [pa.utf8(), pa.binary()])
+def test_pairs_are_named_by_ids_of_either_type(kind: pa.DataType) -> None:
+    table = people()
+    ids = pa.array([f"é{i}" for i in range(table.num_rows)]).cast(kind)
+    page = page_of(linked(table.set_column(table.column_names.index("record_id"), "record_id", ids)))
+    assert re.search(r"<bdi>é\d</bdi> and <bdi>é\d</bdi>:", page)

@@ -25,7 +25,7 @@ from cji_core.format.records import StreamReader, arrow, check_schema
 from cji_core.jose import parse_recipient
 from cji_core.operations.registry import Plan, plan
 from cji_core.operations.tables import Tables
-from cji_operations.operation import Context, JobContext, PreparedOperation
+from cji_operations.operation import Context, JobContext, PreparedOperation, WithReference
 from cji_operations.registry import prepare, stage_functions
 from cji_worker.cell.allowance import Allowance
 from cji_worker.cell.channels import CellChannels
@@ -144,6 +144,7 @@ class CellJob:
         self._parts = header.parts
         self._received: list[CountedPart] = []
         self._sides: dict[str, list[pa.RecordBatch]] = {part.name: [] for part in header.inputs[:-1]}
+        self._side_schemas: dict[str, pa.Schema] = {}
         self._rows = 0
         self._schema: pa.Schema | None = None
         self._pipeline: Pipeline | None = None
@@ -217,6 +218,7 @@ class CellJob:
         if self._input.reader.schema is None:
             raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.UNSEAL)
         check_schema(self._part.schema, self._input.reader.schema)
+        self._side_schemas[self._part.name] = self._input.reader.schema
 
     def _prepared(self) -> Pipeline:
         """The pipeline, once the records' schema is known; every shard must have the same."""
@@ -234,13 +236,16 @@ class CellJob:
     def _new_pipeline(self, schema: pa.Schema) -> Pipeline:
         """The operations, each prepared for the output schema of the one before."""
         columns, operations, keys = len(schema), list[PreparedOperation](), iter(self._project_keys)
+        schemas = {part.name: part.schema.arrow for part in self._plan.outputs}
         for planned in self._plan.operations:
             key = None if planned.signature.project is None else next(keys)
             context = replace(self._context, project_key=key, sides=self._sides)
             operations.append(prepare(planned, schema, context))
+            inputs = [*self._side_schemas.values(), schema]
+            inputs += [operations[-1].reference_schema] if isinstance(operations[-1], WithReference) else []
+            schemas |= {part.name: part.schema.made_from(inputs) for part in planned.signature.parts}
             schema = operations[-1].output_schema
-        result, *parts = self._plan.outputs
-        self._outputs.begin({part.name: part.schema.arrow for part in parts} | {result.name: schema})
+        self._outputs.begin(schemas | {self._plan.outputs[0].name: schema})
         return Pipeline(operations, columns=columns, sink=self._outputs, progress=self._channels.report)
 
     # ------------------------------------------------------------------ out

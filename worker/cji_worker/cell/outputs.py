@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.job import LIMITS
-from cji_core.format.records import END_OF_STREAM, RowStatus, StreamWriter
+from cji_core.format.records import END_OF_STREAM, RowStatus, StreamWriter, arrow
 from cji_worker.cell.streams import OutputStream
 from cji_worker.ipc.messages import CountedPart
 
@@ -22,6 +22,7 @@ class OutputParts:
         """`streams` by name, in part order."""
         self._streams = streams
         self._writers: dict[str, StreamWriter] = {}
+        self._schemas: dict[str, pa.Schema] = {}
         self.counted: dict[str, int] = dict.fromkeys(streams, 0)
         """Rows so far, by the name of the part."""
 
@@ -34,6 +35,7 @@ class OutputParts:
 
     def begin_part(self, name: str, schema: pa.Schema) -> None:
         """Start one part, of a task, whose parts begin with their first batch."""
+        self._schemas[name] = schema
         self._writers[name] = StreamWriter(schema, max_batch_bytes=LIMITS.batch_bytes)
         self._streams[name].write(_bytes(self._writers[name].schema_message()))
 
@@ -51,8 +53,8 @@ class OutputParts:
             self.part(_STATUS, status.to_batch(self.counted[_STATUS]))
 
     def part(self, name: str, batch: pa.RecordBatch) -> None:
-        """Write more of any part."""
-        for message in self._writers[name].batch_messages(batch):
+        """Write more of any part; bytes where its schema has text are written as that."""
+        for message in self._writers[name].batch_messages(arrow.with_text(batch, self._schemas[name])):
             self._streams[name].write(_bytes(message))
         self.counted[name] += batch.num_rows
 

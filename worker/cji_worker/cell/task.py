@@ -91,8 +91,7 @@ class CellTask:
             number=self._number,
             keys=keys,
             emit=self._channels.emit,
-            schemas={output.name: output.schema.arrow for output in self._planned.outputs},
-            records=self._inputs.schema,
+            inputs=self._inputs.schemas,
         )
         self._functions[self._stage.name](self)
         self._inputs.finish()

@@ -44,10 +44,15 @@ class TaskInputs:
         self._reading: Iterator[object] = iter(())
         self.counted: list[CountedPart] = []
         """Of the streams that are complete."""
-        self.schema: pa.Schema | None = None
-        """Of the records, once `open` has found it: in them, or carried by the first edge."""
+        self.schemas: dict[str, pa.Schema] = {}
+        """Of the inputs by name, as far as they were read here or carried by an edge that was."""
         self.rows = 0
         """Records so far."""
+
+    @property
+    def schema(self) -> pa.Schema | None:
+        """Of the records, once `open` has found it: in them, or carried by the first edge."""
+        return self.schemas.get(self._header.inputs[-1].name)
 
     def open(self, keys: TaskKeys) -> dict[str, list[pa.RecordBatch]]:
         """Read the side tables of the stage, which are returned whole, and the schema of the records."""
@@ -100,7 +105,7 @@ class TaskInputs:
             rows += batch.num_rows
             yield own(batch)
         if reader.schema is not None:
-            check_schema(part.schema, reader.schema)
+            self._learn(name, reader.schema)
         if part.rows_declared not in {None, rows}:
             raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
 
@@ -110,8 +115,7 @@ class TaskInputs:
         first = list(itertools.islice(pulled, 1))
         if reader.schema is None:
             raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.UNSEAL)
-        check_schema(self._header.inputs[-1].schema, reader.schema)
-        self.schema = reader.schema
+        self._learn(self._header.inputs[-1].name, reader.schema)
         return self._counted_rows(itertools.chain(first, pulled))
 
     def _counted_rows(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -125,19 +129,21 @@ class TaskInputs:
         while isinstance(stream := self._next(), EdgeStream) and stream.edge == number:
             reader = self._reader(only=schema, padded=True)
             for batch in self._pull(reader):
-                self._take_schema(reader)
+                self._take_schemas(reader)
                 yield stream.producer, own(batch)  # stages keep what they read of an edge
-            self._take_schema(reader)
+            self._take_schemas(reader)
 
-    def _take_schema(self, reader: StreamReader) -> None:
-        """Every shuffle stream carries the schema of the records, which must be one and the same."""
-        if reader.carried is None:
-            return
-        found = pa.ipc.read_schema(pa.py_buffer(reader.carried))
-        if self.schema is None:
-            check_schema(self._header.inputs[-1].schema, found)
-            self.schema = found
-        if not found.equals(self.schema, check_metadata=True):
+    def _take_schemas(self, reader: StreamReader) -> None:
+        for name, carried in reader.carried.items():
+            self._learn(name, pa.ipc.read_schema(pa.py_buffer(carried)))
+
+    def _learn(self, name: str, schema: pa.Schema) -> None:
+        """An input's schema, which is one and the same wherever it is found."""
+        if name not in self.schemas:
+            declared = next((part.schema for part in self._header.inputs if part.name == name), "")
+            check_schema(declared, schema)
+            self.schemas[name] = schema
+        if not schema.equals(self.schemas[name], check_metadata=True):
             raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.UNSEAL)
 
     def _next(self) -> Stream | None:

@@ -8,6 +8,7 @@ import pyarrow as pa
 from cji_core.format.envelope import FLOE_HEADER_BYTES, SHUFFLE_SEGMENT_BYTES, output_aad, padding
 from cji_core.format.job import LIMITS
 from cji_core.format.records import END_OF_STREAM, RowStatus, StreamWriter, carrying
+from cji_core.operations.stages.stage import RESULT_OUTPUT
 from cji_core.operations.stages.stage import Stage as PartStage
 from cji_core.operations.stages.streams import TO_ALL, PartStream, TaskStreams
 from cji_worker.cell.outputs import OutputParts
@@ -31,16 +32,17 @@ class TaskOutputs:
         number: int,
         keys: TaskKeys,
         emit: Emit,
-        schemas: Mapping[str, pa.Schema],
-        records: pa.Schema | None,
+        inputs: Mapping[str, pa.Schema],
     ) -> None:
-        """`schemas` are those of outputs that get no batch; `records` is what shuffle streams carry, if it is known."""
-        self._stage, self._schemas = stage, schemas
+        """`inputs` are the schemas of the job's inputs by name, as far as they are known: more as edges are read.
+
+        Shuffle streams carry those that are known now.
+        """
+        self._stage, self._inputs, self._all_inputs = stage, inputs, frozenset(job.inputs)
+        self._schemas = {output.name: output.schema for output in job.outputs}
         scratch = memoryview(bytearray(FLOE_HEADER_BYTES + SHUFFLE_SEGMENT_BYTES))
         self._writers = {
-            edge.name: StreamWriter(
-                edge.schema if records is None else carrying(edge.schema, records), max_batch_bytes=LIMITS.batch_bytes
-            )
+            edge.name: StreamWriter(carrying(edge.schema, inputs), max_batch_bytes=LIMITS.batch_bytes)
             for edge in stage.writes
         }
         self._shuffled: dict[str, dict[int, OutputStream]] = {edge.name: {} for edge in stage.writes}
@@ -77,7 +79,7 @@ class TaskOutputs:
         if name not in self._names or name not in self._stage.outputs:
             raise ValueError(f"{self._stage.name} does not write {name}")
         if not self._parts.has_begun(name):
-            self._parts.begin_part(name, batch.schema)
+            self._parts.begin_part(name, batch.schema if name == RESULT_OUTPUT else self._schema_of(name))
         self._parts.part(name, batch)
 
     def status(self, status: RowStatus) -> None:
@@ -85,7 +87,7 @@ class TaskOutputs:
         if _ROW_STATUS not in self._names:
             raise ValueError(f"{self._stage.name} does not give the status of rows")
         if not self._parts.has_begun(_ROW_STATUS):
-            self._parts.begin_part(_ROW_STATUS, self._schemas[_ROW_STATUS])
+            self._parts.begin_part(_ROW_STATUS, self._schema_of(_ROW_STATUS))
         self._parts.status(status)
 
     def finish(self, *, padded: bool) -> tuple[list[CountedPart], tuple[int, ...]]:
@@ -95,7 +97,7 @@ class TaskOutputs:
         """
         for name in self._names:
             if not self._parts.has_begun(name):
-                self._parts.begin_part(name, self._schemas[name])
+                self._parts.begin_part(name, self._schema_of(name))
         counted = list[CountedPart]()
         for streams in self._shuffled.values():
             for stream in streams.values():
@@ -104,3 +106,9 @@ class TaskOutputs:
                 counted.append(stream.finish())
         counted += self._parts.finish(padded=padded)
         return counted, tuple(self._parts.counted[name] for name in self._names)
+
+    def _schema_of(self, name: str) -> pa.Schema:
+        schema = self._schemas[name]
+        if any(column.of for column in schema.columns.values()) and self._inputs.keys() != self._all_inputs:
+            raise ValueError(f"{self._stage.name} writes {name} before it knows the columns of all inputs")
+        return schema.made_from(self._inputs.values())

@@ -10,6 +10,7 @@ from cji_core.data_classes import DataClass
 from cji_core.format.records.declared import METADATA_KEY
 from cji_core.format.records.schemas import (
     EVENTS,
+    EVERY,
     FREE_TEXT,
     PERSONAL,
     ROW_STATUS,
@@ -40,6 +41,7 @@ else:
 __all__ = [
     "END_OF_STREAM",
     "EVENTS",
+    "EVERY",
     "FREE_TEXT",
     "METADATA_KEY",
     "PERSONAL",

@@ -106,6 +106,22 @@ def own(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.ipc.read_record_batch(pa.ipc.read_message(batch.serialize()), batch.schema)
 
 
+def with_text(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The batch with text where it has bytes and the schema has text, as views that are not checked."""
+    if batch.schema.equals(schema) or len(batch.schema) != len(schema):
+        return batch
+    text = [a.type == pa.binary() and b.type == pa.utf8() for a, b in zip(batch.schema, schema, strict=True)]
+    return pa.RecordBatch.from_arrays(
+        [column.view(pa.utf8()) if is_text else column for column, is_text in zip(batch.columns, text, strict=True)],
+        schema=pa.schema(
+            [
+                field.with_type(pa.utf8()) if is_text else field
+                for field, is_text in zip(batch.schema, text, strict=True)
+            ]
+        ),
+    )
+
+
 def _unpacked(bits: pa.Buffer | None, offset: int, n: int) -> Bools:
     if bits is None or not n:
         return np.zeros(n, np.bool_)

@@ -34,11 +34,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+EVERY: Final = "*"
+"""Every column of the inputs, in `Column.of`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """One column: its name, the kinds of its permitted Arrow types, its class of data, and whether it is required.
 
-    `date`: its text is a date.
+    `date`: its text is a date. `of`: columns of the inputs that an output's values are from, EVERY for any of them.
     """
 
     name: str
@@ -46,6 +50,7 @@ class Column:
     kinds: tuple[Kind, ...]
     required: bool = False
     date: bool = False
+    of: frozenset[str] = frozenset()
 
     @property
     def types(self) -> "tuple[pa.DataType, ...]":
@@ -88,6 +93,18 @@ class RecordSchema:
         """`declared` as a schema."""
         return self.declared.arrow
 
+    def made_from(self, inputs: "Iterable[pa.Schema]") -> "pa.Schema":
+        """The schema of an output as the recipient gets it, of a job with these inputs.
+
+        It is `arrow`, but a column with values `of` columns of the inputs is text, unless one of those is binary.
+        """
+        binary = {field.name for schema in inputs for field in schema if field.type == BINARY.arrow}
+        binary |= {EVERY} if binary else set()
+        text = {column.name for column in self.columns.values() if column.of and binary.isdisjoint(column.of)}
+        return tagged(
+            self.schema_id, [field.with_type(UTF8.arrow) if field.name in text else field for field in self.arrow]
+        )
+
     @property
     def data_classes(self) -> frozenset[DataClass]:
         """The classes of data that its records may hold, whichever optional columns they have."""
@@ -100,14 +117,21 @@ class RecordSchema:
 
 
 def columns(
-    data_class: DataClass, names: str, *kinds: Kind, required: bool = False, dates: str = ""
+    data_class: DataClass, names: str, *kinds: Kind, required: bool = False, dates: str = "", of: str = ""
 ) -> tuple[Column, ...]:
     """A column of these Arrow types and this class of data for each of the blank-separated `names`.
 
-    Those that are listed in `dates` too hold dates.
+    Those that are listed in `dates` too hold dates; `of` is for all of them.
     """
     return tuple(
-        Column(name=name, data_class=data_class, kinds=kinds, required=required, date=name in dates.split())
+        Column(
+            name=name,
+            data_class=data_class,
+            kinds=kinds,
+            required=required,
+            date=name in dates.split(),
+            of=frozenset(of.split()),
+        )
         for name in names.split()
     )
 

@@ -13,7 +13,7 @@ Invariants:
   failure of its own.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, TypeVar
 
 import numpy as np
@@ -28,7 +28,7 @@ MAX_HEADER_BYTES: Final = 256 * 1024  # of one message: 26 B a buffer and the na
 RESERVE_BYTES: Final = 1 << 20  # the largest piece a caller writes at once: one FLOE segment
 _CONTINUATION: Final = b"\xff\xff\xff\xff"  # Arrow columnar format, "Encapsulated message format"
 _PREFIX_BYTES: Final = 8
-_CARRIED: Final = b"cji.records"
+_CARRIED: Final = b"cji.input."
 _TYPES: Final = frozenset(kind.arrow for kind in KINDS)
 END_OF_STREAM: Final = _CONTINUATION + bytes(4)
 
@@ -74,11 +74,11 @@ class StreamReader:
     ) -> None:
         """`only`: the one schema that is accepted, in place of any with the types of records; metadata included.
 
-        With it, the stream may carry the schema of the records that it was made from (`carrying`).
+        With it, the stream may carry the schemas of the inputs that it was made from (`carrying`).
         """
         self._only, self._padded = only, padded
-        self.carried: bytes | None = None
-        """The schema that the stream carries, once `schema` is known."""
+        self.carried: dict[str, bytes] = {}
+        """The schemas that the stream carries, by the names of the inputs, once `schema` is known."""
         self._window = window.cast("B")
         if self._window.readonly or pa.py_buffer(self._window).address % _PREFIX_BYTES:
             raise ValueError("the window must be writable and 8-byte aligned")
@@ -197,7 +197,8 @@ class StreamReader:
         schema = _ask_arrow(lambda: pa.ipc.read_schema(message))
         if self._only is not None:
             metadata = dict(schema.metadata or {})
-            self.carried = metadata.pop(_CARRIED, None)
+            carried = [key for key in metadata if key.startswith(_CARRIED)]
+            self.carried = {key.removeprefix(_CARRIED).decode(errors="replace"): metadata.pop(key) for key in carried}
             if not schema.with_metadata(metadata or None).equals(self._only, check_metadata=True):
                 raise malformed()
             return self._only
@@ -229,9 +230,10 @@ def _is_ascii_text(column: pa.Array) -> bool:
     return bool(data.max(initial=0) < 0x80)
 
 
-def carrying(schema: pa.Schema, records: pa.Schema) -> pa.Schema:
-    """The schema of a stream that carries the schema of the records that it was made from."""
-    return schema.with_metadata({**(schema.metadata or {}), _CARRIED: records.serialize().to_pybytes()})
+def carrying(schema: pa.Schema, inputs: Mapping[str, pa.Schema]) -> pa.Schema:
+    """The schema of a stream that carries the schemas of the inputs that it was made from, by name."""
+    carried = {_CARRIED + name.encode(): each.serialize().to_pybytes() for name, each in inputs.items()}
+    return schema.with_metadata({**(schema.metadata or {}), **carried} or None)
 
 
 class StreamWriter:

@@ -108,7 +108,7 @@ DETERMINATIONS: Final = OutputSpec(
     schema=RecordSchema.output(
         "determinations/1",
         columns(DataClass.NONE, "row", UINT64, required=True),
-        columns(DataClass.CONTROL_NUMBER, "subject", BINARY),
+        columns(DataClass.CONTROL_NUMBER, "subject", BINARY, of="subject"),
         columns(_HISTORY, "relief rule reason facts", UTF8, required=True),
     ),
 )
@@ -119,7 +119,7 @@ NOT_DECIDED: Final = OutputSpec(
     schema=RecordSchema.output(
         "not_decided/1",
         columns(DataClass.NONE, "row", UINT64, required=True),
-        columns(DataClass.CONTROL_NUMBER, "subject", BINARY),
+        columns(DataClass.CONTROL_NUMBER, "subject", BINARY, of="subject"),
         columns(_HISTORY, "cause", UTF8, required=True),
         columns(_HISTORY, "rule", UTF8),
         columns(_HISTORY, "words", UTF8, required=True),

@@ -10,7 +10,17 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from cji_core.errors import Stage as Where
-from cji_core.format.records import EVENTS, FREE_TEXT, PERSONAL, SCHEMAS, SEVERAL_ROWS, DataClass, RecordSchema, columns
+from cji_core.format.records import (
+    EVENTS,
+    EVERY,
+    FREE_TEXT,
+    PERSONAL,
+    SCHEMAS,
+    SEVERAL_ROWS,
+    DataClass,
+    RecordSchema,
+    columns,
+)
 from cji_core.format.records.declared import BINARY, BOOL, FLOAT64, INT64, UINT32, UINT64, UTF8, Fields
 from cji_core.operations.declaration import Operation, OutputSpec, Project, Signature
 from cji_core.operations.deidentify.rules import (
@@ -315,8 +325,8 @@ TOKEN_MAP: Final = OutputSpec(
     schema=RecordSchema.output(
         "token_map/1",
         columns(DataClass.NONE, "column", UTF8),
-        columns(DataClass.NONE, "token", BINARY),
-        columns(DataClass.BIOGRAPHIC, "value", BINARY),
+        columns(DataClass.NONE, "token", BINARY, of=EVERY),
+        columns(DataClass.BIOGRAPHIC, "value", BINARY, of=EVERY),
     ),
 )
 """Every token beside the value that it stands for; see `token_map`."""

@@ -15,7 +15,7 @@ PAIRS: Final = OutputSpec(
     schema=RecordSchema.output(
         "pairs/1",
         columns(_CASE, "left right", UINT64),
-        columns(_ID, "left_id right_id", BINARY),
+        columns(_ID, "left_id right_id", BINARY, of="record_id"),
         columns(_CASE, "weight frequency probability", FLOAT64),
         columns(_CASE, "pattern", UINT32),
         columns(_CASE, "match joined", BOOL),
@@ -53,12 +53,12 @@ CLUSTERS: Final = OutputSpec(
     schema=RecordSchema.output(
         "clusters/1",
         columns(_CASE, "cluster", UINT64),
-        columns(_ID, "first_id", BINARY),
+        columns(_ID, "first_id", BINARY, of="record_id"),
         columns(_CASE, "rows pairs listed", UINT64),
         columns(_CASE, "cohesion", FLOAT64),
         columns(_CASE, "weakest", UINT64),
         columns(_CASE, "weakest_of_link_to", BOOL),
-        columns(_ID, "weakest_id", BINARY),
+        columns(_ID, "weakest_id", BINARY, of="record_id"),
         columns(_CASE, "weakest_weight", FLOAT64),
     ),
 )
@@ -69,7 +69,7 @@ BRIDGES: Final = OutputSpec(
     schema=RecordSchema.output(
         "bridges/1",
         columns(_CASE, "left right", UINT64),
-        columns(_ID, "left_id right_id", BINARY),
+        columns(_ID, "left_id right_id", BINARY, of="record_id"),
         columns(_CASE, "weight probability", FLOAT64),
         columns(_CASE, "left_cluster right_cluster", UINT64),
         columns(_CASE, "mean", FLOAT64),
