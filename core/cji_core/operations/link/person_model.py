@@ -8,6 +8,8 @@ dates and numbers, and for given names their short forms. Training starts from `
 from collections.abc import Collection
 from typing import Final
 
+from msgspec.structs import replace
+
 from cji_core.operations.link.model import Comparison, Condition, Key, Level, Model, Rule, has
 
 
@@ -186,7 +188,8 @@ def _household() -> Comparison:
     return Comparison(
         name="household",
         levels=(
-            Level(label="one name at one address, a generation apart", conditions=generation, settles=settles,
+            Level(label="one name at one address, a generation apart", conditions=generation,
+                  settles=(*settles, _MIDDLE_NAME, "sex"),
                   most_m=_MOST_OF_HOUSEHOLD, u=0.02),
             Level(label="another given name, with one surname and date of birth", conditions=twins, settles=settles,
                   most_m=_MOST_OF_HOUSEHOLD, u=0.003),
@@ -378,12 +381,22 @@ SPLIT: Final = tuple(map(_key, ("DOB:year", "first:1", "DOB", "postcode", "SEX",
 def model_for(names: Collection[str]) -> Model:
     """The default for records with columns of these names; comparisons and rules of other columns are left out."""
     deterministic = [rule for rule in _DETERMINISTIC if _fits(rule, names)]
+    comparisons = [one for one in _COMPARISONS if all(has(names, name) for name in one.columns)]
+    known = {one.name for one in comparisons}
     return Model(
-        comparisons=tuple(one for one in _COMPARISONS if all(has(names, name) for name in one.columns)),
+        comparisons=tuple(_settling(one, known) for one in comparisons),
         blocking=tuple(rule for rule in (*_BLOCKING, *_WIDE) if _fits(rule, names)),
         deterministic_rules=tuple(deterministic or [rule for rule in _BY_NAME if _fits(rule, names)]),
         relatives=next((rule for rule in _RELATIVES if _fits(rule, names)), None),
     )
+
+
+def _settling(comparison: Comparison, known: Collection[str]) -> Comparison:
+    """The comparison, whose levels settle only others that there are."""
+    levels = tuple(
+        replace(level, settles=tuple(name for name in level.settles if name in known)) for level in comparison.levels
+    )
+    return replace(comparison, levels=levels)
 
 
 def split_for(names: Collection[str]) -> tuple[Key, ...]:
