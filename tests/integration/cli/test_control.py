@@ -122,7 +122,7 @@ def test_no_worker_and_no_socket_are_told_apart(site: Site, tmp_path: Path) -> N
 
 def jobs_in(metrics: str) -> float:
     """Completed jobs of every operation."""
-    found = re.findall(r'(?m)^cji_jobs_total\{operation="[a-z]+",outcome="completed"\} ([0-9.]+)$', metrics)
+    found = re.findall(r'(?m)^cji_jobs_total\{operation="[a-z_]+",outcome="completed"\} ([0-9.]+)$', metrics)
     assert len(found) == len(OPERATIONS) + 1
     return sum(map(float, found))
 
