@@ -149,7 +149,7 @@ KEPT: Final[dict[str, Kind]] = {
     )
     for name, kind in KINDS.items()
 }
-"""The same kinds with other shares: nothing was chosen by these."""
+"""The same kinds with other shares; the numbers of the interval were looked at on these, too."""
 
 
 def make(kind: Kind) -> Corpus:

@@ -6,7 +6,7 @@ thresholds    of each threshold: score, weight, pairs from it on, false_share (t
 A match score is not a probability that was checked on these records. An error of the model is mostly the same for many
 pairs, and only people can find it; so the interval is the share if all weights were too low by `_LOW` bits, or too high
 by `_HIGH`, and some pairs (`_UNSEEN`) were of relatives of one name or other doubles that no column separates, widened
-by the chance in so many pairs. These numbers are chosen by corpora of known persons, and tested on others.
+by the chance in so many pairs. These numbers are chosen by corpora of known persons.
 """
 
 from collections.abc import Iterator, Sequence

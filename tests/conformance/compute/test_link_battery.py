@@ -46,7 +46,7 @@ def test_scores_are_near_the_share_of_true_pairs(name: str) -> None:
 
 
 def test_intervals_have_the_true_share_of_false_pairs() -> None:
-    """On the kinds that nothing was chosen by, the fathers and sons among them, at nine of ten thresholds or more."""
+    """On the kinds with other shares, fathers and sons among them, at nine of ten thresholds or more."""
     widths, held = list[float](), list[bool]()
     for name in KEPT:
         corpus, found = _linked(name)

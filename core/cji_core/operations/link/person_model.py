@@ -35,6 +35,9 @@ def _same(column: str, *, frequency: float = 0.0) -> Level:
 _DIFFERENT: Final = Level(label="different")
 _MOST_CONTRARY: Final = 0.005
 """Of pairs of records of one person, at most this share has contrary suffixes."""
+_MOST_A_GENERATION_APART: Final = 0.1
+"""Of pairs of records of one person, at most this share has years of birth a generation apart: EM would take father and
+son of one name at one address for one person."""
 _MOST_OTHER_NAMES: Final = 0.1
 """Of pairs of records of one person, at most so many have given names with nothing in common. Relatives at one address
 agree in all else, and EM would take them for one person."""
@@ -209,7 +212,11 @@ def _birth() -> Comparison:
             Level(label="one slip of the hand apart", conditions=(_when("DOB", "date_slip"),)),
             Level(label="the same year and month", conditions=(_when("DOB", "year_month"),)),
             Level(label="the same year", conditions=(_when("DOB", "year"),)),
-            Level(label="a generation apart", conditions=(_when("DOB", "years_apart", _GENERATION),)),
+            Level(
+                label="a generation apart",
+                conditions=(_when("DOB", "years_apart", _GENERATION),),
+                most_m=_MOST_A_GENERATION_APART,
+            ),
             _DIFFERENT,
         ),
         initial_m=(0.75, 0.03, 0.1, 0.03, 0.04, 0.01, 0.04),
