@@ -13,7 +13,7 @@ import pyarrow.csv
 
 from cji_audit.dissemination.disclosures import Row, disclosure_page
 from cji_client.report import Job, report
-from cji_core.format.records import arrow, tagged
+from cji_core.format.records import RowStatus, arrow, tagged
 from cji_core.operations.aggregate import Aggregate
 from cji_core.operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
 from cji_core.operations.link.outputs import LEVELS, PARTS
@@ -91,11 +91,13 @@ def opened(
 def _outputs(operation: PreparedOperation, batches: list[pa.RecordBatch]) -> dict[str, list[pa.RecordBatch]]:
     if not isinstance(operation, BatchOperation):
         found = operation.run(batches, lambda *_: None)
-        return {"result": [*found.result], **{name: [*part] for name, part in found.parts.items()}}
+        made = {"result": [*found.result], "row_status": [found.status.to_batch(0)]}
+        return made | {name: [*part] for name, part in found.parts.items()}
     outputs = dict[str, list[pa.RecordBatch]]()
     for batch in batches:
         applied = operation.apply(batch)
-        for name, part in {"result": [applied.batch], **applied.parts}.items():
+        status = applied.status.to_batch(sum(each.num_rows for each in outputs.get("row_status", [])))
+        for name, part in {"result": [applied.batch], "row_status": [status], **applied.parts}.items():
             outputs.setdefault(name, []).extend(part)
     return outputs | {name: [*part] for name, part in operation.finish().items()}
 
@@ -292,6 +294,7 @@ def many_pairs(pairs: int, *, columns: int = 12, levels: int = 5) -> Job:
         name: found if isinstance(found, pa.Table) else pa.table(found).cast(schemas[name])
         for name, found in tables.items()
     }
+    made["row_status"] = pa.Table.from_batches([RowStatus.all_ok(rows).to_batch(0)])
     return Job(
         operations=[Link()],
         outputs=outputs,

@@ -18,8 +18,9 @@ from cji_client.report.job import Job
 from cji_client.report.link_levels import Weights
 from cji_client.report.link_pairs import Pairs, ends
 from cji_client.report.sample import NOT_WANTED, Least, Row, column, first_rows, rows_at
+from cji_client.row_summary import RowSummary
 from cji_core.operations.link import Link
-from cji_core.operations.link.outputs import SIDE
+from cji_core.operations.link.outputs import CLUSTER, SIDE
 from cji_core.page.charts import share
 from cji_core.page.distributions import Mark, histogram
 from cji_core.page.markup import MOST_ROWS, Part, element, facts, number, section, table, value
@@ -85,6 +86,7 @@ def sections(job: Job, parameters: Link) -> Iterable[Element]:
     yield section("Patterns of agreement", *_patterns(job, weights))
     yield section("The model", *_model(weights))
     yield section("Records that cannot match", *_cannot_match(steps, gaps, of_gaps, parameters))
+    yield from _not_used(job, aligned=aligned)
     if shown:
         words = "A line is a pair that matches or is joined; a dashed line is a bridge. The squares have their bits."
         yield section("Clusters", element("p", words), *draw_all(shown, records))
@@ -296,6 +298,22 @@ def _false_pairs(job: Job) -> Element:
         ],
         total=total,
     )
+
+
+def _not_used(job: Job, *, aligned: bool) -> Iterable[Element]:
+    """Values that counted as missing, and rows that could not be compared, by code and column."""
+    first = next(iter(job.read("result")), None)
+    known = [] if first is None or not aligned else [name for name in first.schema.names if name != CLUSTER]
+    summary = RowSummary(columns=known)
+    for batch in job.read("row_status"):
+        summary.add(batch)
+    rows: list[Sequence[Part]] = [
+        (code.column or "", code.meaning, number(code.rows), number(code.first_row))
+        for code in summary.commonest(MOST_ROWS)
+    ]
+    if rows:
+        names = ("column", "why", "rows", "first row")
+        yield section("Values that were not used", table(names, rows, total=summary.kinds))
 
 
 def _left_out(rule: Row) -> Part:

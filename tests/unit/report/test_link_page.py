@@ -14,7 +14,7 @@ from cji_client.report.link_page import MOST_PAIRS
 from cji_core.operations.deidentify import Deidentify
 from cji_core.operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
 from cji_core.page.distributions import Mark, Outcome, histogram, matrix, opposed, strip
-from tests.support.report_tools import PERSON, jobs, linked, many_pairs, opened, page_of, people
+from tests.support.report_tools import PEOPLE, PERSON, jobs, linked, many_pairs, opened, page_of, people
 
 PAGES = jobs()
 
@@ -133,6 +133,15 @@ def test_a_result_without_pairs_has_a_page() -> None:
         assert "No pair is listed." in page
         assert f"persons {len(rows)} " in page
     assert "Complete the rows" not in page
+
+
+def test_values_that_were_not_used_are_counted_by_column() -> None:
+    rows = [("DOE", "JANE", "19820214", "123456789"), ("ROE", "JANE", "1982", None), *PEOPLE[:3]]
+    page = text_of(page_of(linked(people(rows))))
+    assert "Values that were not used" in page
+    assert "SOC The value is a placeholder, such as UNKNOWN or 999999999, or used as one: it is not used. 1 0" in page
+    assert "DOB The value is not a date: YYYYMMDD or YYYY-MM-DD, X for an unknown digit. 1 1" in page
+    assert "Values that were not used" not in text_of(page_of(many_pairs(3)))
 
 
 def test_a_result_with_one_pair_opens_it() -> None:
