@@ -1,4 +1,4 @@
-"""`cji link evaluate`: the quality of a linkage on a sample that people have labelled. `link_count` has `count`."""
+"""`cji link evaluate`: the quality of a linkage on a sample that people have labelled. `link_*` have the others."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +15,7 @@ from cji_client.verbs.link_chart import chart
 from cji_client.verbs.link_count import count
 from cji_client.verbs.link_labels import labels
 from cji_client.verbs.link_sample import Floats, Sample, read_listed, read_sample
+from cji_client.verbs.link_train import train
 from cji_core.command.common import FILE, explained
 from cji_core.command.json_output import answers, print_json
 from cji_operations.link import Curve, Quality, calibration, false_share, log2_odds
@@ -31,6 +32,7 @@ def link() -> None:
 
 link.add_command(count)
 link.add_command(labels)
+link.add_command(train)
 
 
 @link.command()

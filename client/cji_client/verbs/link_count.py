@@ -68,7 +68,7 @@ def count(records: Path, *, spec_file: Path | None, schema: str, as_json: bool) 
       cji link count people.csv
       cji link count people.parquet --spec job.toml --json
     """  # noqa: D301 - \\b is click's mark for text that it must not wrap
-    given, parameters = (InputSpec(schema=schema), Link()) if spec_file is None else _spec(spec_file)
+    given, parameters = (InputSpec(schema=schema), Link()) if spec_file is None else linking_of(spec_file)
     fitted = fit(read_file(records, given), given)
     try:
         found = count_rules(list(fitted.open().batches), fitted.schema, parameters)
@@ -82,7 +82,7 @@ def count(records: Path, *, spec_file: Path | None, schema: str, as_json: bool) 
         _print(found, parameters)
 
 
-def _spec(path: Path) -> tuple[InputSpec, Link]:
+def linking_of(path: Path) -> tuple[InputSpec, Link]:
     """The [input] of a job spec, and its first `link` with the Splink model that it names."""
 
     def below(kind: type, name: object) -> object:

@@ -41,13 +41,15 @@ _REMEDY: Final = (
 class Sample:
     """`pairs` labelled pairs, of which about `true` are of one person; and the k of them that the result lists.
 
-    weight, probability float64[k]; same bool[k]: the pair is of one person; each float64[k]: how many listed pairs it
-    stands for. `clusters` is the quality of the clusters. `unsure` and `undecided` lines count for nothing, nor do
-    `uncovered` listed pairs, with a weight of which there is no label.
+    at int64[k]: its place among the listed pairs; weight, probability float64[k]; same bool[k]: the pair is of one
+    person; each float64[k]: how many listed pairs it stands for. `clusters` is the quality of the clusters. `unsure`
+    and `undecided` lines count for nothing, nor do `uncovered` listed pairs, with a weight of which there is no label.
+    `unlisted` labels are of pairs that the result does not list.
     """
 
     pairs: int
     true: float
+    at: Ints
     weight: Floats
     probability: Floats
     same: Bools
@@ -56,6 +58,7 @@ class Sample:
     unsure: int = 0
     undecided: int = 0
     uncovered: int = 0
+    unlisted: int = 0
 
     def curve(self) -> Curve:
         """Quality by threshold."""
@@ -82,18 +85,18 @@ class Listed:
 
 def read_listed(folder: Path) -> Listed:
     """The pairs of the result in a folder. Raises: SpecError where it is none of `link`."""
-    result, pairs = (_table(_output(folder, name)) for name in ("result", "pairs"))
+    result, pairs = (table_of(output_file(folder, name)) for name in ("result", "pairs"))
     for table, names in (
         (result, ("cluster",)),
         (pairs, ("left", "right", "left_id", "right_id", "weight", "probability", "match", "joined")),
     ):
         if not set(names) <= set(table.column_names):
             raise SpecError(f"{folder} has no {' or no '.join(names)}", remedy="Name the folder of a job with `link`.")
-    cluster = _integers(result, "cluster")
-    left, right, joined = _integers(pairs, "left"), _integers(pairs, "right"), _answers(pairs, "joined")
+    cluster = integers_of(result, "cluster")
+    left, right, joined = integers_of(pairs, "left"), integers_of(pairs, "right"), _answers(pairs, "joined")
     here = len(left) == 0 or int(max(left.max(), right.max())) < len(cluster)
     if "record_id" in result.column_names:
-        ids, of_left, of_right = _text(result, "record_id"), _text(pairs, "left_id"), _text(pairs, "right_id")
+        ids, of_left, of_right = texts_of(result, "record_id"), texts_of(pairs, "left_id"), texts_of(pairs, "right_id")
         one_table = here and pc.all(pc.equal(ids.take(pa.array(right)), of_right)).as_py() is not False
     else:
         ids, of_left, of_right = (pc.cast(pa.array(rows), pa.utf8()) for rows in (np.arange(len(cluster)), left, right))
@@ -103,8 +106,8 @@ def read_listed(folder: Path) -> Listed:
         cluster=cluster,
         left=of_left,
         right=of_right,
-        weight=_floats(pairs, "weight"),
-        probability=_floats(pairs, "probability"),
+        weight=floats_of(pairs, "weight"),
+        probability=floats_of(pairs, "probability"),
         match=_answers(pairs, "match"),
         joined=joined,
         one_table=one_table,
@@ -121,12 +124,12 @@ def read_sample(folder: Path, labels_file: Path) -> Sample:
     data = read_file_bytes(labels_file)
     if is_label_file(data):
         return _of_pairs(data, read_listed(folder))
-    table = _table(labels_file)
+    table = table_of(labels_file)
     if not set(_PERSONS) <= set(table.column_names):
         raise SpecError("the labels are neither of pairs nor of records", remedy=_REMEDY)
     if not 0 < table.num_rows <= _MOST_ROWS:
         raise SpecError(f"the labels have {table.num_rows} rows, not 1 to {_MOST_ROWS}", remedy=_REMEDY)
-    record, person = (_text(table, name) for name in _PERSONS)
+    record, person = (texts_of(table, name) for name in _PERSONS)
     if record.null_count or person.null_count:
         raise SpecError("a label has no record_id or no person", remedy=_REMEDY)
     if len(record.unique()) < len(record):
@@ -150,6 +153,7 @@ def _of_persons(record: pa.Array, persons: pa.Array, listed: Listed) -> Sample:
     return Sample(
         pairs=len(row) * (len(row) - 1) // 2,
         true=clusters.true,
+        at=which,
         weight=listed.weight[which],
         probability=listed.probability[which],
         same=person[left[which]] == person[right[which]],
@@ -186,6 +190,7 @@ def _of_pairs(data: bytes, listed: Listed) -> Sample:
     return Sample(
         pairs=len(decided),
         true=true,
+        at=at[which],
         weight=listed.weight[at[which]],
         probability=listed.probability[at[which]],
         same=same[which],
@@ -194,6 +199,7 @@ def _of_pairs(data: bytes, listed: Listed) -> Sample:
         unsure=sum(one.verdict == "unsure" for one in labels),
         undecided=sum(one.verdict is None for one in labels),
         uncovered=uncovered,
+        unlisted=len(at) - len(which),
     )
 
 
@@ -211,26 +217,30 @@ def _each(at: Ints, weight: Floats) -> tuple[Floats, int]:
     return each, int(listed[labelled == 0].sum())
 
 
-def _output(folder: Path, name: str) -> Path:
+def output_file(folder: Path, name: str) -> Path:
+    """The file of an output in the folder of a result. Raises: SpecError where it has none."""
     for suffix in FORMATS:
         if (folder / f"{name}{suffix}").is_file():
             return folder / f"{name}{suffix}"
     raise SpecError(f"{folder} has no {name}", remedy="Name the folder that a job with `link` has written.")
 
 
-def _table(path: Path) -> pa.Table:
+def table_of(path: Path) -> pa.Table:
+    """A table of any columns. Raises: SpecError where it cannot be read."""
     found = read_file(path, _ANY_COLUMNS)()
     return pa.Table.from_batches(found.batches, found.schema)
 
 
-def _text(table: pa.Table, name: str) -> pa.Array:
+def texts_of(table: pa.Table, name: str) -> pa.Array:
+    """A column as texts."""
     try:
         return table[name].cast(pa.utf8()).combine_chunks()
     except pa.ArrowException:
         raise SpecError(f"the column {name} is not text") from None
 
 
-def _floats(table: pa.Table, name: str) -> Floats:
+def floats_of(table: pa.Table, name: str) -> Floats:
+    """A column as numbers, not a number where there is none."""
     try:
         found: Floats = table[name].cast(pa.float64()).combine_chunks().to_numpy(zero_copy_only=False)
     except pa.ArrowException:
@@ -238,7 +248,8 @@ def _floats(table: pa.Table, name: str) -> Floats:
     return found
 
 
-def _integers(table: pa.Table, name: str) -> Ints:
+def integers_of(table: pa.Table, name: str) -> Ints:
+    """A column as whole numbers."""
     try:
         found: Ints = table[name].cast(pa.int64()).combine_chunks().to_numpy(zero_copy_only=False).astype(np.int64)
     except (pa.ArrowException, ValueError):
@@ -248,7 +259,7 @@ def _integers(table: pa.Table, name: str) -> Ints:
 
 def _answers(table: pa.Table, name: str) -> Bools:
     """Yes or no of every row."""
-    texts = pc.utf8_lower(pc.utf8_trim_whitespace(_text(table, name)))
+    texts = pc.utf8_lower(pc.utf8_trim_whitespace(texts_of(table, name)))
     distinct = texts.dictionary_encode()
     values = [_ANSWERS.get(text) for text in distinct.dictionary.to_pylist()]
     if texts.null_count or None in values:

@@ -34,6 +34,7 @@ A submitter's first job:
   cji ledger find results/ --sid GA0001    # who received records about this person?
   cji link labels new result/              # a file for a clerk's decisions on pairs
   cji link evaluate result/ --labels labels.csv    # how good was a job with link?
+  cji link train result/ --labels labels.csv       # a model for the next one
 
 \b
 An operator's first start:
