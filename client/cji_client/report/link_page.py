@@ -82,7 +82,7 @@ def sections(job: Job, parameters: Link) -> Iterable[Element]:
     for kind, (title, words) in _KINDS.items():
         yield section(title, element("p", words), *pairs.index(found.samples[kind]))
     yield section("All weights", *_all_weights(steps, parameters))
-    yield section("False pairs to expect", element("p", _EXPECTED), _false_pairs(job))
+    yield section("False pairs to expect", element("p", _EXPECTED), _closed("From each score on", _false_pairs(job)))
     yield section("Patterns of agreement", *_patterns(job, weights))
     yield section("The model", *_model(weights))
     yield section("Records that cannot match", *_cannot_match(steps, gaps, of_gaps, parameters))
@@ -90,7 +90,7 @@ def sections(job: Job, parameters: Link) -> Iterable[Element]:
     if shown:
         words = "A line is a pair that matches or is joined; a dashed line is a bridge. The squares have their bits."
         yield section("Clusters", element("p", words), *draw_all(shown, records))
-    yield section("Blocking rules", element("details", element("summary", "Pairs that each rule made"), _blocks(job)))
+    yield section("Blocking rules", _closed("Pairs that each rule made", _blocks(job)))
 
 
 def _found(job: Job) -> _Found:
@@ -313,7 +313,13 @@ def _not_used(job: Job, *, aligned: bool) -> Iterable[Element]:
     ]
     if rows:
         names = ("column", "why", "rows", "first row")
-        yield section("Values that were not used", table(names, rows, total=summary.kinds))
+        found = table(names, rows, total=summary.kinds)
+        yield section("Values that were not used", _closed("By column and reason", found))
+
+
+def _closed(summary: str, content: Element) -> Element:
+    """An entry that a reader opens, so that the page stays short."""
+    return element("details", element("summary", summary), content)
 
 
 def _left_out(rule: Row) -> Part:

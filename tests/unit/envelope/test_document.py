@@ -92,7 +92,7 @@ def test_every_field_and_claim_is_in_the_document() -> None:
 
 def test_job_document_has_examples_that_load(tmp_path: Path) -> None:
     blocks = re.findall(r"```toml\n(.*?)```", (DOCS / "job.md").read_text(), re.DOTALL)
-    job, operations, client, evidence, retention = blocks
+    job, operations, others, client, evidence, retention = blocks
     (tmp_path / "retention.toml").write_text(retention)
     assert load_rules(tmp_path / "retention.toml").keep.result_days == 30
     own = decode_spec(job)
@@ -111,7 +111,8 @@ def test_job_document_has_examples_that_load(tmp_path: Path) -> None:
     assert profile.reference.products == ("Genoa", "Turin")
     assert set(msgspec.toml.decode(f"{job}\n{operations}")) == set(type(spec).__struct_fields__)
     assert {"operations", "sides"} == set(msgspec.toml.decode(operations))
-    assert {operation_of(each).name for each in spec.operations} == set(OPERATIONS)
+    every = [*spec.operations, *decode_spec(f"{job}\n{others}").operations]
+    assert {operation_of(each).name for each in every} == set(OPERATIONS)
     assert (
         load_spec(None, defaults={**msgspec.toml.decode(job), **profile.job, "recipients": ["{}"]}).input == spec.input
     )
