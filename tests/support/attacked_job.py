@@ -24,6 +24,10 @@ from tests.support.parts_pool import ask, names_of, sockets
 MOST: Final = 1 << 28
 
 
+UNPLANNED: Final = ("count", "unite", "plan")
+"""Stages of `link` that run before there is a plan."""
+
+
 class Attacked:
     """A job that is run task by task, and the names of its blobs."""
 
@@ -31,7 +35,7 @@ class Attacked:
         self.pool, self.sealed, self.named = pool, sealed, names_of(sealed)
         self.job = self.named.job
         self.plan = NO_PLAN
-        self.tasks: Mapping[str, int] = {"count": 1, "plan": 1}
+        self.tasks: Mapping[str, int] = dict.fromkeys(UNPLANNED, 1)
 
     def ask(self, stage: str, task: int = 0, **changes: Any) -> Answer:
         """What the node answers to the engine."""
@@ -68,7 +72,7 @@ class Attacked:
 
     def folder(self, stage: str) -> str:
         """The plan in the names of a stage's blobs."""
-        return NO_PLAN if stage in {"count", "plan"} else self.plan
+        return NO_PLAN if stage in UNPLANNED else self.plan
 
     def listed(self, stage: str) -> str:
         """Name of the list of a task's attempts."""
@@ -142,14 +146,15 @@ def alter_inputs(own: Attacked, other: Attacked) -> None:
 
 
 def alter_streams(own: Attacked, other: Attacked) -> None:
-    """What `split` wrote, and the list of its attempts, before `observe`."""
+    """What `split` wrote for `observe`, and the list of its attempts, before it runs; its rows come first."""
     streams, listed = own.streams("split"), own.listed("split")
     data, attempts = own.blob("shuffle", streams), own.blob("shuffle", listed)
     (one,) = json.loads(attempts)["attempts"]
+    within = int.from_bytes(data[:8], "big") + 16
     for altered, reason in (
         (b"", "SEGMENT_INVALID"),
-        (data[:-1], "SEGMENT_INVALID"),
-        (data[:-1] + bytes([data[-1] ^ 1]), "SEGMENT_INVALID"),
+        (data[:within], "SEGMENT_INVALID"),
+        (data[:within] + bytes([data[within] ^ 1]) + data[within + 1 :], "SEGMENT_INVALID"),
         (with_table(data, lambda table: [table[0], table[1] + 1, *table[2:]]), "SEGMENT_INVALID"),
         (with_table(data, lambda table: [table[0], table[0], *table[2:]]), "SEGMENT_INVALID"),
         (with_table(data, lambda table: [table[0], table[-1], *table[2:]]), "SEGMENT_INVALID"),

@@ -38,7 +38,19 @@ from tests.support.parts_bench import VICTIMS, PartsBench, of_one_machine
 from tests.support.parts_pool import TASKS_SOCKET, names_of, start
 from tests.support.parts_shapes import SHAPES, Shape
 
-STAGES: Final = ("count", "plan", "frequencies", "split", "observe", "train", "pairs", "cluster", "label", FINISH)
+STAGES: Final = (
+    "count",
+    "unite",
+    "plan",
+    "frequencies",
+    "split",
+    "observe",
+    "train",
+    "pairs",
+    "cluster",
+    "label",
+    FINISH,
+)
 STEPS: Final = (
     "stage:other",
     "commit:other",

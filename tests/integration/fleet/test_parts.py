@@ -98,7 +98,7 @@ def test_a_job_completes_under_an_owner_of_its_blobs(pool: Pool) -> None:
     records, operation = made_up_people(30), Link(random_pairs=1_000)
     own, other = (Attacked(pool, submit(pool, records, operation, shards=1)) for _ in range(2))
     for each in (own, other):
-        each.run("count", "plan", "frequencies", "split")
+        each.run("count", "unite", "plan", "frequencies", "split")
     alter_inputs(own, other)
     alter_streams(own, other)
     own.run("observe")
@@ -114,7 +114,7 @@ def test_a_job_that_runs_again_gets_a_plan_of_its_own(pool: Pool) -> None:
     """The first one is of workers that may be of another release: nothing under it is asked for any more."""
     records, operation = made_up_people(30), Link(random_pairs=1_000)
     job = Attacked(pool, submit(pool, records, operation, shards=1))
-    job.run("count", "plan", "frequencies", "split")
+    job.run("count", "unite", "plan", "frequencies", "split")
     shuffle = pool.storage.blobs("shuffle")
     first = read_plan(shuffle, job.job)
     again = [job.ask("plan", again=True) for _ in range(2 * MAX_ATTEMPTS)]
