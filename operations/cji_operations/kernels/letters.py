@@ -3,6 +3,7 @@
 folded   without case, in one form of Unicode (NFKC; the Unicode Standard, sections 3.13 and 5.18): Peña, PEÑA and PEN~A
          with a combining tilde are one word, and so are STRASSE and Straße, full-width and ASCII letters. Apostrophes,
          hyphens and blanks of all kinds are those of ASCII. Bytes that are not UTF-8 are read as Windows-1252.
+         Of a value with other letters than ASCII the first 1020 bytes count.
 names    folded, and only letters and digits: apostrophes and dots are left out, whatever else stands between two parts
          of a name is one blank
 plain    without accents; letters that have none in the Latin alphabet, and Cyrillic and Greek, as data/letters.csv
@@ -39,6 +40,7 @@ _APOSTROPHES: Final = (
     "\N{LATIN SMALL LETTER SALTILLO}\N{LATIN CAPITAL LETTER SALTILLO}"
 )
 _ASCII: Final = 0x80
+_MOST_BYTES: Final = 4 * MAX_BYTES
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 _KEPT: Final = np.arange(256, dtype=np.uint8)
 _LOST_MARKS: Final = re.compile("(^|[ -/:-@[-`{-~])[\u0300-\u036f]+")
@@ -174,6 +176,12 @@ def letters(words: Words) -> Words:
 
 
 def _text(value: bytes) -> str:
+    """The characters of a value, of its first _MOST_BYTES: forms of Unicode take time with the square of marks."""
+    if len(value) > _MOST_BYTES:
+        end = _MOST_BYTES
+        while end > _MOST_BYTES - 4 and value[end] & 0xC0 == _ASCII:  # within a character of UTF-8
+            end -= 1
+        value = value[:end]
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError:

@@ -95,3 +95,13 @@ def test_a_long_value_is_cut_between_letters() -> None:
 
 def test_bytes_of_no_encoding_are_no_fault() -> None:
     assert all(isinstance(name, str) for name in names(b"\xff\xfe\x81", b"\x80", b"A\xc3"))
+
+
+@pytest.mark.parametrize("blanks", range(4))
+def test_of_a_value_with_many_marks_the_first_bytes_count(blanks: int) -> None:
+    """Marks on one letter are put in order, which takes time with the square of them."""
+    long = b"A" * blanks + "a\N{COMBINING ACUTE ACCENT}\N{COMBINING DOT BELOW}".encode() * 400
+    first = long[:1020].decode("utf-8", "ignore").encode()
+    found, of_first = letters.folded(pa.array([long, first], pa.binary())).to_pylist()
+    assert found == of_first
+    assert found.decode("utf-8")
