@@ -13,12 +13,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.records import SCHEMAS, arrow, dates
 from cji_core.format.records.column import Bools, Ints, read
 from cji_core.operations.match_orders import FLAGS, NAMING, ORDER_SCHEMA
 from cji_operations.kernels.distinct import codes
 from cji_operations.kernels.ranges import expand
 
+_MOST_PAIRS: Final = 1 << 22
+"""Of events of a batch and lines of their persons: 256 lines for each of 16 384 events."""
 _ACTIONS: Final = tuple(FLAGS)
 _DATES: Final = frozenset(name for name, column in SCHEMAS[ORDER_SCHEMA].columns.items() if column.date)
 
@@ -126,10 +129,15 @@ class ByPerson:
         return cls(lines=lines, subjects=known, first=np.cumsum(count) - count, count=count, line=line[order])
 
     def about(self, batch: pa.RecordBatch) -> tuple[Ints, Ints]:
-        """(int64[p] row of the batch, int64[p] line): every event with every line that is about it, in order."""
+        """(int64[p] row of the batch, int64[p] line): every event with every line that is about it, in order.
+
+        Raises: Refusal(LIMIT_EXCEEDED) where more events and lines of one person would have to be compared.
+        """
         which = pc.index_in(trimmed(text_of(batch, "subject")), value_set=self.subjects)
         rows = np.flatnonzero(arrow.present(which)) if len(self.subjects) else np.empty(0, np.int64)
         of_row = arrow.numbers(which)[rows].astype(np.int64)
+        if self.count[of_row].sum() > _MOST_PAIRS:
+            raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE)
         pair, position = expand(self.first[of_row], self.count[of_row])
         row, line = rows[pair], self.line[position]
         for name, named in self.lines.named.items():

@@ -199,6 +199,13 @@ def test_the_proof_of_a_removed_row() -> None:
     assert unkeyed[0]["hmac"] is None
 
 
+def test_more_lines_of_a_person_than_can_be_compared() -> None:
+    lines = [order(7, order_id=f"O{i}", subject="S0007") for i in range(300)]
+    events = table(EVENTS, [event(7)] * 16_384)
+    with refused(Reason.LIMIT_EXCEEDED):
+        prepared(lines, events, PEOPLE[:9]).apply(events)
+
+
 def test_without_a_side_table_or_its_key() -> None:
     events = table(EVENTS, [event(7)])
     with refused(Reason.BAD_PARAMETERS):
