@@ -7,7 +7,6 @@ copies beyond those that messages need.
 """
 
 import asyncio
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from cji_core.format.configuration.worker import Config
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1 import worker_pb2_grpc
 from cji_simulator.door import Door, socket_folder
+from cji_simulator.ports import free_port
 from cji_worker.front.server import OPTIONS
 from cji_worker.ipc.ring import SLOTS
 
@@ -82,13 +82,11 @@ class EchoServer:
 
     def __init__(self, config: Config, *, door: bool = True) -> None:
         self._stack, folder = ExitStack(), Path(config.listen.certificate).parent
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.target = "{}:{}".format(*free.getsockname())
+        port = free_port()
+        self.target = f"127.0.0.1:{port}"
         if door:
             private = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="cji-")))
-            listen = msgspec.structs.replace(
-                config.listen, port=int(self.target.rpartition(":")[2]), socket=str(private / "front.sock")
-            )
+            listen = msgspec.structs.replace(config.listen, port=port, socket=str(private / "front.sock"))
             config = msgspec.structs.replace(config, listen=listen)
             socket_folder(config)
             arguments = [f"unix:{listen.socket}"]

@@ -24,8 +24,9 @@ from cji_client.profile import load_profile
 from cji_core.pool.store import Blobs
 from cji_simulator.azurite import Azurite, StorageCredential, azurite
 from cji_simulator.errors import SimulatorError
-from cji_simulator.launch import Deployment, free_port, worker_config
+from cji_simulator.launch import Deployment, worker_config
 from cji_simulator.members import another_member
+from cji_simulator.ports import free_port
 from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.site import Site
 from cji_simulator.worker import Worker

@@ -15,7 +15,6 @@ Worker and agency have the keys of both suites, and the policy accepts both.
 import json
 import os
 import secrets
-import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ from cji_core.suites import Suite
 from cji_simulator import jws
 from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem, write_private
 from cji_simulator.operator import Operator
+from cji_simulator.ports import free_port
 from cji_simulator.reference import toml
 from cji_simulator.roots import HOST
 from cji_simulator.simulation import Cmk, Simulation
@@ -46,7 +46,6 @@ __all__ = [
     "ENTRA_AUDIENCE",
     "Agency",
     "Deployment",
-    "free_port",
     "key_table",
     "renew_certificate",
     "worker_config",
@@ -121,12 +120,6 @@ def _table(name: str, /, **values: str | int) -> str:
 
 def _inline(rule: EntraRule) -> str:
     return f"{{ tenant = {_text(rule.tenant)}, client = {_text(rule.client)}, roles = {_texts(rule.roles)} }}"
-
-
-def free_port() -> int:
-    """A port of this machine that is free now."""
-    with socket.create_server((HOST, 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def _policy(agency: Agency, signing: VerifyingPair, recipients: Sequence[str]) -> str:
@@ -309,7 +302,7 @@ def worker_config(
     key_lifetime_s: int = 3600,
     pcr_check_s: int = 30,
 ) -> Deployment:
-    """Write all files for one worker that releases `keys`; `port=None` takes one that is free now.
+    """Write all files for one worker that releases `keys`; `port=None` takes one that nobody has.
 
     One reference of `reference_mib` stays resident for its submitter, none if that is 0.
     There is a control socket, unless the folder's path is too long for one.

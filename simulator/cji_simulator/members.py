@@ -5,7 +5,8 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from cji_simulator.launch import Deployment, free_port
+from cji_simulator.launch import Deployment
+from cji_simulator.ports import free_port
 
 __all__ = ["another_member"]
 
@@ -16,7 +17,7 @@ _OWN = ("state", "fleet", "*.log", "*.door", "*.sock")
 def another_member(first: Deployment, home: Path, *, front: Path, port: int | None = None) -> Deployment:
     """Write the files of one more worker into `home`, whose name ends with its number; `front` is its socket.
 
-    `port=None` takes one that is free now.
+    `port=None` takes one that nobody has.
     """
     shutil.copytree(first.folder, home, ignore=shutil.ignore_patterns(*_OWN))
     (home / "state").mkdir(mode=0o700)

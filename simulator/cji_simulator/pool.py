@@ -4,12 +4,9 @@ An instance is drained, its VM reboots, and a worker of another release or with 
 a VM one worker can start. `Pool.roll` does this in batches, as the rolling upgrade of a scale set does.
 """
 
-import contextlib
 import math
-import random
 import re
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -23,7 +20,6 @@ from cji_client.profile import load_profile
 from cji_simulator.launch import Deployment, key_table, worker_config
 from cji_simulator.members import another_member
 from cji_simulator.releases import Release
-from cji_simulator.roots import HOST
 from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.site import Site
 from cji_simulator.worker import Worker
@@ -171,7 +167,7 @@ class Pool:
         home = self.folder / f"node-{number}"
         if self.instances:
             first = self.instances[0].files
-            files = another_member(first, home, front=self._sockets / str(number) / "front.sock", port=_port())
+            files = another_member(first, home, front=self._sockets / str(number) / "front.sock")
         else:
             files = worker_config(
                 home,
@@ -180,7 +176,6 @@ class Pool:
                 cells=1,
                 cell_mib=CELL_MIB,
                 reference_mib=0,
-                port=_port(),
                 key_lifetime_s=self.key_lifetime_s,
             )
             paced = f"workers_per_vault = {max(self.size, 1)}\n"
@@ -198,11 +193,3 @@ class Pool:
 
 def _read(log: Path) -> bytes:
     return log.read_bytes() if log.exists() else b""
-
-
-def _port() -> int:
-    """A free port that the kernel gives to no connection: a worker binds its own after it has attested."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with contextlib.suppress(OSError), socket.create_server((HOST, port)):
-            return port

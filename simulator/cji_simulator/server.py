@@ -27,6 +27,7 @@ from cji_simulator.keyvault import KeyVault
 from cji_simulator.maa import AttestationService, SigningKeys
 from cji_simulator.managed_hsm import ManagedHsm
 from cji_simulator.pcs import CertificationService
+from cji_simulator.ports import free_port
 from cji_simulator.roots import HOST, Roots
 from cji_simulator.tdx import TdxHost
 from cji_simulator.vault_keys import Backups
@@ -97,8 +98,8 @@ def _events(
 
 
 def _listen() -> tuple[socket.socket, int]:
-    listener = socket.create_server((HOST, 0))
-    return listener, int(listener.getsockname()[1])
+    port = free_port()  # which no other server gets as soon as this one has ended, for those who still call it
+    return socket.create_server((HOST, port)), port
 
 
 def _tls(roots: Path) -> ssl.SSLContext:

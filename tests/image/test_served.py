@@ -4,7 +4,6 @@ The units look and attack from inside, and report. `make image-smoke` builds an 
 """
 
 import json
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 from cji_attestation.release.policy import build
 from cji_deploy.image.pcrs import pins
 from cji_simulator import Simulation
+from cji_simulator.ports import free_port
 from cji_simulator.site import people
 from tests.image.conftest import BOOT_S, quoted
 from tests.support.guest_root import ORDINARY, SECRET
@@ -42,11 +42,6 @@ class Served:
     rows: int
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def served(built: Built, azure: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Served:
     folder = tmp_path_factory.mktemp("served")
@@ -62,7 +57,7 @@ def served(built: Built, azure: Simulation, tmp_path_factory: pytest.TempPathFac
     others = pins(built.predicted(folder / "other.efi"))
     other = simulation.create_cmk("cji-other", policy=_policy(simulation, others))
     with MetadataService(others=azure.endpoints.imds_url) as metadata:
-        around = surroundings(folder, simulation=simulation, cmk=cmk, other=other, port=_free_port(), metadata=metadata)
+        around = surroundings(folder, simulation=simulation, cmk=cmk, other=other, port=free_port(), metadata=metadata)
         with Guest(
             disk,
             variables=built.variables,

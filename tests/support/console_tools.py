@@ -16,6 +16,7 @@ import msgspec
 from cji_core.errors import Reason
 from cji_core.format.configuration.console import ConsoleConfig
 from cji_core.format.configuration.worker import Config
+from cji_simulator.ports import free_port
 from cji_worker.console.process import Console
 from cji_worker.console.view import Destination, Minute, Reviews, View
 from cji_worker.control.door import Door
@@ -219,12 +220,6 @@ def status_socket(folder: Path, document: bytes | None = None) -> Iterator[Statu
         yield opened
     finally:
         opened.close()
-
-
-def free_port() -> int:
-    """A port of loopback that nobody has."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @contextmanager

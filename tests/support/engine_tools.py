@@ -15,6 +15,7 @@ from typing import Final
 
 from cji_engine.certificates import authority, certificate
 from cji_engine.roles import Role
+from cji_simulator.ports import free_port
 from tests.support.paths import ROOT
 
 PYTHON: Final = ROOT / ".engine" / "bin" / "python"
@@ -84,9 +85,9 @@ class Engine:
         self.processes.append(started)
         return started
 
-    def scheduler(self, *, port: int = 0) -> EngineProcess:
-        """A scheduler on a free port, or on that of one before it."""
-        return self.start("scheduler", *self.files(Role.SCHEDULER, "main"), "--port", str(port))
+    def scheduler(self, *, port: int | None = None) -> EngineProcess:
+        """A scheduler on a port that nobody has, or on that of one before it."""
+        return self.start("scheduler", *self.files(Role.SCHEDULER, "main"), "--port", str(port or free_port()))
 
     def worker(
         self, scheduler: str, name: str, socket: Path, *, tasks: int = 1, as_user: int | None = None

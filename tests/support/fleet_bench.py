@@ -11,7 +11,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -43,6 +42,7 @@ from cji_core.trail.failures import FailureClaims, failure_unverified
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_simulator.admissions import remember
 from cji_simulator.launch import Deployment, worker_config
+from cji_simulator.ports import free_port
 from cji_simulator.raw import RawJob, until
 from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.site import Site, people
@@ -385,7 +385,7 @@ class Pool:
                 config=home / "worker.toml",
                 policy=home / "policy.toml",
                 audit=home / "state" / "audit.jsonl",
-                target=f"127.0.0.1:{_free_port()}",
+                target=f"127.0.0.1:{free_port()}",
             )
         sockets = Path(tempfile.mkdtemp(prefix="cji-fleet-"))
         sockets.chmod(0o711)
@@ -423,11 +423,6 @@ def eventually(look: Callable[[], bool], *, seconds: float = 60) -> None:
 
 def _lines(values: dict[str, Any]) -> list[str]:
     return [f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value}" for key, value in values.items()]
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def _digest(receipt: str) -> str:

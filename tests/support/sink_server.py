@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem
+from cji_simulator.ports import free_port
 
 __all__ = ["FAULTS", "TOKEN", "Certificates", "SinkServer", "script"]
 
@@ -50,7 +51,6 @@ FAULTS: Final = (
 """Each once in a script of this length. Those after which the events were accepted all the same are `_ACCEPTING`."""
 _ACCEPTING: Final = frozenset({"answer-lost", "answer-late", "accepted-half-a-body"})
 _CLOSED_S: Final = 0.06
-_PORTS: Final = (20_000, 30_000)
 _RST: Final = struct.pack("ii", 1, 0)
 _MAX_BODY: Final = 2 << 20
 
@@ -92,8 +92,8 @@ class SinkServer:
         """`next_fault` is asked once for each connection; None serves it well."""
         self._certificates, self._deeds, self._next = certificates, deeds.open("a", buffering=1), next_fault
         self._lock = threading.Lock()
-        self._listener = self._listen(0)
-        self.port = self._listener.getsockname()[1]
+        self.port = free_port()  # no outgoing connection gets it, or nobody could be refused
+        self._listener = self._listen(self.port)
         self.url = f"https://localhost:{self.port}"
 
     def leave(self) -> None:
@@ -118,10 +118,9 @@ class SinkServer:
 
     @staticmethod
     def _listen(port: int) -> socket.socket:
-        """Listen outside of the range that outgoing connections get their ports from, or nobody could be refused."""
         while True:
             with contextlib.suppress(OSError):
-                return socket.create_server(("127.0.0.1", port or random.randrange(*_PORTS)), backlog=64)
+                return socket.create_server(("127.0.0.1", port), backlog=64)
             time.sleep(0.01)
 
     def _note(self, **deed: Any) -> None:

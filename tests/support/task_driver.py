@@ -10,7 +10,6 @@ import io
 import re
 import secrets
 import shutil
-import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -40,6 +39,7 @@ from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
 from cji_simulator.launch import Deployment, worker_config
 from cji_simulator.patience import Patience
+from cji_simulator.ports import free_port
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site
 from cji_simulator.worker import PROGRAM, Worker
@@ -119,8 +119,7 @@ def _copied(first: Deployment, home: Path, sockets: Path) -> Deployment:
     """The files of another worker of the pool of the first, before that had a fleet."""
     shutil.copytree(first.folder, home, ignore=shutil.ignore_patterns("state", "*.log", "*.door", "*.sock"))
     (home / "state").mkdir(mode=0o700)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = int(listener.getsockname()[1])
+    port = free_port()
     config = home / "worker.toml"
     text = config.read_text().partition("\n[fleet]")[0]
     text = re.sub(r"(?m)^port = \d+", f"port = {port}", text)

@@ -127,3 +127,17 @@ def test_folders_of_tests_hold_nothing_that_tests_share() -> None:
     files = [path for path in python(*(f"tests/{kind}" for kind in KINDS)) if path.parent.name != "peers"]
     others = {path.name for path in files if not path.name.startswith("test_")}
     assert others <= {"conftest.py"}
+
+
+def test_a_port_is_not_asked_of_a_listener_that_closes() -> None:
+    """Another process may get it before the one that shall serve on it: `cji_simulator.ports.free_port` keeps one."""
+
+    def asks(node: ast.AST) -> bool:
+        match node:
+            case ast.With(items=items, body=[ast.Assign() | ast.Return() as only]):
+                listens = any("create_server" in ast.unparse(item) for item in items)
+                return listens and ".getsockname()" in ast.unparse(only)
+        return False
+
+    paths = python("tests", "simulator/cji_simulator", "benchmarks", "tools")
+    assert [f"{path}:{node.lineno}" for path in paths for node in ast.walk(tree(path)) if asks(node)] == []

@@ -36,6 +36,7 @@ from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
 from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem
 from cji_simulator.door import DOOR_USER, Door, DoorError
+from cji_simulator.ports import free_port
 from cji_simulator.raw import RawWorker, events, forge, sends
 from cji_simulator.site import Site, people
 from cji_worker.door.config import HANDSHAKE_S, MAX_CONNECTIONS, private_folder
@@ -219,10 +220,8 @@ def private_door(town: Neighbours) -> Iterator[tuple[Config, Path]]:
     """The configuration of a door beside the worker's own, with its own port, and its folder."""
     with tempfile.TemporaryDirectory(prefix="cji-") as folder:
         os.chmod(folder, 0o755)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
         config = town.site.worker.config
-        listen = msgspec.structs.replace(config.listen, port=port, socket=f"{folder}/socket/front.sock")
+        listen = msgspec.structs.replace(config.listen, port=free_port(), socket=f"{folder}/socket/front.sock")
         yield msgspec.structs.replace(config, listen=listen), Path(folder)
 
 

@@ -27,6 +27,7 @@ from cji_core.metadata import (
     token,
     token_target,
 )
+from cji_simulator.ports import free_port
 from cji_worker.broker.grants import Grants, get
 from cji_worker.broker.server import Broker, Limits
 from tests.support.answers import Answers, serving
@@ -258,9 +259,7 @@ def test_a_user_that_asks_without_pause_is_slowed(tmp_path: Path) -> None:
 
 
 def test_a_service_that_is_not_there_is_a_refusal(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        base = f"http://127.0.0.1:{gone.getsockname()[1]}"
-    with brokered(tmp_path / "s", own(get(LOCATION)), base) as address:
+    with brokered(tmp_path / "s", own(get(LOCATION)), f"http://127.0.0.1:{free_port()}") as address:
         assert reason(address, f"GET {LOCATION} HTTP/1.1\r\n\r\n".encode()) == "away"
 
 

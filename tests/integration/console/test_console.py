@@ -11,6 +11,7 @@ import pytest
 
 from cji_core.errors import StartupError
 from cji_core.format.configuration.console import ConsoleConfig, OtlpSection
+from cji_simulator.ports import free_port
 from cji_simulator.raw import until
 from cji_worker.console import observer, process, telemetry
 from cji_worker.console.process import Console
@@ -22,7 +23,6 @@ from tests.support.console_tools import (
     NOT_SERVING,
     StatusSocket,
     encoded,
-    free_port,
     get,
     in_a_thread,
     over_unix,

@@ -20,6 +20,7 @@ from cji_core.format.job.policy import Policy
 from cji_simulator import Kind, Service, Simulation, SimulationError
 from cji_simulator.cli import main
 from cji_simulator.launch import Agency, worker_config
+from cji_simulator.ports import free_port
 
 STARTER = """
 import sys, time
@@ -163,8 +164,7 @@ def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path) -> None:
 
 def test_a_killed_simulator_takes_its_door_along(tmp_path: Path) -> None:
     """The next one has the same port."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with up(tmp_path, "--port", str(port)):
         pass  # killed
     until = time.monotonic() + 10

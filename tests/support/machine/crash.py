@@ -4,7 +4,6 @@ The processor is emulated, so the figure is far above a machine's; its parts sho
 """
 
 import json
-import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 from cji_attestation.release.policy import build
 from cji_deploy.image.pcrs import pins
 from cji_simulator import Simulation
+from cji_simulator.ports import free_port
 from tests.support.machine.built import Built
 from tests.support.machine.host import Guest
 from tests.support.machine.parts import uki_with_units, with_uki
@@ -44,8 +44,7 @@ def crashed(built: Built, azure: Simulation, folder: Path, *, seconds: float) ->
         build(simulation.maa_url, hardware=("snp",), pins=dict(pins(built.predicted(uki))))
     )
     cmk = simulation.create_cmk("cji-crash", policy=policy)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = int(listener.getsockname()[1])
+    port = free_port()
     with MetadataService(others=azure.endpoints.imds_url) as metadata:
         around = surroundings(
             folder, simulation=simulation, cmk=cmk, other=cmk, port=port, metadata=metadata, crash=True
