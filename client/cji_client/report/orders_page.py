@@ -23,7 +23,7 @@ _NEXT: Final = {
     "possible": "Compare the order with this person; if it is the one, write the subject into the order.",
     "several": "Find out which of them is meant, and write the subject into the order.",
     "unknown_subject": "Correct the subject in the order.",
-    "unusable": "Complete the order: its id, its action, and the events that it names or that it is about all.",
+    "unusable": "Complete the order: its id, its action, the events or the whole record, and dates as YYYY-MM-DD.",
 }
 """The next step for each outcome but `applied`."""
 

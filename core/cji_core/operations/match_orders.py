@@ -111,7 +111,7 @@ OUTCOMES: Final = {
     "possible": "A person may be meant, but it is not certain enough.",
     "several": "More than one person may be meant.",
     "unknown_subject": "The order names a subject that the index of persons does not have, or two.",
-    "unusable": "The order has no known action, no id, or names no event and not the whole record.",
+    "unusable": "The order lacks an id, a known action or what it is about, or has a date that cannot be read.",
 }
 """The end of each line of the orders."""
 

@@ -1,8 +1,9 @@
 """The lines of the orders: what each says, and which events it names.
 
-A line is usable if it has an id and a known action, and either names events in the columns of `NAMING` or says that it
-is about the whole record. All columns that it fills must agree with an event, or the line is not about it: texts
-without outer blanks and without regard to the case of ASCII letters, dates digit by digit.
+A line is usable if it has an id and a known action, either names events in the columns of `NAMING` or says that it is
+about the whole record, and each of its dates can be read: without one, it would be about more events. All columns that
+it fills must agree with an event, or the line is not about it: texts without outer blanks and without regard to the
+case of ASCII letters, dates digit by digit.
 """
 
 from collections.abc import Iterable, Sequence
@@ -54,9 +55,11 @@ def read_lines(batches: Sequence[pa.RecordBatch]) -> Lines:
     wanted = pa.array([name.encode() for name in _ACTIONS], pa.binary())
     lowered = pc.ascii_lower(_as_text(action)).view(pa.binary())
     number = arrow.numbers(pc.fill_null(pc.index_in(lowered, value_set=wanted), -1)).astype(np.int64)
-    named = {name: _comparable(_column(batches, name), name) for name in NAMING}
+    given = {name: trimmed(_column(batches, name)) for name in NAMING}
+    named = {name: _comparable(values, name) for name, values in given.items()}
+    unread = np.any([arrow.present(given[name]) & ~arrow.present(named[name]) for name in NAMING], axis=0)
     names_events = np.any([arrow.present(values) for values in named.values()], axis=0)
-    usable = arrow.present(order_id) & (number >= 0) & (names_events != _whole_record(batches))
+    usable = arrow.present(order_id) & (number >= 0) & (names_events != _whole_record(batches)) & ~unread
     n = len(order_id)
     order, _ = codes(order_id)
     order = np.where(arrow.present(order_id), order, n + np.arange(n))  # without an id, each is an order of its own

@@ -46,7 +46,10 @@ def person(number: int) -> dict[str, Any]:
 
 
 PEOPLE = [person(number) for number in range(300)]
-COLUMNS = ("order_id", "action", "whole_record", "subject", "cycle", "count", "last", "first", "DOB", "SOC")
+COLUMNS = (
+    "order_id", "action", "whole_record", "subject", "cycle", "count", "date", "disposition_date",
+    "last", "first", "DOB", "SOC",
+)  # fmt: skip
 
 
 def order(number: int, **changes: Any) -> dict[str, Any]:
@@ -155,6 +158,16 @@ def test_an_order_that_says_too_little_or_too_much(broken: dict[str, Any]) -> No
     assert applied.batch["expunged"].to_pylist() == [False]
 
 
+@pytest.mark.parametrize("name", ["date", "disposition_date"])
+@pytest.mark.parametrize("written", ["02/03/2001", "20010231", "unknown", "2001-2-3"])
+def test_an_order_whose_date_cannot_be_read(name: str, written: str) -> None:
+    """The date would narrow the order to one event: without it, both events of the cycle would be removed."""
+    rows = [event(7, **{name: "20010203"}), event(7, **{name: "20020203"})]
+    applied, work, _ = run([order(7, **{name: written})], rows, remove=True)
+    assert outcomes(work) == ["unusable"]
+    assert applied.batch.num_rows == 2
+
+
 def test_an_order_about_the_whole_record() -> None:
     rows = [event(7), event(7, cycle="2"), event(7, cycle=None), event(8)]
     applied, work, _ = run([order(7, cycle=None, whole_record=True)], rows)
@@ -232,8 +245,9 @@ def twin(order_: dict[str, Any], row: dict[str, Any]) -> bool:
         return text or None
 
     said = {name: same(name, order_.get(name)) for name in NAMED}
-    named = any((order_.get(name) or "").strip() for name in NAMED) and any(said.values())
-    return named and all(want is None or same(name, row.get(name)) == want for name, want in said.items())
+    read = all(said[name] for name in NAMED if (order_.get(name) or "").strip())
+    agrees = all(want is None or same(name, row.get(name)) == want for name, want in said.items())
+    return any(said.values()) and read and agrees
 
 
 @settings(max_examples=30, deadline=None)
