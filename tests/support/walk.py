@@ -56,7 +56,7 @@ def _copy(folder: Path) -> None:
         ["tar", "-C", ROOT, "--null", "-T-", "-cf-"], input=names, check=True, capture_output=True
     ).stdout
     subprocess.run(["tar", "-C", folder, "-xf-"], input=pack, check=True)
-    for name in (".venv", ".azurite", ".engine"):
+    for name in (".venv", ".azurite", ".always-encrypted", ".engine"):
         if (ROOT / name).exists():
             (folder / name).symlink_to(ROOT / name)
 
