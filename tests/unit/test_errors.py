@@ -36,7 +36,7 @@ CONTROL_FLOW: Final = {
     ("cji_client.nibrs_xml", "_NotPlain"),
     ("cji_core.format.records.nibrs.xml_plain", "_Refused"),
     ("cji_worker.front.frames", "_Unusual"),
-    ("cji_core.format.job.header", "_MalformedError"),
+    ("cji_core.format.job.fields", "MalformedError"),
 }
 # click prints these, by its own protocol
 OF_CLICK: Final = {("cji_core.command.common", "Failure"), ("cji_core.command.refusals", "RefusedAsJson")}

@@ -22,6 +22,8 @@ from cji_attestation.bundle.signatures import FileSigner
 from cji_attestation.bundle.signatures import sign as sign_bundle
 from cji_audit.review.signed import Statement as Review
 from cji_audit.review.signed import sign as sign_review
+from cji_client.signers import KeySigner
+from cji_core.format.columns import seal_keys
 from cji_core.format.configuration.worker import EnrollmentSection
 from cji_core.format.envelope import sign_header
 from cji_core.format.envelope.admission import sign_admission
@@ -38,6 +40,7 @@ from cji_core.trail.statements import sign_statement as sign_task
 from cji_core.trail.witnesses.cose import sign_statement as sign_for_witness
 from cji_worker.door.est import _request as request_certificate
 from tests.support.bundles import made
+from tests.support.column_keys import CEKS, statement, worker_key
 from tests.support.failures import FAILURE
 from tests.support.receipts import CLAIMS
 from tests.support.task_statements import Honest
@@ -106,9 +109,16 @@ CONFIRMED: Final = ConfirmationClaims(
     outputs=(CountedOutput(name="result", schema="person/1", rows=10),), confirmed="2026-11-30T00:00:00.00Z",
 )  # fmt: skip
 
+
+def column_keys(key: Any) -> object:
+    stated = statement(signing_key=key)
+    return seal_keys(stated, CEKS, wrapping=worker_key().public_key(), signer=KeySigner(key))
+
+
 SIGNED: Final[dict[str, tuple[bytes | str, Callable[[Any], object]]]] = {
     "job header": (b"cji-job-sig/1\0", lambda key: sign_header(key, b"header")),
     "admission": (b"cji-admit/1\0", admit),
+    "column keys": (b"cji-column-keys/1\0", column_keys),
     "receipt": ("cji-receipt+jws", lambda key: sign_receipt(CLAIMS, key)),
     "failure receipt": ("cji-failure+jws", lambda key: sign_failure(FAILURE, key)),
     "task statement": ("cji-task+jws", task),
@@ -132,6 +142,7 @@ SHOWN: Final = {b"\x84\x6aSignature1": "`84 6a`, then `Signature1`"}
 SITES: Final = {
     "core/cji_core/cose.py:sign_sign1": "statement to a witness",
     "core/cji_core/fips.py:_operations_work": "a key of this call alone, which is forgotten",
+    "core/cji_core/format/columns/sealing.py:seal_keys": "column keys",
     "core/cji_core/format/envelope/admission.py:sign_admission": "admission",
     "core/cji_core/format/envelope/signature.py:sign_header": "job header",
     "core/cji_core/format/job/policy/signatures.py:sign": "policy",

@@ -15,6 +15,7 @@ from cji_core.format.job import (
     InputPart,
     JobId,
     Recipient,
+    SealedOutput,
     SizeClass,
     check_audience,
     check_parts,
@@ -28,6 +29,7 @@ from cji_core.jose import key_id, parse_p384, parse_rsa, public_jwk
 from cji_core.pairs import DecryptionPair
 from cji_core.suites import Suite
 from cji_core.wire.v1 import worker_pb2
+from tests.support.column_keys import sealed, statement
 from tests.support.refusals import refused
 from tests.support.rsa_keys import rsa_key
 
@@ -230,6 +232,69 @@ BROKEN: list[tuple[str, dict[str, Any]]] = [
     ("size_class", {"size_class": 3}),
 ]
 
+SEALED = worker_pb2.InputPart(name="people", schema="person/1", sealed_columns=["DOB", "last"])
+OUTPUT = worker_pb2.SealedOutput(output="result", column="token", as_column="SOC")
+KEYS = sealed().message
+OTHER_KEYS = sealed(statement(table="other")).message
+COLUMN_RULES: list[tuple[str, dict[str, Any]]] = [
+    ("size_class with column keys", {"size_class": SizeClass.EXACT}),
+    ("column keys that are used", {"column_keys": None}),
+    ("column keys that are used", {"column_keys": [KEYS, OTHER_KEYS]}),
+    ("column keys that are used", {"inputs": [worker_pb2.InputPart(name="people", schema="person/1")]}),
+    ("number of column keys", {"column_keys": [KEYS] * 5}),
+    ("wrapped_key", {"column_keys": [worker_pb2.ColumnKeys(statement=KEYS.statement)]}),
+    ("message length", {"column_keys": [worker_pb2.ColumnKeys(signature=b"s")]}),
+    ("number of sealed columns", {"inputs": [worker_pb2.InputPart(name="p", schema="p/1", sealed_columns=["a"] * 65)]}),
+    ("name of a sealed column", {"inputs": [worker_pb2.InputPart(name="p", schema="p/1", sealed_columns=["a b"])]}),
+    ("order of sealed columns", {"inputs": [worker_pb2.InputPart(name="p", schema="p/1", sealed_columns=["b", "a"])]}),
+    ("order of sealed columns", {"inputs": [worker_pb2.InputPart(name="p", schema="p/1", sealed_columns=["a", "a"])]}),
+    (
+        "column keys without sealed columns",
+        {"inputs": [worker_pb2.InputPart(name="side", schema="person/1", column_keys=1), SEALED]},
+    ),
+    (
+        "a statement twice",
+        {
+            "column_keys": [KEYS, KEYS],
+            "sealed_outputs": [worker_pb2.SealedOutput(output="r", column="a", column_keys=1, as_column="b")],
+        },
+    ),
+    ("number of sealed outputs", {"sealed_outputs": [OUTPUT] * 65}),
+    ("order of sealed outputs", {"sealed_outputs": [OUTPUT] * 2}),
+    ("name of a sealed output", {"sealed_outputs": [worker_pb2.SealedOutput(output="R", column="a", as_column="b")]}),
+    ("column of a sealed output", {"sealed_outputs": [worker_pb2.SealedOutput(output="r", as_column="b")]}),
+    ("column of a sealed output", {"sealed_outputs": [worker_pb2.SealedOutput(output="r", column="a")]}),
+]
+
+
+def with_columns(**changes: Any) -> bytes:
+    return raw(
+        **{"inputs": [SEALED], "column_keys": [KEYS], "size_class": SizeClass.POWER_OF_TWO, **changes},
+    )
+
+
+def test_a_header_carries_column_keys_and_sealed_outputs() -> None:
+    keys, other = sealed(), sealed(statement(table="other"))
+    part = InputPart(name="people", schema="person/1", sealed_columns=("last", "DOB"), column_keys=1)
+    outputs = [
+        SealedOutput(output="result", column="token", column_keys=0, as_column="SOC"),
+        SealedOutput(output="result", column="last", column_keys=1, as_column="last"),
+    ]
+    values = {"column_keys": [keys, other], "sealed_outputs": outputs, "size_class": SizeClass.POWER_OF_TWO}
+    header = parse(made(inputs=[part], **values))
+    assert header.column_keys == (keys, other)
+    assert header.sealed_outputs == (outputs[1], outputs[0])
+    assert header.inputs[0].sealed_columns == ("DOB", "last")
+    assert header.inputs[0].column_keys == 1
+    assert not parse(GOOD).column_keys
+    assert not parse(GOOD).sealed_outputs
+    assert parse(with_columns(sealed_outputs=[OUTPUT])).sealed_outputs[0].as_column == "SOC"
+
+
+@pytest.mark.parametrize(("rule", "change"), COLUMN_RULES, ids=[f"{i}-{r}" for i, (r, _) in enumerate(COLUMN_RULES)])
+def test_a_broken_rule_of_sealed_columns_is_malformed(rule: str, change: dict[str, Any]) -> None:
+    assert broken_rule(with_columns(**change)) == rule
+
 
 @pytest.mark.parametrize(("rule", "change"), BROKEN, ids=[f"{i}-{rule}" for i, (rule, _) in enumerate(BROKEN)])
 def test_a_broken_rule_is_malformed(rule: str, change: dict[str, Any]) -> None:
@@ -252,8 +317,8 @@ def test_the_refusal_carries_no_text_of_the_header() -> None:
 
 
 def test_thirty_two_kibibytes_are_the_most() -> None:
-    assert broken_rule(b"") == "header length"
-    assert broken_rule(GOOD + b"\0" * (LIMITS.header_bytes + 1 - len(GOOD))) == "header length"
+    assert broken_rule(b"") == "message length"
+    assert broken_rule(GOOD + b"\0" * (LIMITS.header_bytes + 1 - len(GOOD))) == "message length"
     eight = [OPERATION] * 8
     keys = [rsa.RSAPublicNumbers(65537, (1 << 4095) + 2 * i + 1).public_key() for i in range(8)]
     recipients = [Recipient(key_id=key_id(key), jwk=_text(_rsa_jwk(key))) for key in keys]

@@ -5,17 +5,24 @@ once, then signed, authenticated and sent as they are.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from cji_core.errors import Reason, Refusal, Stage
-from cji_core.format.job.header import JOB_ID_BYTES, VERSION, InputPart, JobId, Recipient, SizeClass, parse
+from cji_core.format.columns.statement import ColumnKeys
+from cji_core.format.job.fields import SUITE_VALUES, timestamp
+from cji_core.format.job.header import (
+    JOB_ID_BYTES,
+    VERSION,
+    InputPart,
+    JobId,
+    Recipient,
+    SealedOutput,
+    SizeClass,
+    parse,
+)
 from cji_core.suites import Suite
 from cji_core.wire.v1 import worker_pb2
-
-_SUITES = {Suite.CLASSICAL_1: worker_pb2.CLASSICAL_1, Suite.HYBRID_1: worker_pb2.HYBRID_1}
 
 
 def new_job_id() -> JobId:
@@ -42,6 +49,8 @@ def new_header(
     size_class: SizeClass = SizeClass.EXACT,
     suite: Suite = Suite.CLASSICAL_1,
     send_key: bytes = b"",
+    column_keys: Sequence[ColumnKeys] = (),
+    sealed_outputs: Iterable[SealedOutput] = (),
 ) -> bytes:
     """Return the canonical bytes of a JobHeader. Raises MALFORMED_HEADER for values that break docs/format.md §1."""
     try:
@@ -52,7 +61,7 @@ def new_header(
             originating_ori=originating_ori,
             requesting_ori=requesting_ori,
             sealed_attribution=sealed_attribution,
-            suite=_SUITES[suite],
+            suite=SUITE_VALUES[suite],
             submitter=submitter,
             send_key=send_key,
             purpose_code=purpose_code,
@@ -61,25 +70,31 @@ def new_header(
             kek_id=kek_id,
             wrapped_dek=wrapped_dek,
             recipients=[worker_pb2.Recipient(key_id=each.key_id, jwk=each.jwk) for each in recipients],
-            created=_timestamp(created),
-            not_after=_timestamp(not_after),
+            created=timestamp(created),
+            not_after=timestamp(not_after),
             size_class=worker_pb2.SizeClass.Name(size_class),
+            column_keys=[each.message for each in column_keys],
+            sealed_outputs=[_output(each) for each in sorted(sealed_outputs, key=lambda o: (o.output, o.column))],
         )
         data = message.SerializeToString(deterministic=True)
     except (ValueError, TypeError) as error:
         raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN) from error
-    parse(data)
-    return data
+    return parse(data).data
 
 
 def _input(part: InputPart) -> worker_pb2.InputPart:
     shards = 0 if part.shards == 1 else part.shards
-    return worker_pb2.InputPart(name=part.name, schema=part.schema, rows_declared=part.rows_declared, shards=shards)
+    return worker_pb2.InputPart(
+        name=part.name,
+        schema=part.schema,
+        rows_declared=part.rows_declared,
+        shards=shards,
+        sealed_columns=sorted(part.sealed_columns),
+        column_keys=part.column_keys,
+    )
 
 
-def _timestamp(moment: datetime) -> Timestamp:
-    if moment.tzinfo is None:
-        raise ValueError("naive time")
-    stamp = Timestamp()
-    stamp.FromDatetime(moment)
-    return stamp
+def _output(output: SealedOutput) -> worker_pb2.SealedOutput:
+    return worker_pb2.SealedOutput(
+        output=output.output, column=output.column, column_keys=output.column_keys, as_column=output.as_column
+    )

@@ -16,19 +16,31 @@ import hashlib
 import re
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Final, NewType, cast
 
-from google.protobuf.message import DecodeError
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from cji_core.errors import Reason, Refusal, RetryLater, Stage
+from cji_core.format.columns.statement import ColumnKeys, read_column_keys
+from cji_core.format.job.fields import (
+    COLUMN,
+    NAME,
+    PURPOSE,
+    SUITES,
+    THUMBPRINT_BYTES,
+    MalformedError,
+    ascending,
+    decode,
+    distinct,
+    moment,
+    require,
+    require_kek_id,
+    require_printable,
+    require_wrapped_key,
+)
 from cji_core.format.job.limits import LIMITS
 from cji_core.format.job.ori import ORI_PREFIXES, is_ori
-from cji_core.format.job.texts import BadTextError, require_text
 from cji_core.jose import key_id, parse_recipient
-from cji_core.pairs import ML_KEM_BYTES
 from cji_core.suites import Suite
 from cji_core.wire.v1 import worker_pb2
 
@@ -36,19 +48,8 @@ JobId = NewType("JobId", bytes)
 
 VERSION: Final = 1
 JOB_ID_BYTES: Final = 16
-THUMBPRINT_BYTES: Final = 32
 
-_PURPOSE: Final = re.compile(r"[A-Z0-9]{1,3}")
-_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _SCHEMA: Final = re.compile(r"[a-z][a-z0-9_.]{0,47}/[0-9]{1,4}(\.[0-9]{1,4}){0,2}")
-# Key Vault and Managed HSM: https://{host}[:{port}]/keys/{name}/{version}; names and versions as Azure restricts them.
-_KEK_ID: Final = re.compile(
-    r"https://[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*(?::[1-9][0-9]{0,4})?"
-    r"/keys/[A-Za-z0-9-]{1,127}/[0-9a-f]{32}"
-)
-
-
-_SUITES: Final = {worker_pb2.CLASSICAL_1: Suite.CLASSICAL_1, worker_pb2.HYBRID_1: Suite.HYBRID_1}
 _BOX_BYTES: Final = 28  # that a box is longer than its plaintext
 _MOST_BLOCKS: Final = LIMITS.attribution_max_bytes // LIMITS.attribution_block_bytes
 
@@ -62,12 +63,27 @@ class SizeClass(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputPart:
-    """One input table, in `shards` parts; `rows_declared` is of all of them. Only the records may have several."""
+    """One input table, in `shards` parts; `rows_declared` is of all of them. Only the records may have several.
+
+    `sealed_columns` are those whose values are cells; `column_keys` is the position of their keys in the header's.
+    """
 
     name: str
     schema: str
     rows_declared: int | None = None
     shards: int = 1
+    sealed_columns: tuple[str, ...] = ()
+    column_keys: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedOutput:
+    """A column of an output that is sealed as the column `as_column` of the statement at position `column_keys`."""
+
+    output: str
+    column: str
+    column_keys: int
+    as_column: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +120,8 @@ class Header:
     created: datetime
     not_after: datetime
     size_class: SizeClass
+    column_keys: tuple[ColumnKeys, ...] = ()
+    sealed_outputs: tuple[SealedOutput, ...] = ()
 
     @property
     def input_schemas(self) -> dict[str, str]:
@@ -120,18 +138,14 @@ class Header:
         return f"Header(job_id={self.job_id.hex()})"
 
 
-class _MalformedError(Exception):
-    """Internal: the broken rule. Travels in `__cause__` only and contains no text from the header."""
-
-
 def parse(data: bytes, *, ori_prefixes: AbstractSet[str] = ORI_PREFIXES) -> Header:
     """Return the header that `data` (at most 32 KiB) encodes.
 
     Raises Refusal(MALFORMED_HEADER) for any other bytes; `__cause__` names the rule for developers.
     """
     try:
-        return _header(data, _message(data), ori_prefixes)
-    except _MalformedError as error:
+        return _header(data, decode(worker_pb2.JobHeader, data), ori_prefixes)
+    except MalformedError as error:
         raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN) from error
 
 
@@ -166,43 +180,29 @@ def check_audience(header: Header, audience: str) -> None:
         raise Refusal(Reason.AUDIENCE_MISMATCH, stage=Stage.ADMIT)
 
 
-def _message(data: bytes) -> worker_pb2.JobHeader:
-    _require(0 < len(data) <= LIMITS.header_bytes, "header length")
-    message = worker_pb2.JobHeader()
-    try:
-        message.ParseFromString(data)
-    except DecodeError as error:
-        raise _MalformedError("not protobuf") from error
-    # Without its unknown fields, a message encodes back to the same bytes only if those were the canonical ones.
-    message.DiscardUnknownFields()
-    _require(message.SerializeToString(deterministic=True) == data, "not canonical, or unknown fields")
-    return message
-
-
 def _header(data: bytes, message: worker_pb2.JobHeader, prefixes: AbstractSet[str]) -> Header:
-    _require(message.version == VERSION, "version")
-    _require(len(message.job_id) == JOB_ID_BYTES and any(message.job_id), "job_id")
-    _require(is_ori(message.originating_ori, prefixes), "originating_ori")
-    _require(is_ori(message.requesting_ori, prefixes), "requesting_ori")
-    _require(_PURPOSE.fullmatch(message.purpose_code) is not None, "purpose_code")
-    kek = message.kek_id
-    _require(len(kek) <= LIMITS.url_bytes and _KEK_ID.fullmatch(kek) is not None, "kek_id")
-    _require(message.suite in _SUITES, "suite")
-    suite = _SUITES[message.suite]
-    rsa_bytes = len(message.wrapped_dek) - (ML_KEM_BYTES if suite is Suite.HYBRID_1 else 0)
-    _require(LIMITS.wrapped_dek_min_bytes <= rsa_bytes <= LIMITS.wrapped_dek_max_bytes, "wrapped_dek")
+    require(message.version == VERSION, "version")
+    require(len(message.job_id) == JOB_ID_BYTES and any(message.job_id), "job_id")
+    require(is_ori(message.originating_ori, prefixes), "originating_ori")
+    require(is_ori(message.requesting_ori, prefixes), "requesting_ori")
+    require(PURPOSE.fullmatch(message.purpose_code) is not None, "purpose_code")
+    require_kek_id(message.kek_id)
+    require(message.suite in SUITES, "suite")
+    suite = SUITES[message.suite]
+    require_wrapped_key(message.wrapped_dek, suite, "wrapped_dek")
     blocks, rest = divmod(len(message.sealed_attribution) - _BOX_BYTES, LIMITS.attribution_block_bytes)
-    _require(rest == 0 and 1 <= blocks <= _MOST_BLOCKS, "sealed_attribution")
-    _require(len(message.submitter) == THUMBPRINT_BYTES, "submitter")
-    _require(len(message.send_key) in (0, THUMBPRINT_BYTES), "send_key")
-    _require(int(message.size_class) in SizeClass.__members__.values(), "size_class")
-    _require(message.HasField("created") and message.HasField("not_after"), "times")
+    require(rest == 0 and 1 <= blocks <= _MOST_BLOCKS, "sealed_attribution")
+    require(len(message.submitter) == THUMBPRINT_BYTES, "submitter")
+    require(len(message.send_key) in (0, THUMBPRINT_BYTES), "send_key")
+    require(int(message.size_class) in SizeClass.__members__.values(), "size_class")
+    require(message.HasField("created") and message.HasField("not_after"), "times")
     operations = tuple(message.operations)
+    column_keys = _column_keys(message, prefixes)
     return Header(
         data=bytes(data),
         sha384=hashlib.sha384(data).digest(),
         job_id=JobId(message.job_id),
-        audience=_text(message.audience),
+        audience=require_printable(message.audience),
         originating_ori=message.originating_ori,
         requesting_ori=message.requesting_ori,
         sealed_attribution=message.sealed_attribution,
@@ -213,73 +213,82 @@ def _header(data: bytes, message: worker_pb2.JobHeader, prefixes: AbstractSet[st
         inputs=_inputs(message),
         operations=operations,
         operation_names=_operation_names(operations),
-        kek_id=kek,
+        kek_id=message.kek_id,
         wrapped_dek=message.wrapped_dek,
         recipients=_recipients(message, suite),
-        created=_time(message.created),
-        not_after=_time(message.not_after),
+        created=moment(message.created),
+        not_after=moment(message.not_after),
         size_class=SizeClass(message.size_class),
+        column_keys=column_keys,
+        sealed_outputs=_sealed_outputs(message),
     )
 
 
 def _inputs(message: worker_pb2.JobHeader) -> tuple[InputPart, ...]:
-    _require(1 <= len(message.inputs) <= LIMITS.parts, "number of inputs")
+    require(1 <= len(message.inputs) <= LIMITS.parts, "number of inputs")
     for part in message.inputs:
-        _require(_NAME.fullmatch(part.name) is not None, "input name")
-        _require(_SCHEMA.fullmatch(part.schema) is not None, "input schema")
+        require(NAME.fullmatch(part.name) is not None, "input name")
+        require(_SCHEMA.fullmatch(part.schema) is not None, "input schema")
         # one shard is written as none, so that equal values have equal bytes
-        _require(part.shards != 1 and part.shards <= LIMITS.shards, "shards")
-    _distinct([part.name for part in message.inputs], "input names")
-    _require(not any(part.shards for part in message.inputs[:-1]), "shards of a side table")
+        require(part.shards != 1 and part.shards <= LIMITS.shards, "shards")
+        require(len(part.sealed_columns) <= LIMITS.sealed_columns, "number of sealed columns")
+        require(all(COLUMN.fullmatch(name) for name in part.sealed_columns), "name of a sealed column")
+        ascending(part.sealed_columns, "order of sealed columns")
+        require(part.sealed_columns or not part.column_keys, "column keys without sealed columns")
+    distinct([part.name for part in message.inputs], "input names")
+    require(not any(part.shards for part in message.inputs[:-1]), "shards of a side table")
     return tuple(
         InputPart(
             name=part.name,
             schema=part.schema,
             rows_declared=part.rows_declared if part.HasField("rows_declared") else None,
             shards=part.shards or 1,
+            sealed_columns=tuple(part.sealed_columns),
+            column_keys=part.column_keys,
         )
         for part in message.inputs
     )
 
 
+def _column_keys(message: worker_pb2.JobHeader, prefixes: AbstractSet[str]) -> tuple[ColumnKeys, ...]:
+    """The column keys, each of them used; the lengths of what such a job sends back never follow its data."""
+    most = LIMITS.column_statements
+    require(len(message.column_keys) <= most, "number of column keys")
+    used = {part.column_keys for part in message.inputs if part.sealed_columns}
+    used |= {output.column_keys for output in message.sealed_outputs}
+    require(used == set(range(len(message.column_keys))), "column keys that are used")
+    require(not message.column_keys or message.size_class == worker_pb2.POWER_OF_TWO, "size_class with column keys")
+    found = tuple(read_column_keys(each, prefixes) for each in message.column_keys)
+    distinct([each.statement.sha384 for each in found], "a statement twice")
+    return found
+
+
+def _sealed_outputs(message: worker_pb2.JobHeader) -> tuple[SealedOutput, ...]:
+    require(len(message.sealed_outputs) <= LIMITS.sealed_columns, "number of sealed outputs")
+    for each in message.sealed_outputs:
+        require(NAME.fullmatch(each.output), "name of a sealed output")
+        require(COLUMN.fullmatch(each.column) and COLUMN.fullmatch(each.as_column), "column of a sealed output")
+    ascending([(each.output, each.column) for each in message.sealed_outputs], "order of sealed outputs")
+    return tuple(
+        SealedOutput(output=each.output, column=each.column, column_keys=each.column_keys, as_column=each.as_column)
+        for each in message.sealed_outputs
+    )
+
+
 def _operation_names(operations: tuple[worker_pb2.Operation, ...]) -> tuple[str, ...]:
-    _require(1 <= len(operations) <= LIMITS.operations, "number of operations")
+    require(1 <= len(operations) <= LIMITS.operations, "number of operations")
     names = tuple(operation.WhichOneof("operation") for operation in operations)
-    _require(all(names), "operation not set")
+    require(all(names), "operation not set")
     return cast("tuple[str, ...]", names)
 
 
 def _recipients(message: worker_pb2.JobHeader, suite: Suite) -> tuple[Recipient, ...]:
-    _require(1 <= len(message.recipients) <= LIMITS.recipients, "number of recipients")
+    require(1 <= len(message.recipients) <= LIMITS.recipients, "number of recipients")
     for recipient in message.recipients:
         try:
             thumbprint = key_id(parse_recipient(recipient.jwk, suite))
         except ValueError as error:
-            raise _MalformedError("recipient JWK") from error
-        _require(recipient.key_id == thumbprint, "recipient key_id")
-    _distinct([recipient.key_id for recipient in message.recipients], "recipients")
+            raise MalformedError("recipient JWK") from error
+        require(recipient.key_id == thumbprint, "recipient key_id")
+    distinct([recipient.key_id for recipient in message.recipients], "recipients")
     return tuple(Recipient(key_id=recipient.key_id, jwk=recipient.jwk) for recipient in message.recipients)
-
-
-def _text(text: str) -> str:
-    try:
-        return require_text(text)
-    except BadTextError as error:
-        raise _MalformedError(str(error)) from error
-
-
-def _time(stamp: Timestamp) -> datetime:
-    _require(0 <= stamp.nanos < 1_000_000_000, "nanos")
-    try:
-        return datetime.fromtimestamp(stamp.seconds, tz=UTC).replace(microsecond=stamp.nanos // 1000)
-    except (ValueError, OverflowError, OSError) as error:
-        raise _MalformedError("seconds") from error
-
-
-def _distinct(values: list[str], rule: str) -> None:
-    _require(len(set(values)) == len(values), rule)
-
-
-def _require(holds: bool, rule: str) -> None:
-    if not holds:
-        raise _MalformedError(rule)

@@ -39,6 +39,11 @@ class Limits:
     job_bytes: int = TIB  # ciphertext of all input parts together
     operations: int = 8
     recipients: int = 8
+    # Sealed columns: a keyholder's private operations for a job, and what a cell's key slot holds, follow from these.
+    column_statements: int = 4
+    column_keys: int = 16  # of a statement
+    sealed_columns: int = 64  # of a statement, of an input, and of all outputs
+    stated_names: int = 32  # purposes, and submitters, of a statement
     # Texts of the attribution end up in audit records, which stay one line each.
     text_bytes: int = 256
     attribution_block_bytes: int = 256  # the attribution is padded to a multiple, so that its length reveals little

@@ -63,6 +63,25 @@ class SizeClass(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EXACT: _ClassVar[SizeClass]
     POWER_OF_TWO: _ClassVar[SizeClass]
 
+class ColumnFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    COLUMN_FORMAT_UNSPECIFIED: _ClassVar[ColumnFormat]
+    SQL_SERVER: _ClassVar[ColumnFormat]
+    COSMOS_DB: _ClassVar[ColumnFormat]
+
+class ColumnEncryption(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    COLUMN_ENCRYPTION_UNSPECIFIED: _ClassVar[ColumnEncryption]
+    DETERMINISTIC: _ClassVar[ColumnEncryption]
+    RANDOMIZED: _ClassVar[ColumnEncryption]
+
+class ColumnRight(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    COLUMN_RIGHT_UNSPECIFIED: _ClassVar[ColumnRight]
+    OPEN: _ClassVar[ColumnRight]
+    SEAL: _ClassVar[ColumnRight]
+    COMPARE: _ClassVar[ColumnRight]
+
 class Release(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     RELEASE_UNSPECIFIED: _ClassVar[Release]
@@ -113,13 +132,23 @@ HYBRID_1: Suite
 SIZE_CLASS_UNSPECIFIED: SizeClass
 EXACT: SizeClass
 POWER_OF_TWO: SizeClass
+COLUMN_FORMAT_UNSPECIFIED: ColumnFormat
+SQL_SERVER: ColumnFormat
+COSMOS_DB: ColumnFormat
+COLUMN_ENCRYPTION_UNSPECIFIED: ColumnEncryption
+DETERMINISTIC: ColumnEncryption
+RANDOMIZED: ColumnEncryption
+COLUMN_RIGHT_UNSPECIFIED: ColumnRight
+OPEN: ColumnRight
+SEAL: ColumnRight
+COMPARE: ColumnRight
 RELEASE_UNSPECIFIED: Release
 RELEASED: Release
 NOT_RELEASED: Release
 UNKNOWN: Release
 
 class JobHeader(_message.Message):
-    __slots__ = ("version", "job_id", "audience", "originating_ori", "requesting_ori", "sealed_attribution", "suite", "submitter", "send_key", "purpose_code", "inputs", "operations", "kek_id", "wrapped_dek", "recipients", "created", "not_after", "size_class")
+    __slots__ = ("version", "job_id", "audience", "originating_ori", "requesting_ori", "sealed_attribution", "suite", "submitter", "send_key", "purpose_code", "inputs", "operations", "kek_id", "wrapped_dek", "recipients", "created", "not_after", "size_class", "column_keys", "sealed_outputs")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     AUDIENCE_FIELD_NUMBER: _ClassVar[int]
@@ -138,6 +167,8 @@ class JobHeader(_message.Message):
     CREATED_FIELD_NUMBER: _ClassVar[int]
     NOT_AFTER_FIELD_NUMBER: _ClassVar[int]
     SIZE_CLASS_FIELD_NUMBER: _ClassVar[int]
+    COLUMN_KEYS_FIELD_NUMBER: _ClassVar[int]
+    SEALED_OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     version: int
     job_id: bytes
     audience: str
@@ -156,7 +187,9 @@ class JobHeader(_message.Message):
     created: _timestamp_pb2.Timestamp
     not_after: _timestamp_pb2.Timestamp
     size_class: SizeClass
-    def __init__(self, version: _Optional[int] = ..., job_id: _Optional[bytes] = ..., audience: _Optional[str] = ..., originating_ori: _Optional[str] = ..., requesting_ori: _Optional[str] = ..., sealed_attribution: _Optional[bytes] = ..., suite: _Optional[_Union[Suite, str]] = ..., submitter: _Optional[bytes] = ..., send_key: _Optional[bytes] = ..., purpose_code: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[InputPart, _Mapping]]] = ..., operations: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ..., kek_id: _Optional[str] = ..., wrapped_dek: _Optional[bytes] = ..., recipients: _Optional[_Iterable[_Union[Recipient, _Mapping]]] = ..., created: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., not_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., size_class: _Optional[_Union[SizeClass, str]] = ...) -> None: ...
+    column_keys: _containers.RepeatedCompositeFieldContainer[ColumnKeys]
+    sealed_outputs: _containers.RepeatedCompositeFieldContainer[SealedOutput]
+    def __init__(self, version: _Optional[int] = ..., job_id: _Optional[bytes] = ..., audience: _Optional[str] = ..., originating_ori: _Optional[str] = ..., requesting_ori: _Optional[str] = ..., sealed_attribution: _Optional[bytes] = ..., suite: _Optional[_Union[Suite, str]] = ..., submitter: _Optional[bytes] = ..., send_key: _Optional[bytes] = ..., purpose_code: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[InputPart, _Mapping]]] = ..., operations: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ..., kek_id: _Optional[str] = ..., wrapped_dek: _Optional[bytes] = ..., recipients: _Optional[_Iterable[_Union[Recipient, _Mapping]]] = ..., created: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., not_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., size_class: _Optional[_Union[SizeClass, str]] = ..., column_keys: _Optional[_Iterable[_Union[ColumnKeys, _Mapping]]] = ..., sealed_outputs: _Optional[_Iterable[_Union[SealedOutput, _Mapping]]] = ...) -> None: ...
 
 class Attribution(_message.Message):
     __slots__ = ("operator_id", "requestor", "secondary_recipient", "case_number", "reason")
@@ -173,16 +206,98 @@ class Attribution(_message.Message):
     def __init__(self, operator_id: _Optional[str] = ..., requestor: _Optional[str] = ..., secondary_recipient: _Optional[str] = ..., case_number: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class InputPart(_message.Message):
-    __slots__ = ("name", "schema", "rows_declared", "shards")
+    __slots__ = ("name", "schema", "rows_declared", "shards", "sealed_columns", "column_keys")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SCHEMA_FIELD_NUMBER: _ClassVar[int]
     ROWS_DECLARED_FIELD_NUMBER: _ClassVar[int]
     SHARDS_FIELD_NUMBER: _ClassVar[int]
+    SEALED_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    COLUMN_KEYS_FIELD_NUMBER: _ClassVar[int]
     name: str
     schema: str
     rows_declared: int
     shards: int
-    def __init__(self, name: _Optional[str] = ..., schema: _Optional[str] = ..., rows_declared: _Optional[int] = ..., shards: _Optional[int] = ...) -> None: ...
+    sealed_columns: _containers.RepeatedScalarFieldContainer[str]
+    column_keys: int
+    def __init__(self, name: _Optional[str] = ..., schema: _Optional[str] = ..., rows_declared: _Optional[int] = ..., shards: _Optional[int] = ..., sealed_columns: _Optional[_Iterable[str]] = ..., column_keys: _Optional[int] = ...) -> None: ...
+
+class ColumnKeys(_message.Message):
+    __slots__ = ("statement", "wrapped_key", "sealed_keys", "signature")
+    STATEMENT_FIELD_NUMBER: _ClassVar[int]
+    WRAPPED_KEY_FIELD_NUMBER: _ClassVar[int]
+    SEALED_KEYS_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    statement: bytes
+    wrapped_key: bytes
+    sealed_keys: bytes
+    signature: bytes
+    def __init__(self, statement: _Optional[bytes] = ..., wrapped_key: _Optional[bytes] = ..., sealed_keys: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class SealedOutput(_message.Message):
+    __slots__ = ("output", "column", "column_keys", "as_column")
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    COLUMN_KEYS_FIELD_NUMBER: _ClassVar[int]
+    AS_COLUMN_FIELD_NUMBER: _ClassVar[int]
+    output: str
+    column: str
+    column_keys: int
+    as_column: str
+    def __init__(self, output: _Optional[str] = ..., column: _Optional[str] = ..., column_keys: _Optional[int] = ..., as_column: _Optional[str] = ...) -> None: ...
+
+class ColumnKeyStatement(_message.Message):
+    __slots__ = ("version", "format", "table", "keys", "columns", "originating_ori", "purpose_codes", "submitters", "signer", "suite", "kek_id", "created", "not_after")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    ORIGINATING_ORI_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_CODES_FIELD_NUMBER: _ClassVar[int]
+    SUBMITTERS_FIELD_NUMBER: _ClassVar[int]
+    SIGNER_FIELD_NUMBER: _ClassVar[int]
+    SUITE_FIELD_NUMBER: _ClassVar[int]
+    KEK_ID_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    NOT_AFTER_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    format: ColumnFormat
+    table: str
+    keys: _containers.RepeatedCompositeFieldContainer[ColumnEncryptionKey]
+    columns: _containers.RepeatedCompositeFieldContainer[StatedColumn]
+    originating_ori: str
+    purpose_codes: _containers.RepeatedScalarFieldContainer[str]
+    submitters: _containers.RepeatedScalarFieldContainer[bytes]
+    signer: bytes
+    suite: Suite
+    kek_id: str
+    created: _timestamp_pb2.Timestamp
+    not_after: _timestamp_pb2.Timestamp
+    def __init__(self, version: _Optional[int] = ..., format: _Optional[_Union[ColumnFormat, str]] = ..., table: _Optional[str] = ..., keys: _Optional[_Iterable[_Union[ColumnEncryptionKey, _Mapping]]] = ..., columns: _Optional[_Iterable[_Union[StatedColumn, _Mapping]]] = ..., originating_ori: _Optional[str] = ..., purpose_codes: _Optional[_Iterable[str]] = ..., submitters: _Optional[_Iterable[bytes]] = ..., signer: _Optional[bytes] = ..., suite: _Optional[_Union[Suite, str]] = ..., kek_id: _Optional[str] = ..., created: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., not_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ColumnEncryptionKey(_message.Message):
+    __slots__ = ("key_path", "cek_sha384")
+    KEY_PATH_FIELD_NUMBER: _ClassVar[int]
+    CEK_SHA384_FIELD_NUMBER: _ClassVar[int]
+    key_path: str
+    cek_sha384: bytes
+    def __init__(self, key_path: _Optional[str] = ..., cek_sha384: _Optional[bytes] = ...) -> None: ...
+
+class StatedColumn(_message.Message):
+    __slots__ = ("column", "type", "data_class", "encryption", "rights", "key")
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    DATA_CLASS_FIELD_NUMBER: _ClassVar[int]
+    ENCRYPTION_FIELD_NUMBER: _ClassVar[int]
+    RIGHTS_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    column: str
+    type: str
+    data_class: str
+    encryption: ColumnEncryption
+    rights: _containers.RepeatedScalarFieldContainer[ColumnRight]
+    key: int
+    def __init__(self, column: _Optional[str] = ..., type: _Optional[str] = ..., data_class: _Optional[str] = ..., encryption: _Optional[_Union[ColumnEncryption, str]] = ..., rights: _Optional[_Iterable[_Union[ColumnRight, str]]] = ..., key: _Optional[int] = ...) -> None: ...
 
 class Recipient(_message.Message):
     __slots__ = ("key_id", "jwk")
