@@ -513,6 +513,8 @@ def cited(text: str, rules: Rules) -> tuple[Section, str | None] | None:
     if rules.titled_sections:
         return _titled(text)
     rest = text.upper().replace("&", "").lstrip(" \t\n\r\f")
+    if rules.dotted_sections and not _one_dotted(rest):
+        return None
     for opening in (r"COM:\s*", r"CNT\s*#?\d+\s+", r"CHRG\s*-\s*"):
         rest = re.sub(rf"\A(?:{opening})", "", rest, flags=re.ASCII)
     number, rest = _number(rest, rules)
@@ -533,6 +535,35 @@ def cited(text: str, rules: Rules) -> tuple[Section, str | None] | None:
         if rest.startswith(law) and not re.match(r"\w", rest[len(law) : len(law) + 1], re.ASCII):
             return (number, tuple(subdivisions[:4]), law, joined is not None), joined
     return None
+
+
+def _digits(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+def _letters(text: str) -> bool:
+    return text.isascii() and text.isalpha()
+
+
+def _one_dotted(text: str) -> bool:
+    """`750.81(2) ASSAULT`, letter by letter: chapter, dot, number, perhaps a letter and subdivisions; then words."""
+    chapter, _, after = text.partition(".")
+    if not (_digits(chapter) and len(chapter) <= len("750") and _digits(after[:1])):
+        return False
+    after = after.lstrip("0123456789")
+    if _letters(after[:1]) and not re.match(r"\w", after[1:2], re.ASCII):
+        after = after[1:]
+    while after.lstrip().startswith("(") and ")" in after:
+        after = after.lstrip()
+        inside, _, rest = after[1:].partition(")")
+        if not all(_digits(each) or _letters(each) or each == "." for each in inside):
+            break
+        after = rest
+    words = after.lstrip(" \t\n\r\f.,;:*-")
+    if words and (words[0] in "(/" or _digits(words[0]) or (_letters(words[0]) and not _letters(words[1:2]))):
+        return False
+    found = sum(bool(re.match(r"\d{1,3}\.\d", word, re.ASCII)) for word in re.split(r"[^0-9$.,]+", text))
+    return found == 1
 
 
 def _titled(text: str) -> tuple[Section, str | None] | None:
@@ -591,7 +622,9 @@ def is_among(section: Section | None, second: str | None, listed: Sequence[str],
     everywhere = [s for names in rules.lists.values() for s in names] + list(rules.every_section())
     plain = [_pattern(s, bare=not rules.laws) for s in everywhere if s[0].isdigit() and "*" not in s]
     alone = {(p[0], p[2]) for p in plain if p[3]}
-    shorter = False
+    shorter = rules.dotted_sections and any(
+        number.startswith(each[0]) and number[len(each[0]) :][:1].isdigit() for each in patterns
+    )
     for want, subs, of, only in patterns:
         if (want, of) != (number, law):
             continue

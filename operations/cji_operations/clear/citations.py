@@ -3,9 +3,12 @@
 Records cite sections at the beginning of a text: `11357(A) HS-POSSESS`. Whether a citation is among listed sections is
 YES, NO, or UNKNOWN where it has fewer subdivisions than a listed one (`11357 HS` may be `11357(b) HS`, unless the table
 lists `11357() HS` somewhere, which gives the short form a meaning of its own) and where it joins two sections of which
-one is listed (`664/11358 HS`).
+one is listed (`664/11358 HS`). Where every section has its chapter before a dot, what follows one must be words or
+nothing, no letter that may belong to it and no second section; and 750.812 is UNKNOWN where 750.81 is listed, because
+codes of charges write 750.81(2) so.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -29,6 +32,11 @@ _SIGN: Final = "\N{SECTION SIGN}".encode()
 _CODE: Final = r"(?:PA\.?\s*)?(?:C\.?\s*S\.?(?:\s*A\.?)?|P\.?\s*S\.?)"
 _TITLE: Final = rf"^\s*([0-9]{{1,2}})(?:\s+|\s*\$\s*|\s*{_CODE})\s*(?:{_CODE})?\s*(?:\$|SEC(?:TION|\.)?)?\s*([0-9])"
 _DOCKET: Final = (r"\s*\$\$\s*([A-Z])", r"(\1)"), (r"^([0-9.-]+\([A-Z]\))([0-9]{1,3})", r"\1(\2)")
+_DOTTED: Final = (
+    r"^\s*[0-9]{1,3}\.[0-9]+(?:[A-Z]\b)?(?:\s*\([0-9A-Z.]*\))*[\s.,;:*-]*(?:$|[A-Z]{2}|[^0-9A-Z\s.,;:*(/-])",
+    r"(?:^|[^0-9$.,])[0-9]{1,3}\.[0-9]",
+)
+"""A dotted section and what may follow it; the beginning of one in a text, where a sum of money is none."""
 _SEE_COMMENT: Final = b"SEE COMMENT FOR CHARGE"
 
 
@@ -37,7 +45,8 @@ class Citations:
     """The citations of c convictions. code int64[c] is the position of each in the d distinct ones; d: none was found.
 
     levels are utf8[d], the citation with its first 0 to 4 subdivisions, the last one whole; number and joined utf8[d]
-    its number and that of a second section, law utf8[d] its law; both bool[d] where there is a second one.
+    its number and that of a second section, law utf8[d] its law; both bool[d] where there is a second one. dotted:
+    sections have their chapter before a dot.
     """
 
     code: Ints
@@ -46,6 +55,7 @@ class Citations:
     law: pa.Array
     joined: pa.Array
     both: Bools
+    dotted: bool
 
     @property
     def known(self) -> Bools:
@@ -62,6 +72,8 @@ class Citations:
         covered = np.logical_or.reduce([_is_in(level, listed.covered) for level in self.levels])
         covered |= _is_in(whole, listed.alone)
         short = _is_in(whole, listed.shorter - named_alone)
+        if self.dotted:
+            short |= _longer(self.number, listed.numbers)
         part = _is_in(self.number, listed.numbers) | _is_in(self.joined, listed.numbers)
         for beginning, law in listed.beginnings:
             begins = _begins(self.number, beginning)
@@ -77,6 +89,7 @@ def read_citations(
     laws: Sequence[str],
     hyphenated: bool,
     titled: bool = False,
+    dotted: bool = False,
     follows: int | None = None,
 ) -> Citations:
     """The citation of each row: the first one that is found in these `binary` columns, in their order.
@@ -91,7 +104,8 @@ def read_citations(
         rows = np.flatnonzero(silent)
         encoded = pc.dictionary_encode(column.take(arrow.from_numpy(rows)), null_encoding="encode")
         texts_ = pc.replace_substring(folded(encoded.dictionary), b"&", b"")  # H&S is HS
-        parts = pc.extract_regex(_with_titles(texts_) if titled else texts_, expression)
+        texts_ = _with_titles(texts_) if titled else _dotted(texts_) if dotted else texts_
+        parts = pc.extract_regex(texts_, expression)
         cites = arrow.present(parts)
         place = np.where(cites, start + np.cumsum(cites) - 1, -1)
         code[rows] = place[arrow.numbers(encoded.indices)]
@@ -100,7 +114,7 @@ def read_citations(
     whole = [arrow.concat(column, pa.binary()) for column in zip(*texts, strict=True)]
     first, same = first_rows(pc.binary_join_element_wise(*whole, pa.scalar(b"\0")))
     distinct = {name: column.take(arrow.from_numpy(first)) for name, column in zip(_PARTS, whole, strict=True)}
-    return _citations(np.append(same, len(first))[code], distinct)
+    return _citations(np.append(same, len(first))[code], distinct, dotted=dotted)
 
 
 def _expression(laws: Sequence[str], *, hyphenated: bool, titled: bool) -> str:
@@ -122,6 +136,18 @@ def _with_titles(texts: pa.Array) -> pa.Array:
     return made
 
 
+def _dotted(texts: pa.Array) -> pa.Array:
+    """The texts that cite one dotted section and no other, the others null."""
+    one = pc.equal(pc.count_substring_regex(texts, _DOTTED[1]), 1)
+    return pc.if_else(pc.and_(pc.match_substring_regex(texts, _DOTTED[0]), one), texts, pa.scalar(None, pa.binary()))
+
+
+def _longer(numbers: pa.Array, listed: frozenset[str]) -> Bools:
+    """bool[d]: the number is a listed one with further digits."""
+    expression = f"^(?:{'|'.join(re.escape(each) for each in sorted(listed))})[0-9]"
+    return arrow.bools(pc.match_substring_regex(numbers, expression)) if listed else np.zeros(len(numbers), np.bool_)
+
+
 def _speaks(array: pa.Array) -> Bools:
     """bool[n]: the text is neither empty nor a reference to the comment."""
     encoded = pc.dictionary_encode(array, null_encoding="encode")
@@ -131,7 +157,7 @@ def _speaks(array: pa.Array) -> Bools:
     return speaks
 
 
-def _citations(code: Ints, parts: dict[str, pa.Array]) -> Citations:
+def _citations(code: Ints, parts: dict[str, pa.Array], *, dotted: bool) -> Citations:
     number = parts["number"]
     law = parts["law"]
     blank = arrow.from_numpy(read(law).filled)
@@ -142,7 +168,8 @@ def _citations(code: Ints, parts: dict[str, pa.Array]) -> Citations:
             section = pc.binary_join_element_wise(section, parts[f"sub{depth - 1}"], pa.scalar(b""))
         levels.append(pc.binary_join_element_wise(section, suffix, pa.scalar(b"")))
     joined = parts["joined"]
-    return Citations(code=code, levels=tuple(levels), number=number, law=law, joined=joined, both=read(joined).filled)
+    both = read(joined).filled
+    return Citations(code=code, levels=tuple(levels), number=number, law=law, joined=joined, both=both, dotted=dotted)
 
 
 def _is_in(array: pa.Array, values: frozenset[str]) -> Bools:

@@ -159,6 +159,7 @@ def gather(columns: Columns, rules: Rules, as_of: datetime.date) -> Facts:
         laws=rules.laws,
         hyphenated=rules.hyphenated_sections,
         titled=rules.titled_sections,
+        dotted=rules.dotted_sections,
         follows=2,
     )
     sentences = Sentences.of(

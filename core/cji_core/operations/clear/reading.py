@@ -133,6 +133,8 @@ def _unreadable(where: str, sections: tuple[str, ...], rules: Rules) -> Iterator
             yield Problem(where, f"no list is called {section}", "Add it under [lists], or write a section of law.")
         elif (pattern := read_pattern(section, hyphenated=rules.hyphens)) is None:
             yield Problem(where, f"{section} is not a section", "Write NUMBER(SUBDIVISION) LAW, as 11357(b) HS.")
+        elif rules.dotted_sections and "." not in pattern.number:
+            yield Problem(where, f"{section} has no chapter before a dot", "Write CHAPTER.SECTION, as 750.81(2).")
         elif rules.laws and pattern.law not in rules.laws:
             remedy = f"End it with one of {', '.join(rules.laws)}, or add its law to `laws`."
             yield Problem(where, f"{section} names no law of this table", remedy)
@@ -185,6 +187,8 @@ def _of(where: str, when: When) -> Iterator[Problem]:
 
 
 def _of_table(rules: Rules) -> Iterator[Problem]:
+    if rules.dotted_sections and (rules.hyphens or rules.laws):
+        yield Problem("dotted_sections", "sections have laws or hyphens too", "Leave out one of the two.")
     if CONVICTION not in rules.dispositions:
         yield Problem("dispositions", "no kind is called conviction", 'Write conviction = ["CONVICTED"].')
     if ARREST in rules.dispositions:

@@ -90,7 +90,8 @@ class Rules(Table, frozen=True, kw_only=True):
 
     With `hyphenated_sections` a hyphen between digits belongs to the number of a section, as in Utah's 76-6-404;
     otherwise it joins two sections. With `titled_sections` a citation begins with the number of its title, which a
-    hyphen joins to the section: `18 Pa.C.S. § 3903(a)` is 18-3903(A).
+    hyphen joins to the section: `18 Pa.C.S. § 3903(a)` is 18-3903(A). With `dotted_sections` every section has its
+    chapter before a dot, as Michigan's 750.110a: a citation of another form is none, and 750.812 may be 750.81(2).
     """
 
     version: Literal[1]
@@ -101,6 +102,7 @@ class Rules(Table, frozen=True, kw_only=True):
     laws: Annotated[tuple[_Law, ...], Meta(max_length=64)] = ()
     hyphenated_sections: bool = False
     titled_sections: bool = False
+    dotted_sections: bool = False
     dispositions: Annotated[dict[Name, Texts], Meta(max_length=16)]
     unlisted: Literal["unknown", "no_conviction"] = "unknown"
     decides: Names = (CONVICTION,)

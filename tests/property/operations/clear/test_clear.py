@@ -226,6 +226,9 @@ def test_citations_equal_the_twins(text: str, sections: list[str]) -> None:
     section, second = (None, None) if expected is None else expected
     text_of = None if section is None else f"{section[0]}{''.join(section[1])} {section[2]}".encode()
     assert found.text().to_pylist() == [text_of]
+    read = read_citations([pa.array([text.encode()], pa.binary())], laws=(), hyphenated=False, dotted=True)
+    dotted = cited(text, replace(bare, dotted_sections=True))
+    assert read.text().to_pylist() == [None if dotted is None else f"{dotted[0][0]}{''.join(dotted[0][1])}".encode()]
     listed_ = Patterns.of(sections, hyphenated=False)
     truth = found.among(listed_, listed_.alone).tolist()[0]
     assert {0: False, 1: None, 2: True}[truth] == is_among(section, second, sections, rules)

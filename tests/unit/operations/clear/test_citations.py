@@ -87,6 +87,31 @@ def test_a_title_stands_before_its_section(text: str, citation: str | None) -> N
     assert read.text().to_pylist() == [None if citation is None else citation.encode()]
 
 
+DOTTED = [
+    ("750.81", "750.81"),
+    (" 750.110a - HOME INVASION 1ST", "750.110A"),
+    ("750.136B(3) CHILD ABUSE", "750.136B(3)"),
+    ("750.356(3)(a), LARCENY $200.00 OR MORE", "750.356(3)(A)"),
+    *((text, None) for text in ("750520C", "1103", "11-03", "750.520 C", "750.520-C", "750.520 (C", "750.520C1A")),
+    *((text, None) for text in ("750.92 750.520c", "750.112; 750.520c", "750.92/750.520C", "750.92 ATT 750.520C")),
+]
+
+
+@pytest.mark.parametrize(("text", "citation"), DOTTED)
+def test_a_dotted_section_is_read_alone_or_not_at_all(text: str, citation: str | None) -> None:
+    read = read_citations([pa.array([text.encode()], pa.binary())], laws=(), hyphenated=False, dotted=True)
+    assert read.text().to_pylist() == [None if citation is None else citation.encode()]
+
+
+def test_digits_behind_a_listed_dotted_section_may_be_its_subdivision() -> None:
+    texts = ["750.812", "750.81", "750.8", "750.82", "257.6251A"]
+    column = pa.array([text.encode() for text in texts], pa.binary())
+    read = read_citations([column], laws=(), hyphenated=False, dotted=True)
+    listed = Patterns.of(["750.81", "257.625(1)"], hyphenated=False)
+    assert read.among(listed, frozenset()).tolist() == [UNKNOWN, YES, NO, NO, UNKNOWN]
+    assert read.among(Patterns.of(["257.*"], hyphenated=False), frozenset()).tolist() == [NO, NO, NO, NO, YES]
+
+
 def test_a_beginning_covers_all_numbers_that_begin_so() -> None:
     texts = ["257.625(1)", "257.6", "2570.1", "257", "750.257", "x"]
     citations = read_citations([pa.array([t.encode() for t in texts], pa.binary())], laws=(), hyphenated=False)
