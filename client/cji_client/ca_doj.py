@@ -3,7 +3,8 @@
 The columns have the names that Code for America's public tools give them (codeforamerica/gogen); the Department
 publishes no layout. There are 95, and in some files one more behind them. A file has them in this order, separated by
 commas or tabs, or starts with a line that names them in any order. A row is one part of one count of one step of a
-cycle, so a conviction with three parts of a sentence has three rows with one CNT_ORDER.
+cycle, so a conviction with three parts of a sentence has three rows with one CNT_ORDER. Where an offense was changed at
+conviction, its columns `CONV_OFFENSE_...` are filled: the person was convicted of that one, and of no other.
 """
 
 import csv
@@ -50,13 +51,21 @@ _AS_THEY_ARE: Final = {
     "county": "STP_ORI_CNTY_NAME",
     "offense_code": "OFFENSE_CODE",
     "offense": "OFFENSE_DESCR",
+    "level": "OFFENSE_TOC",
     "disposition": "DISP_DESCR",
     "disposition_date": "DISP_DATE",
     "sentence": "SENT_LOC_DESCR",
     "comment": "COMMENT_TEXT",
 }
-_MADE: Final = ("level", "sentence_length", "deceased")
-_READ: Final = frozenset((*_AS_THEY_ARE.values(), "CONV_STAT_DESCR", "OFFENSE_TOC", "SENT_LENGTH", "SENT_TIME_CODE"))
+_AT_CONVICTION: Final = {
+    "offense_code": "CONV_OFFENSE_CODE",
+    "offense": "CONV_OFFENSE_DESCR",
+    "level": "CONV_OFFENSE_TOC",
+}
+_MADE: Final = ("sentence_length", "deceased")
+_READ: Final = frozenset(
+    (*_AS_THEY_ARE.values(), *_AT_CONVICTION.values(), "CONV_STAT_DESCR", "SENT_LENGTH", "SENT_TIME_CODE")
+)
 _WITHOUT_TIME: Final = ("FINE", "RESTITUTION")
 _SCHEMA: Final = pa.schema(
     [
@@ -107,7 +116,10 @@ def _check(names: list[str]) -> None:
 
 def _events(batch: pa.RecordBatch) -> pa.RecordBatch:
     columns = {name: _text(batch, source) for name, source in _AS_THEY_ARE.items()}
-    columns["level"] = pc.coalesce(_text(batch, "CONV_STAT_DESCR"), _text(batch, "OFFENSE_TOC"))
+    changed = {name: _text(batch, source) for name, source in _AT_CONVICTION.items()}
+    is_changed = pc.or_(pc.is_valid(changed["offense_code"]), pc.is_valid(changed["offense"]))
+    columns |= {name: pc.if_else(is_changed, new, columns[name]) for name, new in changed.items()}
+    columns["level"] = pc.coalesce(_text(batch, "CONV_STAT_DESCR"), columns["level"])
     length = pc.binary_join_element_wise(_text(batch, "SENT_LENGTH"), _text(batch, "SENT_TIME_CODE"), b"")
     timeless = pc.is_in(columns["sentence"], value_set=pa.array(_WITHOUT_TIME, pa.binary()))
     none = pa.scalar(b"0D", pa.binary())

@@ -114,6 +114,25 @@ def test_levels_lengths_and_deaths_are_made(tmp_path: Path) -> None:
     assert found[4]["disposition"] is None
 
 
+def test_an_offense_that_was_changed_at_conviction(tmp_path: Path) -> None:
+    """What was charged is not what the person was convicted of: code, section and level are those of the conviction."""
+    new = {"CONV_OFFENSE_CODE": "35029", "CONV_OFFENSE_DESCR": "11357(A) HS-POSSESS", "CONV_OFFENSE_TOC": "M"}
+    rows = [
+        ROW | new,
+        ROW | new | {"CONV_STAT_DESCR": "", "OFFENSE_TOC": "F"},
+        ROW | {"CONV_OFFENSE_DESCR": "459 PC", "CONV_STAT_DESCR": "", "OFFENSE_TOC": "F"},
+        ROW | {"CONV_OFFENSE_TOC": "M", "CONV_STAT_DESCR": "", "OFFENSE_TOC": "F"},
+    ]
+    path = tmp_path / "extract.csv"
+    path.write_text("\n".join(map(line, rows)) + "\n")
+    assert [[row[name] for name in ("offense_code", "offense", "level")] for row in read(path)] == [
+        [b"35029", b"11357(A) HS-POSSESS", b"FELONY"],
+        [b"35029", b"11357(A) HS-POSSESS", b"M"],
+        [None, b"459 PC", None],
+        [b"35036", b"11358 HS-CULTIVATE, PLANT", b"F"],
+    ]
+
+
 def test_bytes_of_another_encoding_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "extract.csv"
     path.write_bytes(line(ROW | {"COMMENT_TEXT": "PEÑA"}).encode("latin-1") + b"\n")
