@@ -24,21 +24,21 @@ Pin: TypeAlias = Callable[[], str]
 _REMEDY: Final = "Compare the library, the labels of token and key, and the PIN."
 
 
-class _TokenKey:
+class TokenKey:
     """A pair of keys with one label, in a session that `close` ends. `library` is a path; `pin` is called once."""
 
     def __init__(self, library: Path, *, token: str, label: str, pin: Pin) -> None:
         import pkcs11  # noqa: PLC0415 - an extra
 
-        self._label = label
-        with _explained(label):
+        self.label = label
+        with token_explained(label):
             self._session = pkcs11.lib(str(library)).get_token(token_label=token).open(user_pin=pin())
         try:
-            with _explained(label):
+            with token_explained(label):
                 find = self._session.get_key
-                self._private: Any = find(object_class=pkcs11.ObjectClass.PRIVATE_KEY, label=label)
+                self.private: Any = find(object_class=pkcs11.ObjectClass.PRIVATE_KEY, label=label)
                 public: Any = find(object_class=pkcs11.ObjectClass.PUBLIC_KEY, label=label)
-                self._public = load_der_public_key(_encoded(public))
+                self.public = load_der_public_key(_encoded(public))
         except BaseException:
             self.close()
             raise
@@ -48,14 +48,14 @@ class _TokenKey:
         self._session.close()
 
 
-class TokenSigner(_TokenKey):
+class TokenSigner(TokenKey):
     """A `Signer` whose P-384 key is in a token."""
 
     def public_key(self) -> VerifyingKey:
         """As `Signer.public_key`."""
-        if not isinstance(self._public, ec.EllipticCurvePublicKey) or self._public.key_size != 384:
-            raise SpecError(f"{self._label} is not a P-384 key", remedy=_REMEDY)
-        return self._public
+        if not isinstance(self.public, ec.EllipticCurvePublicKey) or self.public.key_size != 384:
+            raise SpecError(f"{self.label} is not a P-384 key", remedy=_REMEDY)
+        return self.public
 
     def sign(self, message: bytes, suite: Suite) -> bytes:
         """As `Signer.sign`."""
@@ -63,19 +63,19 @@ class TokenSigner(_TokenKey):
 
         if suite is not Suite.CLASSICAL_1:
             raise SpecError(f"a token cannot sign a {suite} job", remedy="Sign it with a pair of keys in a file.")
-        with _explained(self._label):
-            signature: bytes = self._private.sign(hashlib.sha384(message).digest(), mechanism=pkcs11.Mechanism.ECDSA)
+        with token_explained(self.label):
+            signature: bytes = self.private.sign(hashlib.sha384(message).digest(), mechanism=pkcs11.Mechanism.ECDSA)
         return signature
 
 
-class TokenDecrypter(_TokenKey):
+class TokenDecrypter(TokenKey):
     """A `Decrypter` whose RSA key is in a token."""
 
     def public_key(self) -> RecipientKey:
         """As `Decrypter.public_key`."""
-        if not isinstance(self._public, rsa.RSAPublicKey) or self._public.key_size < RSA_MIN_BITS:
-            raise SpecError(f"{self._label} is not an RSA key of at least {RSA_MIN_BITS} bits", remedy=_REMEDY)
-        return self._public
+        if not isinstance(self.public, rsa.RSAPublicKey) or self.public.key_size < RSA_MIN_BITS:
+            raise SpecError(f"{self.label} is not an RSA key of at least {RSA_MIN_BITS} bits", remedy=_REMEDY)
+        return self.public
 
     def unwrap(self, wrapped: bytes, header_sha384: bytes) -> bytes:  # noqa: ARG002 - HPKE's, which needs a pair
         """As `Decrypter.unwrap`."""
@@ -83,8 +83,8 @@ class TokenDecrypter(_TokenKey):
 
         mechanism = pkcs11.Mechanism.RSA_PKCS_OAEP
         parameters = (pkcs11.Mechanism.SHA256, pkcs11.MGF.SHA256, None)
-        with _explained(self._label):
-            key: bytes = self._private.decrypt(wrapped, mechanism=mechanism, mechanism_param=parameters)
+        with token_explained(self.label):
+            key: bytes = self.private.decrypt(wrapped, mechanism=mechanism, mechanism_param=parameters)
         if len(key) != DEK_BYTES:
             raise Refusal(Reason.DEK_UNWRAP_FAILED, stage=Stage.ADMIT)
         return key
@@ -102,7 +102,8 @@ def _encoded(public: Any) -> bytes:
 
 
 @contextmanager
-def _explained(label: str) -> Iterator[None]:
+def token_explained(label: str) -> Iterator[None]:
+    """The errors of python-pkcs11 as SpecErrors; their texts are not repeated."""
     from pkcs11.exceptions import PKCS11Error  # noqa: PLC0415
 
     try:

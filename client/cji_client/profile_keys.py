@@ -18,11 +18,8 @@ T = TypeVar("T")
 
 def signer_named(profile: ClientProfile, passphrase: Passphrase | None = None) -> Signer:
     """The key that signs job headers; SpecError if the profile names none, or it cannot be used."""
-    device = profile.signer
-    if device is not None and device.vault is not None:
-        return _with_extra(lambda: VaultSigner(str(device.vault), ca_file=device.ca_file), "vault")
-    if device is not None:
-        return _with_extra(lambda: TokenSigner(Path(str(device.pkcs11)), **_token(device)), "pkcs11")
+    if profile.signer is not None:
+        return signer_of_device(profile.signer)
     if not profile.signing_key:
         raise SpecError("the profile names no signing_key", remedy="Make one with `cji key new-signing`.")
     path = Path(profile.signing_key)
@@ -33,13 +30,20 @@ def decrypter_named(profile: ClientProfile, passphrase: Passphrase | None = None
     """The key that opens results, None if the profile names none; SpecError if it cannot be used."""
     device = profile.decrypter
     if device is not None and device.vault is not None:
-        return _with_extra(lambda: VaultDecrypter(str(device.vault), ca_file=device.ca_file), "vault")
+        return with_extra(lambda: VaultDecrypter(str(device.vault), ca_file=device.ca_file), "vault")
     if device is not None:
-        return _with_extra(lambda: TokenDecrypter(Path(str(device.pkcs11)), **_token(device)), "pkcs11")
+        return with_extra(lambda: TokenDecrypter(Path(str(device.pkcs11)), **of_token(device)), "pkcs11")
     if profile.recipient_key is None:
         return None
     path = Path(profile.recipient_key)
     return KeyDecrypter(load_recipient_key(path, passphrase=passphrase_of(path, passphrase)))
+
+
+def signer_of_device(device: DeviceKey) -> Signer:
+    """The signing key that a device keeps."""
+    if device.vault is not None:
+        return with_extra(lambda: VaultSigner(str(device.vault), ca_file=device.ca_file), "vault")
+    return with_extra(lambda: TokenSigner(Path(str(device.pkcs11)), **of_token(device)), "pkcs11")
 
 
 class _Token(TypedDict):
@@ -48,7 +52,9 @@ class _Token(TypedDict):
     pin: Pin
 
 
-def _token(device: DeviceKey) -> _Token:
+def of_token(device: DeviceKey) -> _Token:
+    """How a key in a PKCS#11 token is named; its PIN is read when the session opens."""
+
     def pin() -> str:
         path = Path(str(device.pin_file))
         try:
@@ -60,7 +66,7 @@ def _token(device: DeviceKey) -> _Token:
     return {"token": str(device.token), "label": str(device.label), "pin": pin}
 
 
-def _with_extra(make: Callable[[], T], extra: str) -> T:
+def with_extra(make: Callable[[], T], extra: str) -> T:
     """SpecError names the extra of cji-client that a kind of key needs, where it is not installed."""
     try:
         return make()

@@ -25,7 +25,7 @@ _SERVER_ERROR: Final = 500
 _REMEDY: Final = "Compare the key's id, its type and the identity's rights."
 
 
-class _VaultKey:
+class VaultKey:
     """One version of a key. `ca_file` is a PEM file of the authorities of the vault's certificate, if not the system's.
 
     Exchanges are bounded, and not repeated.
@@ -46,31 +46,34 @@ class _VaultKey:
             raise SpecError(f"{key_id} is not the id of one version of a key, with https", remedy=_REMEDY)
         identity = credential or default_credential()
         try:
-            with _explained(key_id), KeyClient(identifier.vault_url, identity, **client_options(ca_file)) as client:
+            with (
+                vault_explained(key_id),
+                KeyClient(identifier.vault_url, identity, **client_options(ca_file)) as client,
+            ):
                 found = client.get_key(identifier.name, identifier.version)
             options = client_options(ca_file)
         except OSError:
             raise SpecError(
                 "the file of authorities cannot be read", remedy="Name a readable one as ca_file."
             ) from None
-        self._id = key_id
-        self._jwk: Any = found.key  # its members have no types
+        self.key_id = key_id
+        self.jwk: Any = found.key  # its members have no types
         # by id, not by key: with the public key the client would do some operations itself
-        self._client = CryptographyClient(key_id, identity, **options)
+        self.client = CryptographyClient(key_id, identity, **options)
 
     def close(self) -> None:
         """Close the connection."""
-        self._client.close()
+        self.client.close()
 
 
-class VaultSigner(_VaultKey):
+class VaultSigner(VaultKey):
     """A `Signer` whose P-384 key is in a vault. SpecError if it is another key, Unreachable without an answer."""
 
     def public_key(self) -> VerifyingKey:
         """As `Signer.public_key`."""
-        jwk = self._jwk
+        jwk = self.jwk
         if jwk.crv != "P-384" or jwk.x is None or jwk.y is None:
-            raise SpecError(f"{self._id} is not a P-384 key", remedy=_REMEDY)
+            raise SpecError(f"{self.key_id} is not a P-384 key", remedy=_REMEDY)
         x, y = (int.from_bytes(value, "big") for value in (jwk.x, jwk.y))
         return ec.EllipticCurvePublicNumbers(x, y, ec.SECP384R1()).public_key()
 
@@ -79,27 +82,27 @@ class VaultSigner(_VaultKey):
         from azure.keyvault.keys.crypto import SignatureAlgorithm  # noqa: PLC0415
 
         _require_classical(suite)
-        with _explained(self._id):
-            return self._client.sign(SignatureAlgorithm.es384, hashlib.sha384(message).digest()).signature
+        with vault_explained(self.key_id):
+            return self.client.sign(SignatureAlgorithm.es384, hashlib.sha384(message).digest()).signature
 
 
-class VaultDecrypter(_VaultKey):
+class VaultDecrypter(VaultKey):
     """A `Decrypter` whose RSA key is in a vault. SpecError if it is another key, Unreachable without an answer."""
 
     def public_key(self) -> RecipientKey:
         """As `Decrypter.public_key`."""
-        jwk = self._jwk
+        jwk = self.jwk
         n, e = (int.from_bytes(value or b"", "big") for value in (jwk.n, jwk.e))
         if n.bit_length() < RSA_MIN_BITS or e != RSA_EXPONENT:
-            raise SpecError(f"{self._id} is not an RSA key of at least {RSA_MIN_BITS} bits", remedy=_REMEDY)
+            raise SpecError(f"{self.key_id} is not an RSA key of at least {RSA_MIN_BITS} bits", remedy=_REMEDY)
         return rsa.RSAPublicNumbers(e, n).public_key()
 
     def unwrap(self, wrapped: bytes, header_sha384: bytes) -> bytes:  # noqa: ARG002 - HPKE's, which needs a pair
         """As `Decrypter.unwrap`."""
         from azure.keyvault.keys.crypto import EncryptionAlgorithm  # noqa: PLC0415
 
-        with _explained(self._id, bad_request=Refusal(Reason.DEK_UNWRAP_FAILED, stage=Stage.ADMIT)):
-            key = self._client.decrypt(EncryptionAlgorithm.rsa_oaep_256, wrapped).plaintext
+        with vault_explained(self.key_id, bad_request=Refusal(Reason.DEK_UNWRAP_FAILED, stage=Stage.ADMIT)):
+            key = self.client.decrypt(EncryptionAlgorithm.rsa_oaep_256, wrapped).plaintext
         if len(key) != DEK_BYTES:
             raise Refusal(Reason.DEK_UNWRAP_FAILED, stage=Stage.ADMIT)
         return key
@@ -111,7 +114,7 @@ def _require_classical(suite: Suite) -> None:
 
 
 @contextmanager
-def _explained(key_id: str, *, bad_request: Refusal | None = None) -> Iterator[None]:
+def vault_explained(key_id: str, *, bad_request: Exception | None = None) -> Iterator[None]:
     """The SDK's errors for those of the vault's client; their texts are not repeated."""
     from azure.core.exceptions import AzureError, HttpResponseError  # noqa: PLC0415
 

@@ -26,8 +26,11 @@ def passphrase_of(path: Path, source: Passphrase | None = None) -> bytes | None:
         encrypted = b"ENCRYPTED" in path.read_bytes()
     except OSError:
         return None  # reading the key reports what is wrong with the file
-    if not encrypted:
-        return None
+    return required_passphrase(path, source) if encrypted else None
+
+
+def required_passphrase(path: Path, source: Passphrase | None = None) -> bytes | None:
+    """As `passphrase_of`, of a file that is known to be encrypted."""
     if name := os.environ.get(VARIABLE):
         return _first_line(Path(name))
     if source is None:
