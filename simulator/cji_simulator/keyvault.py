@@ -24,12 +24,14 @@ from cji_simulator.faults import Faults, Handler, Kind, Service, middleware
 from cji_simulator.identity import Identities, Role
 from cji_simulator.release_policy import PolicyError, ReleasePolicy
 from cji_simulator.roots import Roots
-from cji_simulator.vault_keys import WRAPS, Backups, Key, KeyVersion, new_material, use, wrap
+from cji_simulator.vault_keys import WRAPS, Backups, Key, KeyVersion, new_material, use, verifies, wrap
 
 __all__ = ["TENANT", "KeyVault", "Refused"]
 
 TENANT: Final = "11111111-1111-1111-1111-111111111111"
 _WINDOW: Final = 10.0  # seconds
+_OPERATIONS: Final = {"sign": "sign", "decrypt": "decrypt", "unwrapkey": "unwrapKey"}
+"""By the last segment of their paths."""
 
 
 class Refused(SimulatorError):  # noqa: N818 - the service's answer
@@ -111,6 +113,8 @@ class KeyVault:
                 web.patch("/keys/{name}/{version:.*}", self._update),
                 web.post("/keys/{name}/{version:[^/]*}/sign", self._use),
                 web.post("/keys/{name}/{version:[^/]*}/decrypt", self._use),
+                web.post("/keys/{name}/{version:[^/]*}/unwrapkey", self._use),
+                web.post("/keys/{name}/{version:[^/]*}/verify", self._verify),
                 web.post("/keys/{name}/release", self._release),
                 web.post("/keys/{name}/{version:[^/]*}/release", self._release),
             ]
@@ -288,16 +292,32 @@ class KeyVault:
         return self._bundle(f"{self.url}/keys/{name}", key, key.versions[-1])
 
     async def _use(self, request: web.Request) -> web.Response:
-        self._authorise(request, Role.OPERATOR)
-        base, _, version = self._find(request)
-        body, operation = await _body(request), request.path.rsplit("/", 1)[1]
-        if operation not in version.operations:
-            raise Refused(403, "Forbidden", f"Operation {operation} is not permitted on this key.")
+        kid, version, body = await self._usable(request, operation := _OPERATIONS[request.path.rsplit("/", 1)[1]])
         try:
             value = use(version.material, operation, str(body.get("alg")), unb64url(str(body.get("value"))))
         except ValueError as error:
             raise _bad(str(error)) from error
-        return web.json_response({"kid": f"{base}/{version.version}", "value": b64url(value)})
+        return web.json_response({"kid": kid, "value": b64url(value)})
+
+    async def _verify(self, request: web.Request) -> web.Response:
+        _, version, body = await self._usable(request, "verify")
+        try:
+            digest, signature = (unb64url(str(body.get(member))) for member in ("digest", "value"))
+            found = verifies(version.material, str(body.get("alg")), digest, signature)
+        except ValueError as error:
+            raise _bad(str(error)) from error
+        return web.json_response({"value": found})
+
+    async def _usable(self, request: web.Request, operation: str) -> tuple[str, KeyVersion, dict[str, Any]]:
+        """The id, the key and the body of a request for an operation that the key permits."""
+        self._authorise(request, Role.OPERATOR)
+        base, _, version = self._find(request)
+        body = await _body(request)
+        if not version.enabled:
+            raise statement.Denied(f"Operation {operation} is not allowed on a disabled key.", inner="KeyDisabled")
+        if operation not in version.operations:
+            raise Refused(403, "Forbidden", f"Operation {operation} is not permitted on this key.")
+        return f"{base}/{version.version}", version, body
 
     async def _release(self, request: web.Request) -> web.Response:
         self._authorise(request, Role.WORKER)

@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
@@ -13,7 +14,7 @@ from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 from cji_simulator.encoding import CURVES, b64url, ec_jwk, rsa_jwk
 from cji_simulator.release_policy import ReleasePolicy
 
-__all__ = ["WRAPS", "Backups", "Key", "KeyVersion", "new_material", "use", "wrap"]
+__all__ = ["WRAPS", "Backups", "Key", "KeyVersion", "new_material", "use", "verifies", "wrap"]
 
 Material = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -28,6 +29,10 @@ _SIGNS: Final[dict[int, tuple[str, hashes.HashAlgorithm]]] = {
     521: ("ES512", hashes.SHA512()),
 }
 """RFC 7518 §3.4: algorithm and hash, by the bits of the curve."""
+_OPENS: Final[dict[str, hashes.HashAlgorithm]] = {
+    "RSA-OAEP": hashes.SHA1(),
+    "RSA-OAEP-256": hashes.SHA256(),
+}
 # PrivateKeyInfo of an EC key up to the private scalar, which is all that the service exports: no public key
 _EC_PREFIX: Final = {
     "P-256": bytes.fromhex("3041020100301306072a8648ce3d020106082a8648ce3d030107042730250201010420"),
@@ -146,11 +151,25 @@ def wrap(data: bytes, *, target: rsa.RSAPublicKey, enc: str) -> bytes:
 
 
 def use(material: Material, operation: str, algorithm: str, value: bytes) -> bytes:
-    """Sign a digest (r ‖ s) or decrypt a ciphertext; ValueError for what the service would not do with this key."""
+    """Sign a digest (r ‖ s of EC) or open a ciphertext; ValueError for what the service would not do with this key."""
     match operation, material:
         case "sign", ec.EllipticCurvePrivateKey(key_size=bits) if _SIGNS.get(bits, ("",))[0] == algorithm:
             made = material.sign(value, ec.ECDSA(Prehashed(_SIGNS[bits][1])))
             return b"".join(number.to_bytes(-(-bits // 8), "big") for number in decode_dss_signature(made))
-        case "decrypt", rsa.RSAPrivateKey() if algorithm == "RSA-OAEP-256":
-            return material.decrypt(value, padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None))
+        case "sign", rsa.RSAPrivateKey() if algorithm == "RS256":
+            return material.sign(value, padding.PKCS1v15(), Prehashed(hashes.SHA256()))
+        case "decrypt" | "unwrapKey", rsa.RSAPrivateKey() if algorithm in _OPENS:
+            digest = _OPENS[algorithm]
+            return material.decrypt(value, padding.OAEP(padding.MGF1(digest), digest, None))
     raise ValueError(f"Key and algorithm {algorithm} do not fit.")
+
+
+def verifies(material: Material, algorithm: str, digest: bytes, signature: bytes) -> bool:
+    """Verify a signature over a digest, RS256 only; ValueError for what the service would not do with this key."""
+    if not isinstance(material, rsa.RSAPrivateKey) or algorithm != "RS256":
+        raise ValueError(f"Key and algorithm {algorithm} do not fit.")
+    try:
+        material.public_key().verify(signature, digest, padding.PKCS1v15(), Prehashed(hashes.SHA256()))
+    except InvalidSignature:
+        return False
+    return True

@@ -5,18 +5,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
+from cji_client.columns.errors import ColumnKeyRefused
+from cji_client.columns.master_keys import master_keys
+from cji_client.columns.opening import open_key
 from cji_client.errors import SpecError
 from cji_client.pkcs11_keys import TokenDecrypter, TokenSigner
 from cji_client.signers import header_signature
 from cji_core.format.envelope import wrap_result_key
 from cji_core.suites import Suite
+from tests.unit.client.columns.test_opening import PATH, columns_file
 
 pkcs11 = pytest.importorskip("pkcs11", reason="python-pkcs11 is not installed: make pkcs11")
 LIBRARY = Path("/usr/lib/softhsm/libsofthsm2.so")
 pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="softhsm2 is not installed")
 LABEL, PIN = "agency", "1234"
+MODULUS, EXPONENT = pkcs11.Attribute.MODULUS, pkcs11.Attribute.PUBLIC_EXPONENT
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +43,7 @@ def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
                 )
                 parameters.generate_keypair(store=True, label=curve)
             session.generate_keypair(pkcs11.KeyType.RSA, 3072, store=True, label="recipient")
+            session.generate_keypair(pkcs11.KeyType.RSA, 2048, store=True, label="master")
         yield
 
 
@@ -75,3 +82,28 @@ def test_softhsm_cannot_open_results(token: None) -> None:
     with pytest.raises(SpecError, match="recipient"):  # its OAEP has SHA-1 only
         decrypter.unwrap(wrapped, bytes(48))
     decrypter.close()
+
+
+def test_a_token_opens_column_keys(token: None, tmp_path: Path) -> None:
+    """The value as a provider writes it: OAEP with SHA-1 under the key, and a signature that the token makes."""
+    (tmp_path / "pin").write_text(PIN)
+    text = f'pkcs11 = "{LIBRARY}"\ntoken = "{LABEL}"\nlabel = "master"\npin_file = "pin"\n'
+    (tmp_path / "master.toml").write_text(text)
+    with pkcs11.lib(str(LIBRARY)).get_token(token_label=LABEL).open(user_pin=PIN) as session:
+        key = session.get_key(object_class=pkcs11.ObjectClass.PRIVATE_KEY, label="master")
+        public = session.get_key(object_class=pkcs11.ObjectClass.PUBLIC_KEY, label="master")
+        n, e = (int.from_bytes(public[attribute], "big") for attribute in (MODULUS, EXPONENT))
+        oaep = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)
+        ciphertext = rsa.RSAPublicNumbers(e, n).public_key().encrypt(bytes(range(32)), oaep)
+        path = PATH.encode("utf-16-le")
+        signed = b"\1" + len(path).to_bytes(2, "little") + len(ciphertext).to_bytes(2, "little") + path + ciphertext
+        value = signed + key.sign(signed, mechanism=pkcs11.Mechanism.SHA256_RSA_PKCS)
+
+    with master_keys((tmp_path / "master.toml",)) as masters:
+        file = columns_file(value.hex())
+        assert open_key(file, file.keys[0], masters) == bytes(range(32))
+        with pytest.raises(SpecError, match="master: GeneralError"):  # SoftHSM's; others name the ciphertext
+            masters[0].unwrap(bytes(range(256)))
+        changed = columns_file((value[:-1] + bytes((value[-1] ^ 1,))).hex())
+        with pytest.raises(ColumnKeyRefused, match="signature is not of master"):
+            open_key(changed, changed.keys[0], masters)
