@@ -62,8 +62,8 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "cli": ("verbs/",),
         "excel": ("files/excel.py",),
         "fleet": ("storage_identity.py",),
-        "pkcs11": ("pkcs11_keys.py",),
-        "vault": ("vault_keys.py",),
+        "pkcs11": ("pkcs11_keys.py", "columns/token_master_key.py"),
+        "vault": ("vault_keys.py", "columns/vault_master_key.py"),
     },
     "deploy": {"check": ("check/",)},
 }

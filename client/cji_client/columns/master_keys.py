@@ -8,29 +8,26 @@ its security rests on no collision of SHA-1 (RFC 8017 §B.1).
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from cji_client.columns.encrypted_value import RSA_BYTES
-from cji_client.columns.errors import ColumnKeyRefused
-from cji_client.pkcs11_keys import TokenKey, token_explained
+from cji_client.columns.rsa_keys import rsa_bytes, rsa_verified
+from cji_client.columns.token_master_key import TokenMasterKey
+from cji_client.columns.vault_master_key import VaultMasterKey
 from cji_client.profile import DeviceKey
 from cji_client.profile_keys import of_token, signer_of_device, with_extra
 from cji_client.signers import KeySigner, Signer
-from cji_client.vault_keys import VaultKey, vault_explained
 from cji_core.documents import convert
 from cji_core.errors import SpecError
 from cji_core.format.keys import load_signing_key, read_private
 from cji_core.format.passphrases import Passphrase, passphrase_of, required_passphrase
 
 _OAEP: Final = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)  # noqa: S303 - the format's
-_SHA256: Final = Prehashed(hashes.SHA256())
 _PFX: Final = frozenset((".pfx", ".p12"))
 _MAX_TOML: Final = 1 << 14
 
@@ -65,12 +62,12 @@ class FileMasterKey:
 
     def __init__(self, path: Path, passphrase: Passphrase | None = None) -> None:
         key = _private_key(path, passphrase)
-        self.where, self.url, self.size = path.name, None, _size(key.public_key(), path.name)
+        self.where, self.url, self.size = path.name, None, rsa_bytes(key.public_key(), path.name)
         self._key = key
 
     def verify(self, sha256: bytes, signature: bytes) -> bool:
         """As `MasterKey.verify`."""
-        return _verified(self._key.public_key(), sha256, signature)
+        return rsa_verified(self._key.public_key(), sha256, signature)
 
     def unwrap(self, ciphertext: bytes) -> bytes | None:
         """As `MasterKey.unwrap`."""
@@ -81,67 +78,6 @@ class FileMasterKey:
 
     def close(self) -> None:
         """Nothing is open."""
-
-
-class VaultMasterKey(VaultKey):
-    """A master key in a vault. The identity needs `keys/get` and `keys/unwrapKey`, and `keys/verify` for HSM keys."""
-
-    def __init__(self, key_id: str, **options: Any) -> None:
-        super().__init__(key_id, **options)
-        n, e = (int.from_bytes(value or b"", "big") for value in (self.jwk.n, self.jwk.e))
-        try:
-            public = rsa.RSAPublicNumbers(e, n).public_key()
-        except ValueError:
-            raise SpecError(f"{key_id} is not an RSA key") from None
-        self.where, self.url, self.size = key_id, key_id, _size(public, key_id)
-
-    def verify(self, sha256: bytes, signature: bytes) -> bool:
-        """As `MasterKey.verify`."""
-        from azure.keyvault.keys.crypto import SignatureAlgorithm  # noqa: PLC0415 - an extra
-
-        with vault_explained(self.key_id):
-            return bool(self.client.verify(SignatureAlgorithm.rs256, sha256, signature).is_valid)
-
-    def unwrap(self, ciphertext: bytes) -> bytes | None:
-        """As `MasterKey.unwrap`."""
-        from azure.keyvault.keys.crypto import KeyWrapAlgorithm  # noqa: PLC0415
-
-        refused = ColumnKeyRefused("not under this key", remedy="")
-        try:
-            with vault_explained(self.key_id, bad_request=refused):
-                return self.client.unwrap_key(KeyWrapAlgorithm.rsa_oaep, ciphertext).key
-        except ColumnKeyRefused:
-            return None
-
-
-class TokenMasterKey(TokenKey):
-    """A master key in a PKCS#11 token, which must do OAEP with SHA-1; the public half there verifies."""
-
-    def __init__(self, library: Path, **options: Any) -> None:
-        super().__init__(library, **options)
-        if not isinstance(self.public, rsa.RSAPublicKey):
-            self.close()
-            raise SpecError(f"{self.label} is not an RSA key")
-        self.where, self.url, self.size = self.label, None, _size(self.public, self.label)
-        self._verifying = self.public
-
-    def verify(self, sha256: bytes, signature: bytes) -> bool:
-        """As `MasterKey.verify`."""
-        return _verified(self._verifying, sha256, signature)
-
-    def unwrap(self, ciphertext: bytes) -> bytes | None:
-        """As `MasterKey.unwrap`."""
-        import pkcs11  # noqa: PLC0415 - an extra
-
-        parameters = (pkcs11.Mechanism.SHA_1, pkcs11.MGF.SHA1, None)
-        with token_explained(self.label):
-            try:
-                opened = self.private.decrypt(
-                    ciphertext, mechanism=pkcs11.Mechanism.RSA_PKCS_OAEP, mechanism_param=parameters
-                )
-            except (pkcs11.exceptions.EncryptedDataInvalid, pkcs11.exceptions.EncryptedDataLenRange):
-                return None
-        return bytes(opened)
 
 
 @contextmanager
@@ -204,18 +140,3 @@ def _pfx(path: Path, data: bytes, passphrase: Passphrase | None) -> object:
         return pkcs12.load_key_and_certificates(data, None)[0]
     except ValueError:  # it has a passphrase, or is another file
         return pkcs12.load_key_and_certificates(data, required_passphrase(path, passphrase))[0]
-
-
-def _size(public: rsa.RSAPublicKey, where: str) -> int:
-    size = public.key_size // 8
-    if size not in RSA_BYTES:
-        raise SpecError(f"{where} has {public.key_size} bits", remedy="A master key has 2048, 3072 or 4096.")
-    return size
-
-
-def _verified(public: rsa.RSAPublicKey, sha256: bytes, signature: bytes) -> bool:
-    try:
-        public.verify(signature, sha256, padding.PKCS1v15(), _SHA256)
-    except InvalidSignature:
-        return False
-    return True

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from cji_client.columns.errors import ColumnKeyRefused
-from cji_client.columns.master_keys import VaultMasterKey
 from cji_client.columns.opening import open_key
+from cji_client.columns.vault_master_key import VaultMasterKey
 from cji_client.errors import SpecError
 from cji_core.azure_client import ManagedIdentity, client_options
 from cji_core.strict import b64url
@@ -55,8 +55,8 @@ def test_a_master_key_in_a_vault_opens_its_keys(simulation: Simulation, tmp_path
     master.close()
 
 
-def test_the_vault_verifies_what_the_client_cannot(simulation: Simulation, tmp_path: Path) -> None:
-    """The service's own answer to `verify`, which the client asks for where it may not read the public key."""
+def test_the_vault_verifies_by_itself(simulation: Simulation, tmp_path: Path) -> None:
+    """The service's own answer to `verify`: Microsoft's client verifies with the public key as soon as it has it."""
     at = key_at(simulation, tmp_path)
     master = made(simulation, "verifying", ["sign", "verify"], at)
     digest = hashlib.sha256(b"signed").digest()
