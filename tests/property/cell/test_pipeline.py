@@ -104,12 +104,22 @@ class Sink:
         self.counts.setdefault(name, []).extend(batch.column(0).to_pylist())
 
 
+FAULT = 900
+"""The code of a row that is not usable from the start."""
+
+
+def is_faulty(row: list[int], fault: int) -> bool:
+    return fault > 0 and row[0] % fault == 0
+
+
 def twin(
-    rows: list[list[int]], operations: Sequence[Drop | Whole]
+    rows: list[list[int]], operations: Sequence[Drop | Whole], fault: int
 ) -> tuple[list[list[int]], dict[int, list[tuple[int, int]]]]:
     """Row by row: the values that are left, and (code, input column) for each input row."""
-    found: dict[int, list[tuple[int, int]]] = {i: [] for i in range(len(rows))}
-    alive = [(i, row, list(range(len(row)))) for i, row in enumerate(rows)]
+    found: dict[int, list[tuple[int, int]]] = {
+        i: [(FAULT, 0)] if is_faulty(row, fault) else [] for i, row in enumerate(rows)
+    }
+    alive = [(i, row, list(range(len(row)))) for i, row in enumerate(rows) if not found[i]]
     for operation in operations:
         following = []
         for i, row, origin in alive:
@@ -129,7 +139,7 @@ def twin(
 
 
 @st.composite
-def jobs(draw: st.DrawFn) -> tuple[int, list[list[list[int]]], list[Drop | Whole]]:
+def jobs(draw: st.DrawFn) -> tuple[int, list[list[list[int]]], list[Drop | Whole], int]:
     width = columns = draw(st.integers(1, 4))
     operations: list[Drop | Whole] = []
     for k in range(draw(st.integers(0, 4))):
@@ -148,18 +158,25 @@ def jobs(draw: st.DrawFn) -> tuple[int, list[list[list[int]]], list[Drop | Whole
         columns = len(chosen)
     value = st.integers(0, 40)
     batch = st.lists(st.lists(value, min_size=width, max_size=width), max_size=12)
-    return width, draw(st.lists(batch, max_size=4)), operations
+    return width, draw(st.lists(batch, max_size=4)), operations, draw(st.integers(0, 3))
 
 
-def run(width: int, batches: list[list[list[int]]], operations: Sequence[PreparedOperation]) -> Sink:
+def run(width: int, batches: list[list[list[int]]], operations: Sequence[PreparedOperation], *, fault: int = 0) -> Sink:
     sink = Sink()
     told: list[tuple[str, int]] = []
     pipeline = Pipeline(
         operations, columns=width, sink=sink, progress=lambda step, per_cent: told.append((step, per_cent))
     )
     for rows in batches:
-        columns = [pa.array([row[c] for row in rows], pa.int64()) for c in range(width)]
-        pipeline.push(pa.RecordBatch.from_arrays(columns, schema=schema(range(width))))
+        kept = [i for i, row in enumerate(rows) if not is_faulty(row, fault)]
+        columns = [pa.array([rows[i][c] for i in kept], pa.int64()) for c in range(width)]
+        batch = pa.RecordBatch.from_arrays(columns, schema=schema(range(width)))
+        if len(kept) == len(rows):
+            pipeline.push(batch)
+        else:
+            faulty = np.setdiff1d(np.arange(len(rows)), kept)
+            status = RowStatus.all_ok(len(rows)).found(faulty, status=Status.NOT_USABLE, code=FAULT, column=0)
+            pipeline.push(batch, status, np.array(kept, np.int64))
     pipeline.finish()
     return sink
 
@@ -167,12 +184,12 @@ def run(width: int, batches: list[list[list[int]]], operations: Sequence[Prepare
 @settings(max_examples=300, deadline=None)
 @given(jobs())
 def test_rows_findings_and_results_are_those_of_the_obvious_way(
-    job: tuple[int, list[list[list[int]]], list[Drop | Whole]],
+    job: tuple[int, list[list[list[int]]], list[Drop | Whole], int],
 ) -> None:
-    width, batches, operations = job
-    sink = run(width, batches, operations)
+    width, batches, operations, fault = job
+    sink = run(width, batches, operations, fault=fault)
     rows = [row for rows in batches for row in rows]
-    left, found = twin(rows, operations)
+    left, found = twin(rows, operations, fault)
     got = [list(row.values()) for batch in sink.results for row in named(batch)]
     assert got == left
     whole = RowStatus.concatenate(sink.statuses)
@@ -180,7 +197,8 @@ def test_rows_findings_and_results_are_those_of_the_obvious_way(
     for i in range(len(rows)):
         mine = whole.rows == i
         assert list(zip(whole.codes[mine].tolist(), whole.columns[mine].tolist(), strict=True)) == found[i]
-        assert whole.status[i] == (Status.WARNED if found[i] else Status.OK)
+        worst = Status.NOT_USABLE if (FAULT, 0) in found[i] else Status.WARNED
+        assert whole.status[i] == (worst if found[i] else Status.OK)
     for operation in operations:
         if isinstance(operation, Drop):
             assert sink.counts[operation.name][-1] == -1
@@ -201,6 +219,15 @@ def test_a_result_of_other_rows_still_judges_every_input_row() -> None:
     assert sink.counts == {"count": [len(rows)]}
     assert [len(status.status) for status in sink.statuses] == [CHUNK_ROWS, 5]
     assert RowStatus.concatenate(sink.statuses).counts()[1] == len(range(0, len(rows), 7))
+
+
+def test_rows_dropped_before_the_operations_keep_their_places() -> None:
+    rows = [[i] for i in range(2 * CHUNK_ROWS + 5)]
+    sink = run(1, [rows], [Drop(columns=(0,), marks=10**6, name="a", divisor=10**6)], fault=3)
+    assert [len(status.status) for status in sink.statuses] == [CHUNK_ROWS, CHUNK_ROWS, 5]
+    whole = RowStatus.concatenate(sink.statuses)
+    assert whole.rows[whole.codes == FAULT].tolist() == list(range(0, len(rows), 3))
+    assert [value for batch in sink.results for value in batch.column(0).to_pylist()] == [i for (i,) in rows if i % 3]
 
 
 class Liar(Drop):

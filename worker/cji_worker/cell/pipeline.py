@@ -7,6 +7,7 @@ stay those of the job's input: a `_Slice` carries a piece of the input's rows wi
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -64,12 +65,16 @@ class Pipeline:
             from_row = operation.sources == WHOLE_ROW
             self._origins.append(np.where(from_row, np.int16(WHOLE_ROW), self._origins[-1][operation.sources]))
 
-    def push(self, batch: pa.RecordBatch) -> None:
-        """The next rows of the input."""
-        for first in range(0, batch.num_rows, CHUNK_ROWS):
-            chunk = batch.slice(first, CHUNK_ROWS)
-            rows = chunk.num_rows
-            self._step(0, _Slice(batch=chunk, status=RowStatus.all_ok(rows), kept=np.arange(rows)))
+    def push(self, batch: pa.RecordBatch, status: RowStatus | None = None, kept: Ints | None = None) -> None:
+        """The next rows of the input: `batch` has those in `kept` (default: all), `status` covers all (default: ok)."""
+        rows = batch.num_rows if kept is None else len(kept)
+        kept = np.arange(rows) if kept is None else kept
+        status = RowStatus.all_ok(rows) if status is None else status
+        ends = range(0, len(status.status) + CHUNK_ROWS, CHUNK_ROWS)
+        places = np.searchsorted(kept, ends).tolist()
+        for (first, last), (low, high) in zip(pairwise(ends), pairwise(places), strict=True):
+            chunk = batch.slice(low, high - low)
+            self._step(0, _Slice(batch=chunk, status=status.slice(first, last), kept=kept[low:high] - first))
 
     def finish(self) -> None:
         """The input is at its end."""
