@@ -99,7 +99,8 @@ class Operation(Generic[P]):
     codes. `stages` gives the stages of the operation over many machines, None where it runs on one only.
     `remains` has lines for the submitter, before anything is sealed, about what the result will still show.
     `summary` has lines about the opened outputs for the submitter's console. No other operation follows a
-    `terminal` one. `row_bytes`, given the member's message, is the most bytes of output for one record, generously.
+    `terminal` one. With `input_rows`, a column `row` of its outputs has rows of the job's input, otherwise rows of its
+    result. `row_bytes`, given the member's message, is the most bytes of output for one record, generously.
     """
 
     parameters: type[P]
@@ -110,6 +111,7 @@ class Operation(Generic[P]):
     schemas: tuple[RecordSchema, ...] = ()
     codes: type[RowCode] = RowCode
     terminal: bool = False
+    input_rows: bool = False
     complete: Callable[[P, Sealing], P] = lambda parameters, _: parameters
     columns: Callable[[P, frozenset[str]], frozenset[str]] = _keep_columns
     check_records: Callable[[P, str, frozenset[str]], None] = _fits_all_records

@@ -175,5 +175,6 @@ MATCH_ORDERS: Final = Operation(
     stages=lambda _: BY_SHARD.stages,
     schemas=(WORK_LIST.schema, APPLIED.schema),
     codes=Code,
+    input_rows=True,
     row_bytes=lambda _: 8 << 10,  # an event that several orders are about
 )

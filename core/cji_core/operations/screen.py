@@ -200,6 +200,7 @@ SCREEN: Final = Operation(
     signature=_signature,
     stages=lambda parameters: BY_SHARD.stages if is_by_shard(parameters) else None,
     terminal=True,
+    input_rows=True,
     schemas=(OUTCOMES, HITS.schema),
     codes=Code,
     row_bytes=lambda message: max(1, message.max_hits) * (4 << 10),

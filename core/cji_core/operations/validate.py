@@ -300,6 +300,7 @@ VALIDATE: Final = Operation(
     signature=lambda parameters: _NIBRS if parameters.is_nibrs else _COLUMNS,
     stages=lambda parameters: _NIBRS_STAGES if parameters.is_nibrs else COLUMNS_BY_SHARD.stages,
     terminal=True,
+    input_rows=True,
     schemas=(NIBRS_FINDINGS, INCIDENTS.schema, RATES.schema, EDS.schema, FINDINGS, COUNTS.schema),
     steps=("check",),
     codes=Code,

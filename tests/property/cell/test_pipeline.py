@@ -230,6 +230,72 @@ def test_rows_dropped_before_the_operations_keep_their_places() -> None:
     assert [value for batch in sink.results for value in batch.column(0).to_pylist()] == [i for (i,) in rows if i % 3]
 
 
+ROWS = tagged("person/1", [pa.field("n", pa.int64()), pa.field("row", pa.uint64())])
+
+
+@dataclass
+class Naming(Drop):
+    """Names each row that it saw, in a part and, with its last batch, what came before."""
+
+    rows: int = 0
+
+    def apply(self, batch: pa.RecordBatch) -> Applied:
+        applied, first = super().apply(batch), self.rows
+        self.rows += batch.num_rows
+        rows = pa.array([None if n % 5 == 0 else first + n for n in range(batch.num_rows)], pa.uint64())
+        seen = pa.RecordBatch.from_arrays([batch.column(0), rows], schema=ROWS)
+        return Applied(batch=applied.batch, status=applied.status, kept=applied.kept, parts={self.name: [seen]})
+
+
+class Naming2(Whole):
+    """The same of scope table, in its result."""
+
+    def run(self, records: Sequence[pa.RecordBatch], progress: ProgressCallback) -> Outputs:
+        true = super().run(records, progress)
+        values = [value for batch in records for value in batch.column(0).to_pylist()]
+        rows = pa.array(range(len(values)), pa.uint64())
+        named = pa.RecordBatch.from_arrays([pa.array(values, pa.int64()), rows], schema=ROWS)
+        return Outputs(status=true.status, result=[named])
+
+
+class NamedRows(Sink):
+    def __init__(self) -> None:
+        super().__init__()
+        self.named: dict[str, list[tuple[int, int]]] = {}
+
+    def result(self, batch: pa.RecordBatch) -> None:
+        self.part("result", batch)
+
+    def part(self, name: str, batch: pa.RecordBatch) -> None:
+        if "row" in batch.schema.names:
+            pairs = zip(batch["n"].to_pylist(), batch["row"].to_pylist(), strict=True)
+            self.named.setdefault(name, []).extend(pairs)
+
+
+@pytest.mark.parametrize("input_rows", [(0, 1), (1,), ()])
+def test_rows_that_outputs_name_are_those_of_the_input_where_they_should_be(input_rows: tuple[int, ...]) -> None:
+    """Every third row never arrives, and of the rest the first operation drops every seventh."""
+    sink, n = NamedRows(), 2 * CHUNK_ROWS + 5
+    first = Naming(columns=(0,), marks=10**6, name="a", divisor=7)
+    second = Naming2(columns=(0,), marks=10**6, name="b", cut=1, keeps_rows=False)
+    pipeline = Pipeline([first, second], columns=1, sink=sink, progress=lambda *_: None, input_rows=input_rows)
+    for start in range(0, n, 1000):
+        rows = np.arange(start, min(start + 1000, n))
+        kept = np.flatnonzero(rows % 3)
+        batch = pa.RecordBatch.from_arrays([pa.array(rows[kept])], schema=schema([0]))
+        pipeline.push(batch, RowStatus.all_ok(len(rows)), kept)
+    pipeline.finish()
+    arrived = [i for i in range(n) if i % 3]
+    left = [i for i in arrived if i % 7]
+    assert [value for value, _ in sink.named["a"]] == arrived
+    assert [value for value, _ in sink.named["result"]] == left
+    for at, (name, values) in enumerate((("a", arrived), ("result", left))):
+        expected = values if at in input_rows else range(len(values))
+        pairs = zip(sink.named[name], expected, strict=True)
+        assert all(row in {None, wanted} for (_, row), wanted in pairs)
+        assert sum(row is None for _, row in sink.named[name]) < len(values) // 2
+
+
 class Liar(Drop):
     """Says that it kept one row more than it did."""
 

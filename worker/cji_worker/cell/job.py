@@ -246,7 +246,13 @@ class CellJob:
             schemas |= {part.name: part.schema.made_from(inputs) for part in planned.signature.parts}
             schema = operations[-1].output_schema
         self._outputs.begin(schemas | {self._plan.outputs[0].name: schema})
-        return Pipeline(operations, columns=columns, sink=self._outputs, progress=self._channels.report)
+        return Pipeline(
+            operations,
+            columns=columns,
+            sink=self._outputs,
+            progress=self._channels.report,
+            input_rows=[at for at, each in enumerate(self._plan.operations) if each.operation.input_rows],
+        )
 
     # ------------------------------------------------------------------ out
 

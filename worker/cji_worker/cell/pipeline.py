@@ -2,7 +2,8 @@
 
 Records come in batch by batch. An operation of scope `batch` hands each on at once; one of scope `table` keeps them
 until the input is at its end. Whatever drops rows or moves columns, the status of a row and the columns that it names
-stay those of the job's input: a `_Slice` carries a piece of the input's rows with the judgement on each of them.
+stay those of the job's input: a `_Slice` carries a piece of the input's rows with the judgement on each of them. So do
+the rows that an operation's outputs name in a column `row`, unless they are rows of its result.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,6 +45,30 @@ class _Slice:
     kept: Ints
 
 
+class _LeftOut:
+    """The rows of the input that did not reach an operation, so that the rows it counts can be found in the input."""
+
+    def __init__(self) -> None:
+        self._rows: list[Ints] = []
+        self._seen = 0
+
+    def add(self, kept: Ints, rows: int) -> None:
+        """The next rows of the input, of which those in `kept` arrive."""
+        if len(kept) < rows:
+            self._rows.append(np.setdiff1d(np.arange(rows), kept, assume_unique=True) + self._seen)
+        self._seen += rows
+
+    def located(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The batch, in which `row` is a row that arrived, with the same rows as the input has them."""
+        at = batch.schema.get_field_index("row")
+        if at < 0 or not self._rows:
+            return batch
+        column, left_out = batch.column(at), np.concatenate(self._rows)
+        before = np.searchsorted(left_out - np.arange(len(left_out)), arrow.numbers(column).astype(np.int64), "right")
+        rows = arrow.from_numpy(arrow.numbers(column) + before.astype(np.uint64), valid=arrow.present(column))
+        return batch.set_column(at, batch.schema.field(at), rows)
+
+
 class Pipeline:
     """Prepared operations between the input's records and a sink. `push` every batch, then `finish` once."""
 
@@ -54,12 +79,17 @@ class Pipeline:
         columns: int,
         sink: Sink,
         progress: ProgressCallback,
+        input_rows: Iterable[int] = (),
     ) -> None:
-        """`columns` is the number of columns of the input's records."""
+        """`columns` is the number of columns of the input's records.
+
+        `input_rows` are the positions of operations with `Operation.input_rows`.
+        """
         self._operations, self._sink, self._progress = operations, sink, progress
         self._waiting: dict[int, list[_Slice]] = {
             index: [] for index, one in enumerate(operations) if isinstance(one, TableOperation)
         }
+        self._left_out = {index: _LeftOut() for index in input_rows}
         self._origins = [np.arange(columns, dtype=np.int16)]
         for operation in operations:
             from_row = operation.sources == WHOLE_ROW
@@ -82,18 +112,20 @@ class Pipeline:
             if isinstance(operation, TableOperation):
                 self._run(index, operation)
             else:
-                self._parts(operation.finish())
+                self._parts(index, operation.finish())
 
     def _step(self, index: int, piece: _Slice) -> None:
         if index == len(self._operations):
             self._sink.result(piece.batch)
             self._sink.status(piece.status)
             return
+        if index in self._left_out:
+            self._left_out[index].add(piece.kept, len(piece.status.status))
         operation = self._operations[index]
         if isinstance(operation, BatchOperation):
             applied = operation.apply(piece.batch)
             applied.check(len(piece.kept))
-            self._parts(applied.parts)
+            self._parts(index, applied.parts)
             kept = piece.kept if applied.kept is None else piece.kept[applied.kept]
             status = self._judged(index, piece.status, piece.kept, applied.status)
             self._step(index + 1, _Slice(batch=applied.batch, status=status, kept=kept))
@@ -114,10 +146,10 @@ class Pipeline:
             self._hand_on(index + 1, outputs.result, status, kept)
         else:
             for batch in outputs.result:
-                self._sink.result(batch)
+                self._sink.result(self._located(index, batch))
             for first in range(0, len(status.status), CHUNK_ROWS):
                 self._sink.status(status.slice(first, first + CHUNK_ROWS))
-        self._parts(outputs.parts)
+        self._parts(index, outputs.parts)
 
     def _hand_on(self, index: int, result: Iterable[pa.RecordBatch], status: RowStatus, kept: Ints) -> None:
         """Each chunk of the result with its rows; a row that was dropped before goes with the chunk in front of it."""
@@ -139,7 +171,10 @@ class Pipeline:
         """`status`, and what the operation found about the rows that were left."""
         return status.merge(found.traced(self._origins[index]).placed(kept, len(status.status)))
 
-    def _parts(self, parts: Mapping[str, Iterable[pa.RecordBatch]]) -> None:
+    def _parts(self, index: int, parts: Mapping[str, Iterable[pa.RecordBatch]]) -> None:
         for name, batches in parts.items():
             for batch in batches:
-                self._sink.part(name, batch)
+                self._sink.part(name, self._located(index, batch))
+
+    def _located(self, index: int, batch: pa.RecordBatch) -> pa.RecordBatch:
+        return self._left_out[index].located(batch) if index in self._left_out else batch
