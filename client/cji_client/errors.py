@@ -21,7 +21,9 @@ No error text is derived from keys. None shows more of a record than the shape o
 to correct, digits as 9 and letters as A. Text from the network is reduced to printable ASCII.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final, cast
 
 import grpc
@@ -53,6 +55,8 @@ __all__ = [
 _DETAILS_KEY: Final = "grpc-status-details-bin"
 _DOMAIN: Final = "worker.cji"
 _DETAIL_CHARACTERS: Final = 200
+_COLUMN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+_NUMBER: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
 
 
 class ColumnError(SpecError):
@@ -98,14 +102,44 @@ class LimitExceeded(SpecError):  # noqa: N818
         self.most = most
 
 
+@dataclass(frozen=True, slots=True)
+class FaultyCells:
+    """A sealed column of the input or output `table`: `row` is the first with a faulty cell, in shard `part` if any."""
+
+    table: str
+    column: str
+    part: int | None = None
+    row: int | None = None
+
+    def __str__(self) -> str:
+        """As a person reads it."""
+        part = "" if self.part is None else f", part {self.part}"
+        row = "" if self.row is None else f", row {self.row}"
+        return f"column {self.column} of {self.table}{part}{row}"
+
+
 class WorkerRefused(ClientError):  # noqa: N818
-    """The worker refused for a Reason; `retry_after` is its suggested delay in seconds, if it sent one."""
+    """The worker refused for a Reason; `retry_after` is its suggested delay in seconds, if it sent one.
+
+    `column` is a sealed column with faulty cells, if it is about one.
+    """
 
     def __init__(
-        self, reason: Reason, *, stage: Stage | None, correlation_id: str, retryable: bool, retry_after: float | None
+        self,
+        reason: Reason,
+        *,
+        stage: Stage | None,
+        correlation_id: str,
+        retryable: bool,
+        retry_after: float | None,
+        column: FaultyCells | None = None,
     ) -> None:
         where = f" at {stage.value}" if stage else ""
-        super().__init__(f"{reason.value}{where}", remedy=REASONS[reason].remedy, retryable=retryable)
+        about = f": {column}" if column else ""
+        super().__init__(f"{reason.value}{where}{about}", remedy=REASONS[reason].remedy, retryable=retryable)
+        self.column = column
+        self.columns = () if column is None else (column.column,)
+        self.row = None if column is None else column.row
         self.reason = reason
         self.stage = stage
         self.correlation_id = correlation_id
@@ -220,7 +254,17 @@ def from_details(data: bytes) -> WorkerRefused | None:
         correlation_id=_printable(info.metadata.get("correlation_id", "")),
         retryable=info.metadata.get("retryable") == "true",
         retry_after=after,
+        column=_faulty(info.metadata),
     )
+
+
+def _faulty(metadata: Mapping[str, str]) -> FaultyCells | None:
+    """The column that a refusal is about, if it has one in the form of this worker's."""
+    table, column = metadata.get("table", ""), metadata.get("column", "")
+    if not (_COLUMN.fullmatch(table) and _COLUMN.fullmatch(column)):
+        return None
+    part, row = (int(text) if _NUMBER.fullmatch(text := metadata.get(key, "")) else None for key in ("part", "row"))
+    return FaultyCells(table, column, part, row)
 
 
 def _printable(text: str) -> str:

@@ -126,6 +126,8 @@ class Reason(enum.StrEnum):
     ADMISSION_SIGNATURE = "ADMISSION_SIGNATURE"
     ATTEMPTS_EXHAUSTED = "ATTEMPTS_EXHAUSTED"
     CANCELLED = "CANCELLED"
+    COLUMN_KEY_WRONG = "COLUMN_KEY_WRONG"
+    COLUMN_CELL_INVALID = "COLUMN_CELL_INVALID"
 
 
 class Stage(enum.StrEnum):
@@ -323,6 +325,16 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     ),
     Reason.CANCELLED: _info(
         "caller", "The submitter asked for the end of this job. Seal it again with a new job_id to run it."
+    ),
+    Reason.COLUMN_KEY_WRONG: _info(
+        "caller",
+        "No cell of this sealed column opens with the column encryption key of its statement. Find the key that the "
+        "column has in the database, then run `cji columns rewrap` with it.",
+    ),
+    Reason.COLUMN_CELL_INVALID: _info(
+        "caller",
+        "The job cannot leave this row out: a cell of a side table or of a job in parts does not open, or a value of a "
+        "result does not fit the column that it is sealed as. Correct the row, or the type in columns.toml.",
     ),
 }
 

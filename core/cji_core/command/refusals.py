@@ -39,6 +39,7 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     correlation_id: Annotated[str | None, member("the worker's id of the call, for its operator")] = None
     check: Annotated[str | None, member("the check or claim that failed")] = None
     columns: Annotated[tuple[str, ...], member("names of the columns that it is about")] = ()
+    row: Annotated[int | None, member("the first row of the table that it is about, from 0")] = None
     limit: Annotated[str | None, member("name of the limit that is exceeded")] = None
     job: Annotated[str | None, member("id of the job that it ended, 32 hexadecimal digits")] = None
     sent: Annotated[
@@ -128,7 +129,7 @@ def refused(error: click.ClickException) -> Refused:
         message, remedy = error.format_message(), ""
         if isinstance(error, click.UsageError) and error.ctx is not None:
             remedy = f"`{error.ctx.command_path} --help` explains the command line."
-    stage, columns, limit = (getattr(cause, name, None) for name in ("stage", "columns", "limit"))
+    stage, columns, row, limit = (getattr(cause, name, None) for name in ("stage", "columns", "row", "limit"))
     check, correlation = (getattr(cause, name, None) for name in ("check", "correlation_id"))
     standing = getattr(cause, "standing", None)
     job, sent, release, kept = (getattr(standing, name, None) for name in ("job_id", "sent", "release", "kept"))
@@ -142,6 +143,7 @@ def refused(error: click.ClickException) -> Refused:
         correlation_id=correlation if isinstance(correlation, str) and correlation else None,
         check=check if isinstance(check, str) else None,
         columns=columns if isinstance(columns, tuple) else (),
+        row=row if isinstance(row, int) else None,
         limit=limit if isinstance(limit, str) else None,
         job=job.hex() if isinstance(job, bytes) and job else None,
         sent=None if sent is None else str(sent),

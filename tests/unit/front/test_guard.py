@@ -22,7 +22,15 @@ from cji_worker.front.server import UnknownMethods
 from cji_worker.front.status import CODES, DETAILS_KEY, DOMAIN, code_and_details
 from cji_worker.front.submitters import Kind, Submitters
 from cji_worker.ipc import Channel
-from cji_worker.ipc.messages import Attest, Ended, FrontFromKeyholder, Identities, KeyholderFromFront, NotReady
+from cji_worker.ipc.messages import (
+    Attest,
+    Ended,
+    FaultyColumn,
+    FrontFromKeyholder,
+    Identities,
+    KeyholderFromFront,
+    NotReady,
+)
 from tests.support.connections import reported
 from tests.support.refusals import refused
 
@@ -54,6 +62,51 @@ def test_every_reason_has_a_code_and_all_its_details(reason: Reason) -> None:
     read = from_details(details)
     assert read is not None
     assert (read.reason, read.stage, read.retryable) == (reason, Stage.UNSEAL, info.retryable)
+
+
+@pytest.mark.parametrize(
+    ("column", "metadata", "text"),
+    [
+        (
+            FaultyColumn(table="records", column="last", part=3, row=17),
+            {"table": "records", "column": "last", "part": "3", "row": "17"},
+            "COLUMN_CELL_INVALID at unseal: column last of records, part 3, row 17",
+        ),
+        (
+            FaultyColumn(table="link_to", column="SOC", row=0),
+            {"table": "link_to", "column": "SOC", "row": "0"},
+            "COLUMN_CELL_INVALID at unseal: column SOC of link_to, row 0",
+        ),
+        (
+            FaultyColumn(table="result", column="token"),
+            {"table": "result", "column": "token"},
+            "COLUMN_CELL_INVALID at unseal: column token of result",
+        ),
+    ],
+    ids=["shard", "side table", "output"],
+)
+def test_a_faulty_column_reaches_the_caller(column: FaultyColumn, metadata: dict[str, str], text: str) -> None:
+    refusal = Relayed(Reason.COLUMN_CELL_INVALID, stage=Stage.UNSEAL, after_ms=0, column=column)
+    _, _, details = code_and_details(refusal, correlation_id="x", column=refusal.column)
+    error = ErrorInfo()
+    assert Status.FromString(details).details[0].Unpack(error)
+    assert {name: error.metadata[name] for name in error.metadata if name in metadata} == metadata
+    read = from_details(details)
+    assert read is not None
+    assert str(read) == text
+    assert (read.columns, read.row) == ((column.column,), column.row)
+
+
+@pytest.mark.parametrize(("name", "value"), [("column", "a b"), ("table", CANARY), ("column", "x" * 65), ("row", "-1")])
+def test_text_that_is_no_column_is_not_shown(name: str, value: str) -> None:
+    """A hostile front or proxy puts what it likes into the details."""
+    info = ErrorInfo(reason="COLUMN_KEY_WRONG", domain=DOMAIN, metadata={"table": "t", "column": "c", "row": "1"})
+    info.metadata[name] = value
+    status = Status()
+    status.details.add().Pack(info)
+    read = from_details(status.SerializeToString())
+    assert read is not None
+    assert value not in str(read)
 
 
 def test_reasons_are_those_of_the_contract() -> None:

@@ -1,14 +1,25 @@
 """The statement about a task comes in pieces: as many streams as the task has, and no piece without one."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cji_core.errors import Reason
+from cji_core.errors import Reason, Refusal, Stage
 from cji_worker.ipc import Channel
-from cji_worker.ipc.messages import CellFromKeyholder, CountedPart, CountedStreams, KeyholderFromCell, Summary
+from cji_worker.ipc.messages import (
+    CellFailed,
+    CellFromKeyholder,
+    CellPlace,
+    CountedPart,
+    CountedStreams,
+    Ended,
+    FaultyColumn,
+    KeyholderFromCell,
+    Summary,
+)
 from cji_worker.keyholder.admitted_job import Admission, AdmittedJob
 from cji_worker.keyholder.cells import Cell
 from cji_worker.keyholder.jobs import extend, receive_statement
@@ -21,6 +32,7 @@ from tests.support.task_statements import Honest
 HONEST = Honest()
 BUCKET = HONEST.places[5]
 ONE = CountedPart(segments=1, bytes=4096, tags_sha256=bytes(32))
+COLUMN = FaultyColumn(table="records", column="SOC", part=0, row=1)
 END = Summary(inputs=(), outputs=(), result_header=b"", rows_in=0, rows_out=())
 
 
@@ -79,6 +91,29 @@ async def test_pieces_make_the_statement(ends: Any) -> None:
 )
 async def test_other_pieces_end_the_task(ends: Any, pieces: list[CountedStreams]) -> None:
     assert await received(ends, *pieces) is Reason.CELL_FAILED
+
+
+async def test_a_cell_names_a_column_by_numbers_alone(ends: Any, tmp_path: Path) -> None:
+    """The header has no sealed column, so there is none to name."""
+    job, peer = ends
+    place = CellPlace(part=0, column=0, row=1)
+    peer.send(CellFailed(reason=Reason.COLUMN_CELL_INVALID, stage=Stage.UNSEAL, cells=place))
+    found = await receive_statement(job)
+    assert isinstance(found, Failed)
+    assert type(found.refusal) is Refusal
+    sealed = replace(HONEST.header.inputs[0], sealed_columns=("SOC",))
+    header = replace(HONEST.header, inputs=(sealed, *HONEST.header.inputs[1:]))
+    job.admission = replace(job.admission, header=header)
+    peer.send(CellFailed(reason=Reason.COLUMN_CELL_INVALID, stage=Stage.UNSEAL, cells=place))
+    found = await receive_statement(job)
+    assert isinstance(found, Failed)
+    other = tmp_path / "other"
+    other.mkdir()
+    with bench(other) as desk:
+        desk.effects.refuse(7, found.refusal)
+        (sent,) = desk.messages()
+    assert isinstance(sent, Ended)
+    assert (sent.reason, sent.stage, sent.column) == (Reason.COLUMN_CELL_INVALID, Stage.UNSEAL, COLUMN)
 
 
 def test_a_whole_job_has_no_pieces(ends: Any) -> None:

@@ -33,6 +33,7 @@ from cji_worker.cell.outputs import OutputParts
 from cji_worker.cell.pipeline import Pipeline
 from cji_worker.cell.streams import InputStream, OutputStream
 from cji_worker.cell.task import CellTask
+from cji_worker.column_faults import CellsRefused
 from cji_worker.ipc import ChannelClosed, KeySlot
 from cji_worker.ipc.messages import (
     CellFailed,
@@ -87,7 +88,8 @@ def run_job(
         channels.control.send(CellFailed(reason=denied.reason, stage=denied.stage, denied_by=denied.by))
         return 1
     except Refusal as refusal:
-        channels.control.send(CellFailed(reason=refusal.reason, stage=refusal.stage))
+        place = refusal.place if isinstance(refusal, CellsRefused) else None
+        channels.control.send(CellFailed(reason=refusal.reason, stage=refusal.stage, cells=place))
         return 1
     except MemoryError:
         channels.control.send(CellFailed(reason=Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE))

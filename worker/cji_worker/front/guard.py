@@ -22,6 +22,7 @@ from cji_worker.front.peer import FLEET, NOBODY, Peer, read_peer
 from cji_worker.front.refused import RefusedCounter
 from cji_worker.front.status import DETAILS_KEY, code_and_details
 from cji_worker.front.submitters import Kind, Submitters
+from cji_worker.ipc.messages import FaultyColumn
 
 Context = grpc.aio.ServicerContext[Any, Any]
 EOF: Final = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs forgot it
@@ -29,7 +30,11 @@ Request = TypeVar("Request", bound=Message)
 
 
 class Relayed(RetryLater):
-    """A refusal by the keyholder."""
+    """A refusal by the keyholder; `column` is the sealed column that it is about."""
+
+    def __init__(self, reason: Reason, *, stage: Stage, after_ms: int, column: FaultyColumn | None = None) -> None:
+        super().__init__(reason, stage=stage, after_ms=after_ms)
+        self.column = column
 
 
 class Call:
@@ -153,7 +158,12 @@ class Guard:
     async def _refuse(self, call: Call, raised: Refusal) -> None:
         self._note(call, raised)
         after = raised.after_ms if isinstance(raised, RetryLater) else 0
-        code, message, details = code_and_details(raised, correlation_id=call.correlation_id, retry_after_ms=after)
+        code, message, details = code_and_details(
+            raised,
+            correlation_id=call.correlation_id,
+            retry_after_ms=after,
+            column=raised.column if isinstance(raised, Relayed) else None,
+        )
         call.context.set_trailing_metadata(((DETAILS_KEY, details),))
         await call.context.abort(code, message)
 

@@ -12,6 +12,7 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from cji_core.errors import REASONS, Reason, Refusal
+from cji_worker.ipc.messages import FaultyColumn
 
 DOMAIN: Final = "worker.cji"
 DETAILS_KEY: Final = "grpc-status-details-bin"
@@ -56,11 +57,13 @@ CODES: Final[dict[Reason, grpc.StatusCode]] = {
     Reason.ADMISSION_SIGNATURE: _C.UNAUTHENTICATED,
     Reason.ATTEMPTS_EXHAUSTED: _C.FAILED_PRECONDITION,
     Reason.CANCELLED: _C.CANCELLED,
+    Reason.COLUMN_KEY_WRONG: _C.INVALID_ARGUMENT,
+    Reason.COLUMN_CELL_INVALID: _C.INVALID_ARGUMENT,
 }
 
 
 def code_and_details(
-    refusal: Refusal, *, correlation_id: str, retry_after_ms: int = 0
+    refusal: Refusal, *, correlation_id: str, retry_after_ms: int = 0, column: FaultyColumn | None = None
 ) -> tuple[grpc.StatusCode, str, bytes]:
     """(code, message, serialized google.rpc.Status) for one refusal."""
     info = REASONS[refusal.reason]
@@ -75,6 +78,7 @@ def code_and_details(
                 "retryable": str(info.retryable).lower(),
                 "blame": info.blame,
                 "correlation_id": correlation_id,
+                **_column(column),
             },
         )
     ]
@@ -86,6 +90,16 @@ def code_and_details(
         delay.FromMilliseconds(retry_after_ms or _DEFAULT_RETRY_MS)
         status.details.append(_any(RetryInfo(retry_delay=delay)))
     return code, message, status.SerializeToString()
+
+
+def _column(column: FaultyColumn | None) -> dict[str, str]:
+    """Names of the caller's own header, and numbers."""
+    if column is None:
+        return {}
+    numbers = {"part": column.part, "row": column.row}
+    return {"table": column.table, "column": column.column} | {
+        name: str(number) for name, number in numbers.items() if number is not None
+    }
 
 
 def _any(message: ErrorInfo | RetryInfo) -> Any:

@@ -14,6 +14,7 @@ from cji_core.operations.registry import STEPS
 from cji_core.strict import b64url, hex_decode
 from cji_core.trail import CallsRefused, Event, JobEnded, JobRefused, TaskEnded, claims_unverified
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_worker.column_faults import ColumnRefused
 from cji_worker.ipc import Channel, ChannelClosed, hand_over
 from cji_worker.ipc.messages import (
     Admitted,
@@ -107,7 +108,9 @@ class Effects:
     def refuse(self, call: int, refusal: Refusal) -> None:
         """Send the front a refusal: its last word on this call."""
         retry = refusal.after_ms if isinstance(refusal, RetryLater) else 0
-        self.send(Ended(call=call, reason=refusal.reason, stage=refusal.stage, retry_after_ms=retry))
+        column = refusal.column if isinstance(refusal, ColumnRefused) else None
+        ended = Ended(call=call, reason=refusal.reason, stage=refusal.stage, retry_after_ms=retry, column=column)
+        self.send(ended)
 
     def send(self, message: FrontFromKeyholder) -> None:
         """Send to the front, if it is still there."""

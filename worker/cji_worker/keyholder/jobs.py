@@ -18,6 +18,7 @@ from cji_core.format.job import Header, check_parts
 from cji_core.log import log
 from cji_core.operations.registry import Plan
 from cji_core.pool.one_end import Ended
+from cji_worker.column_faults import refusal_at
 from cji_worker.ipc import ChannelClosed
 from cji_worker.ipc.messages import (
     Admit,
@@ -385,8 +386,10 @@ async def receive_statement(job: AdmittedJob) -> Failed | Summary:
         case CellFaulted(fault=fault):
             log("cell fault", correlation_id=job.correlation_id, cell=job.cell.number, error=fault.value)
             return Failed(Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE))
-        case CellFailed(reason=reason, stage=stage, denied_by=limit):
-            return Failed(Denied(limit, stage=stage) if limit else Refusal(reason, stage=stage))
+        case CellFailed(reason=reason, stage=stage, denied_by=limit, cells=place):
+            if limit is not None:
+                return Failed(Denied(limit, stage=stage))
+            return Failed(refusal_at(place, job.admission.header, reason, stage))
         case Summary():
             return completed(message, job.cell_streams)
     return Failed(Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE))

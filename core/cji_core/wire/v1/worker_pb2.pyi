@@ -50,6 +50,8 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ADMISSION_SIGNATURE: _ClassVar[Reason]
     ATTEMPTS_EXHAUSTED: _ClassVar[Reason]
     CANCELLED: _ClassVar[Reason]
+    COLUMN_KEY_WRONG: _ClassVar[Reason]
+    COLUMN_CELL_INVALID: _ClassVar[Reason]
 
 class Suite(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -126,6 +128,8 @@ ADMISSION_ATTEMPT: Reason
 ADMISSION_SIGNATURE: Reason
 ATTEMPTS_EXHAUSTED: Reason
 CANCELLED: Reason
+COLUMN_KEY_WRONG: Reason
+COLUMN_CELL_INVALID: Reason
 SUITE_UNSPECIFIED: Suite
 CLASSICAL_1: Suite
 HYBRID_1: Suite

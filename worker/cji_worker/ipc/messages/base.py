@@ -5,6 +5,8 @@ from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from cji_core.format.job.limits import LIMITS
+
 _MAX_PARTS: Final = 16
 CHUNK: Final = 256
 """Streams of a task in one message: a task has more than fit."""
@@ -127,6 +129,28 @@ class FinishOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 CountedChunk: TypeAlias = Annotated[tuple[CountedPart, ...], Meta(max_length=CHUNK)]
 SealedChunk: TypeAlias = Annotated[tuple[SealedPart, ...], Meta(max_length=CHUNK)]
+
+
+class CellPlace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Cells of a sealed column at fault, in numbers alone: no text from a cell's process goes to a caller.
+
+    `part` is that of the header's parts, `column` a position in its sealed columns, and `row` the first faulty row of
+    that part, from 0. Without a part, `column` is a position in the header's sealed outputs.
+    """
+
+    part: Annotated[int, Meta(ge=0, le=(1 << 16) - 1)] | None = None
+    column: Annotated[int, Meta(ge=0, lt=LIMITS.sealed_columns)]
+    row: Count | None = None
+
+
+class FaultyColumn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A sealed column with faulty cells, by the names in its header; `part` for one of several shards."""
+
+    table: Name
+    column: Name
+    part: Count | None = None
+    row: Count | None = None
+
 
 BY_REFERENCE: Final = Transport(protocol="reference", cipher="none", bits=0)
 """A job that came by no connection of its submitter's: sealed, in Blob Storage."""

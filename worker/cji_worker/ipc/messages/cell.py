@@ -16,6 +16,7 @@ from msgspec import Meta
 from cji_core.errors import DeniedBy, Reason, Stage
 from cji_worker.ipc.messages.base import (
     MAX_PLAN,
+    CellPlace,
     Count,
     CountedChunk,
     CountedParts,
@@ -103,11 +104,15 @@ class KeysReady(Message, frozen=True, kw_only=True):
 
 
 class CellFailed(Message, frozen=True, kw_only=True):
-    """The cell refused the job; `denied_by` is the limit of the policy that it exceeds, if it does."""
+    """The cell refused the job.
+
+    `denied_by` is the limit of the policy that it exceeds, if it does; `cells` the place of cells that are at fault.
+    """
 
     reason: Reason
     stage: Stage
     denied_by: DeniedBy | None = None
+    cells: CellPlace | None = None
 
 
 class FaultClass(enum.StrEnum):

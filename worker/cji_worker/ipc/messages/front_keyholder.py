@@ -9,6 +9,7 @@ from cji_core.errors import Reason, Stage
 from cji_worker.ipc.messages.base import (
     AdmissionProof,
     Condition,
+    FaultyColumn,
     FinishOrder,
     Message,
     Presented,
@@ -92,12 +93,16 @@ class Abort(Message, frozen=True, kw_only=True):
 
 
 class Ended(Message, frozen=True, kw_only=True):
-    """The call is refused, or its job ended without a receipt. The last message of every call without an answer."""
+    """The call is refused, or its job ended without a receipt. The last message of every call without an answer.
+
+    `column` is the sealed column of the caller's header that is at fault, if one is.
+    """
 
     call: int
     reason: Reason
     stage: Stage
     retry_after_ms: int = 0
+    column: FaultyColumn | None = None
 
 
 class Completed(Message, frozen=True, kw_only=True):
