@@ -77,7 +77,10 @@ def _joined(*parts: pa.Array) -> pa.Array:
 
 _TITLE: Final = r"\b(?:MR|MRS|MS|MISS|DR|REV|OFC|OFFICER|SGT|DET|DEPUTY)\b"
 _SUFFIX: Final = r"(?:JR|SR|II|III|IV)"
-NAME: Final = (
+_NUMBERED: Final = ((r"\b2ND\b", "II"), (r"\b3RD\b", "III"), (r"\b4TH\b", "IV"))
+_SEVERAL: Final = r"[0-9();:/\"]"
+"""Digits, and the signs of two names in a cell or an alias: no name has them."""
+_NAME: Final = (
     rf"^(?P<last>[^ ,][^,]*?)(?:,? (?P<early>{_SUFFIX}))?, (?P<first>[^ ,]+)"
     rf"(?: (?P<middle>[^ ,][^,]*?))??(?:,? (?P<suffix>{_SUFFIX}))?$"
 )
@@ -86,10 +89,11 @@ NAME: Final = (
 def name_parts(values: pa.Array) -> tuple[pa.Array, ...]:
     """(whole, last, first, middle, suffix), binary[k] each: of names that are LAST, FIRST MIDDLE SUFFIX, else null.
 
-    Titles are left out, a suffix may stand behind the surname, periods are left out.
+    Titles and periods are left out, a suffix may stand behind the surname, and 2ND, 3RD, 4TH are II, III, IV. A given
+    name that is a suffix, and a value with digits or the signs of several names, are none.
     """
-    words = _replaced(letters.folded(values), (r"\.", " "), (_TITLE, " "), (",", ", "))
-    found = pc.extract_regex(_replaced(_squeezed(words), (r" ?, ?", ", ")), NAME)
+    words = _replaced(letters.folded(values), (r"\.", " "), (_TITLE, " "), *_NUMBERED, (",", ", "))
+    found = pc.extract_regex(_replaced(_squeezed(words), (r" ?, ?", ", ")), _NAME)
     last, early, first, middle, late = (found.field(i) for i in range(5))
     has_late = pc.greater(pc.binary_length(late), 0)
     suffix = pc.if_else(has_late, late, early)
@@ -99,7 +103,8 @@ def name_parts(values: pa.Array) -> tuple[pa.Array, ...]:
     comma = pc.binary_join_element_wise(last, pa.scalar(b"", pa.binary()), pa.scalar(b",", pa.binary()))
     whole = _joined(comma, first, middle, suffix)
     parts = (whole, last, first, middle, suffix)
-    known = found.is_valid()
+    not_one = pc.or_(pc.match_substring_regex(words, _SEVERAL), pc.match_substring_regex(first, rf"^{_SUFFIX}$"))
+    known = pc.and_not(found.is_valid(), not_one.fill_null(False))
     return tuple(pc.if_else(known, _filled(part), pa.scalar(None, pa.binary())) for part in parts)
 
 
@@ -112,12 +117,13 @@ def _filled(part: pa.Array) -> pa.Array:
 _ADDRESSES: Final = _sections("addresses.txt")
 _SUFFIXES, _DIRECTIONS, _UNITS = (_lookup(_ADDRESSES[each]) for each in ("suffix", "direction", "unit"))
 _ADDRESS: Final = (
-    r"^(?P<head>.*?)(?: (?P<way>[A-Z]+))?"
-    rf"(?: (?P<post>{_words(_ADDRESSES['direction'])}))?"
-    rf"(?: (?P<unit>{_words(_ADDRESSES['unit'])}) ?#? ?(?P<number>[0-9A-Z-]*[0-9][0-9A-Z-]*|[A-Z]))?$"
+    r"^(?P<head>.*?)"
+    rf"(?: (?P<way>[A-Z]+)(?: (?P<post>{_words(_ADDRESSES['direction'])}))?)??"
+    rf"(?: (?P<unit>{_words(_ADDRESSES['unit'])})(?: (?:# )?(?P<number>[0-9A-Z-]*[0-9][0-9A-Z-]*|[A-Z])"
+    r"|(?P<joined>[0-9][0-9A-Z-]*)))?$"
 )
 _HEAD: Final = rf"^(?P<house>[0-9][0-9A-Z/-]*) (?P<pre>{_words(_ADDRESSES['direction'])}) (?P<street>.+)$"
-_BOX: Final = r"^(?:P ?O ?|POST OFFICE )BOX ?#? ?([0-9A-Z-]+)$"
+_BOX: Final = r"^(?:(?:P ?O ?|POST OFFICE )BOX ?|POB )#? ?([0-9A-Z-]+)$"
 
 
 def address(values: pa.Array) -> pa.Array:
@@ -129,7 +135,7 @@ def address(values: pa.Array) -> pa.Array:
     value = _squeezed(_replaced(letters.folded(values), (r"[.,;]", " "), (r"#", " # ")))
     value = _replaced(value, (_BOX, r"PO BOX \1"))
     found = pc.extract_regex(value, _ADDRESS)
-    head, way, post, unit, number = (found.field(i) for i in range(5))
+    head, way, post, unit, number, joined = (found.field(i) for i in range(6))
     named = pc.match_substring_regex(head, r"[A-Z\x80-\xff]| ")
     short = _SUFFIXES.of(way)
     suffixed = pc.and_(named, short.is_valid())
@@ -139,7 +145,7 @@ def address(values: pa.Array) -> pa.Array:
     directed = _joined(house, _DIRECTIONS.of(pre), street)
     start = pc.if_else(parts.is_valid(), directed, pc.if_else(suffixed, head, _joined(head, way)))
     tail = pc.if_else(suffixed, way, _EMPTY)
-    whole = _joined(start, tail, _DIRECTIONS.of(post), _UNITS.of(unit), number)
+    whole = _joined(start, tail, _DIRECTIONS.of(post), _UNITS.of(unit), number, joined)
     is_one = pc.or_(
         suffixed, pc.match_substring_regex(value, r"^[0-9][0-9A-Z/-]* .*[A-Z]|^PO BOX [0-9A-Z]|^(?:RR|HC) [0-9]")
     )
@@ -151,7 +157,8 @@ _STATES: Final = _lookup(_sections("states.txt")[""])
 
 def state(values: pa.Array) -> pa.Array:
     """binary[k]: codes of states, of their codes and names."""
-    return _STATES.of(_squeezed(_replaced(letters.folded(values), (r"[.,]", " "))))
+    words = _squeezed(_replaced(letters.folded(values), (r"[.,]", " ")))
+    return _STATES.of(_replaced(words, (r"^([A-Z]) ([A-Z])$", r"\1\2")))
 
 
 def zip_code(values: pa.Array) -> pa.Array:
@@ -163,13 +170,17 @@ def zip_code(values: pa.Array) -> pa.Array:
 
 # ------------------------------------------------------------------ dates
 
-_MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_MONTHS: Final = (
+    "JAN(?:UARY)?", "FEB(?:RUARY)?", "MAR(?:CH)?", "APR(?:IL)?", "MAY", "JUNE?", "JULY?", "AUG(?:UST)?",
+    "SEP(?:T|TEMBER)?", "OCT(?:OBER)?", "NOV(?:EMBER)?", "DEC(?:EMBER)?",
+)  # fmt: skip
+_MIDNIGHT: Final = (r"^(.*[0-9X])[ T](?:0?0:00(?::00(?:\.0{1,9})?)?|12:00(?::00)? AM)$", r"\1")
 _DATE_FORMS: Final = (
-    *((rf"^{month}[A-Z]*\.? ([0-9]{{1,2}}),? ([0-9]{{4}})$", rf"{i}/\1/\2") for i, month in enumerate(_MONTHS, 1)),
-    *(
-        (rf"^([0-9]{{1,2}})[ -]?{month}[A-Z]*\.?,?[ -]?([0-9]{{4}})$", rf"{i}/\1/\2")
-        for i, month in enumerate(_MONTHS, 1)
-    ),
+    _MIDNIGHT,
+    *((rf"^{month}\.? ([0-9]{{1,2}}),? ([0-9]{{4}})$", rf"{i}/\1/\2") for i, month in enumerate(_MONTHS, 1)),
+    *((rf"^([0-9]{{1,2}})[ -]?{month}\.?,?[ -]?([0-9]{{4}})$", rf"{i}/\1/\2") for i, month in enumerate(_MONTHS, 1)),
+    (r"^([0-9]{4})[/-]([0-9])[/-]([0-9X]{1,2})$", r"\1-0\2-\3"),
+    (r"^([0-9]{4})[/-]([0-9X]{2})[/-]([0-9])$", r"\1-\2-0\3"),
     (r"^([0-9])[/-]([0-9X]{1,2}[/-][0-9]{4})$", r"0\1/\2"),
     (r"^([0-9X]{2})[/-]([0-9])[/-]([0-9]{4})$", r"\1/0\2/\3"),
     (r"^([0-9X]{2})[/-]([0-9X]{2})[/-]([0-9X]{4})$", r"\3\1\2"),
@@ -178,7 +189,10 @@ _DATE_FORMS: Final = (
 
 
 def date(values: pa.Array) -> pa.Array:
-    """binary[k]: YYYYMMDD, X for an unknown digit, of 1982-02-14, 02/14/1982 (month first) and 14 FEB 1982."""
+    """binary[k]: YYYYMMDD, X for an unknown digit, of 1982-02-14, 02/14/1982 (month first) and 14 FEB 1982.
+
+    A time of midnight behind it, as spreadsheets write it, says nothing; another time does.
+    """
     value = _replaced(letters.folded(values), *_DATE_FORMS)
     return pc.if_else(arrow.from_numpy(dates.parse(read(value)).fits), value, pa.scalar(None, pa.binary()))
 

@@ -49,11 +49,19 @@ FORMS: list[tuple[Form, str, str]] = [
     ("address", "3 Calle Pe\u00f1a", "3 CALLE PE\u00d1A"),
     ("state", "N. Carolina", "N. Carolina"),
     ("state", "north  carolina", "NC"),
+    ("state", "D.C.", "DC"),
+    ("address", "POB 9", "PO BOX 9"),
+    ("address", "12 Oak St Apt4B", "12 OAK ST APT 4B"),
+    ("address", "12 Oak St Pine Apts", "12 OAK ST PINE APTS"),
     ("zip", "787011234", "78701-1234"),
     ("date", "2/4/1982", "19820204"),
     ("date", "Feb. 4, 1982", "19820204"),
     ("date", "4 february 1982", "19820204"),
     ("date", "1982-02-XX", "198202XX"),
+    ("date", "1982-2-4", "19820204"),
+    ("date", "2/4/1982 0:00", "19820204"),
+    ("date", "1982-02-04T00:00:00", "19820204"),
+    ("date", "1982-02-04 12:00:00 AM", "19820204"),
 ]
 
 
@@ -80,6 +88,14 @@ def test_a_name_is_parted_and_written_in_order() -> None:
     ]
 
 
+@pytest.mark.parametrize("written", ["SMITH, JOHN 3RD", "SMITH 3rd, JOHN", "SMITH, JOHN, III"])
+def test_a_numbered_suffix_is_a_suffix(written: str) -> None:
+    found, _, _ = standardized({"NAM": [written]}, {"NAM": "name"})
+    assert found == {
+        "NAM": ["SMITH, JOHN III"], "last": ["SMITH"], "first": ["JOHN"], "middle": [None], "suffix": ["III"],
+    }  # fmt: skip
+
+
 def test_parts_that_records_have_stay() -> None:
     found, _, changes = standardized({"NAM": ["DOE, JANE", "DOE, JANE"], "first": ["Janet", ""]}, {"NAM": "name"})
     assert found["first"] == ["Janet", "JANE"]
@@ -93,6 +109,12 @@ UNREAD: list[tuple[str, Form, str, Code]] = [
     ("postcode", "zip", "7870", Code.NOT_A_ZIP_CODE),
     ("DOB", "date", "31/12/1982", Code.NOT_READ_AS_DATE),
     ("DOB", "date", "2/30/1982", Code.NOT_READ_AS_DATE),
+    ("DOB", "date", "Mayor 4, 1982", Code.NOT_READ_AS_DATE),
+    ("DOB", "date", "1982-02-04T06:30:00", Code.NOT_READ_AS_DATE),
+    ("NAM", "name", "SMITH, JOHN (AKA JACK)", Code.NOT_A_NAME),
+    ("NAM", "name", "SMITH, JOHN;DOE, JACK", Code.NOT_A_NAME),
+    ("NAM", "name", "SMITH/JONES, JANE", Code.NOT_A_NAME),
+    ("NAM", "name", "SMITH, JR", Code.NOT_A_NAME),
 ]
 
 
