@@ -24,7 +24,7 @@ from cji_core.operations.parameters import Parameters, ParametersError, bad_para
 from cji_core.operations.redact import REDACT
 from cji_core.operations.screen import SCREEN
 from cji_core.operations.standardize import STANDARDIZE
-from cji_core.operations.status_codes import RowCode, ValueCode
+from cji_core.operations.status_codes import CellCode, RowCode, ValueCode
 from cji_core.operations.tables import Tables
 from cji_core.operations.validate import NO_RECORD, OF_REJECTED_REPORT, RULE_CODES, VALIDATE
 from cji_core.wire.v1 import worker_pb2
@@ -62,7 +62,11 @@ SCHEMAS: Final[Mapping[str, RecordSchema]] = MappingProxyType(
 STEPS: Final = ("rows", *sorted({step for operation in OPERATIONS.values() for step in operation.steps}))
 """The steps of progress: records read, and those of the operations."""
 
-_CODES: Final[tuple[type[RowCode], ...]] = (ValueCode, *(operation.codes for operation in OPERATIONS.values()))
+_CODES: Final[tuple[type[RowCode], ...]] = (
+    ValueCode,
+    CellCode,
+    *(operation.codes for operation in OPERATIONS.values()),
+)
 
 CODES: Final[Mapping[int, RowCode]] = MappingProxyType({code.value: code for codes in _CODES for code in codes})
 """Every row status code by its number."""

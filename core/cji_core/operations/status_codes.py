@@ -31,3 +31,25 @@ class ValueCode(RowCode):
     NEVER_ISSUED = 308, "No such number was ever issued."
     WRONG_FORM = 310, "The value does not have the form of its column."
     PLACEHOLDER = 312, "The value is a placeholder, such as UNKNOWN or 999999999, or used as one: it is not used."
+
+
+class CellCode(RowCode):
+    """Faults of a cell of a sealed column, found when the cell is opened; one for each cell, the first that it has."""
+
+    CELL_LENGTH = 951, "No cell has this length: the cell is cut off, or the value was never sealed."
+    CELL_VERSION = 952, "The cell's version is not 1."
+    CELL_MAC = 953, "The cell does not verify: it was changed, or sealed under another key."
+    CELL_PADDING = 954, "The cell verifies, and its padding is wrong."
+    CELL_FORM = 955, "The cell holds a value of another type than the column's: it has another length."
+    CELL_RANGE = 956, "The cell holds a number or moment that its type does not have."
+    CELL_TEXT = 957, "The cell holds bytes that are not text in the column's encoding."
+    CELL_TOO_LONG = 958, "The cell holds a value that is longer than the column's type."
+    CELL_IV_RANDOM = 959, "The column is deterministic, and the cell was sealed in another way."
+    CELL_IV_DERIVED = 960, "The column is randomized, and the cell was sealed deterministically."
+    CELL_REPEATED = 961, "The column is randomized, and the same cell was in an earlier row: one is a copy."
+    CELL_MARKER = 962, "The cell is marked with another type than the column's."
+
+    @property
+    def warning(self) -> bool:
+        """Whether the row is used nevertheless."""
+        return self is CellCode.CELL_REPEATED

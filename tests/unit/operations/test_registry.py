@@ -18,7 +18,7 @@ from cji_core.operations.link import Link
 from cji_core.operations.parameters import Parameters, Sealing, decoded
 from cji_core.operations.registry import CODES, OPERATIONS, SCHEMAS, AnyParameters, meaning_of, operation_of, plan
 from cji_core.operations.screen import Screen
-from cji_core.operations.status_codes import ValueCode
+from cji_core.operations.status_codes import CellCode, ValueCode
 from cji_core.operations.validate import Validate
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_operations.operation import Case
@@ -43,7 +43,7 @@ def test_the_registry_has_every_member_of_the_oneof() -> None:
 
 def test_no_schema_and_no_code_is_declared_twice() -> None:
     schemas = Counter([*INPUT_SCHEMAS, *(s.schema_id for each in OPERATIONS.values() for s in each.schemas)])
-    codes = Counter([*ValueCode, *(code for each in OPERATIONS.values() for code in each.codes)])
+    codes = Counter([*ValueCode, *CellCode, *(code for each in OPERATIONS.values() for code in each.codes)])
     assert set(schemas.values()) == set(codes.values()) == {1}
     assert schemas.keys() == SCHEMAS.keys()
     assert codes.keys() == CODES.keys()
