@@ -6,7 +6,7 @@
     opened       cells and values that are remembered
     opener, sealer    one column, batch after batch
 
-Everything is a pure function of its cells and keys but for the IVs of randomized cells, which the kernel draws.
+Everything is a pure function of cells and keys, and for randomized cells of the random bytes that a caller draws.
 """
 
 from cji_operations.sealed_columns.opened import OpenedValues

@@ -1,6 +1,6 @@
 """Values of one output column sealed as cells, batch after batch."""
 
-import os
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -32,12 +32,16 @@ class ColumnSealer:
         *,
         deterministic: bool,
         cek: bytes,
+        random: Callable[[int], bytes],
         opened: OpenedValues | None = None,
     ) -> None:
-        """`opened` are the values under `cek`, which a deterministic column needs; else ValueError."""
+        """`random` draws bytes that nobody can predict, for IVs: `os.urandom`.
+
+        `opened` are the values under `cek`, which a deterministic column needs; else ValueError.
+        """
         if deterministic and opened is None:
             raise ValueError("a deterministic column is sealed from opened values alone")
-        self._keys, self._encoding = CellKeys.of(cek), encoding_of(kind)
+        self._keys, self._encoding, self._random = CellKeys.of(cek), encoding_of(kind), random
         self._opened = opened if deterministic else None
         self._marker = bytes((MARKERS[kind.name],)) if format is ColumnFormat.COSMOS_DB else b""
 
@@ -65,6 +69,6 @@ class ColumnSealer:
 
     def _sealed(self, values: Text) -> pa.Array:
         n = len(values.lengths)
-        ivs = np.frombuffer(os.urandom(BLOCK_BYTES * n), np.uint8).reshape(n, BLOCK_BYTES)
+        ivs = np.frombuffer(self._random(BLOCK_BYTES * n), np.uint8).reshape(n, BLOCK_BYTES)
         cells, lengths = seal_cells(values, ivs, self._keys)
         return packed(cells, lengths, pa.binary())
