@@ -26,7 +26,7 @@ _EXACT: Final = 1 << 53
 """Up to this every whole number is a float of its own (IEEE 754 binary64)."""
 
 
-class _Unfit(Exception):  # noqa: N818 - it carries a place, and becomes a SpecError
+class ValueMisfit(Exception):  # noqa: N818 - it carries a place, and becomes a SpecError
     """The value at `index` cannot be cast."""
 
     def __init__(self, index: int, found: str) -> None:
@@ -37,19 +37,25 @@ class _Unfit(Exception):  # noqa: N818 - it carries a place, and becomes a SpecE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cast:
-    """How one column of the input becomes one of the schema; `note` is for the submitter, if there is something."""
+    """How one column of the input becomes one of the schema; `note` is for the submitter, if there is something.
+
+    In a refusal `label` stands for the name, `describe` for the type; `remedy` is for exactly this column.
+    """
 
     name: str
     wanted: pa.DataType
     note: str
     function: Function
+    label: str = ""
+    describe: str = ""
+    remedy: str | None = None
 
     def apply(self, column: pa.Array, first_row: int) -> pa.Array:
         """The column in the wanted type; SpecError names the first row that does not fit."""
         try:
             cast = self.function(column)
             cast.validate(full=True)
-        except _Unfit as unfit:
+        except ValueMisfit as unfit:
             raise self._refusal(first_row + unfit.index, unfit.found) from None
         except (pa.ArrowException, ValueError, OverflowError):
             index = _first_unfit(self.function, column)
@@ -57,18 +63,20 @@ class Cast:
         return cast
 
     def _refusal(self, row: int, found: str) -> SpecError:
+        wanted = self.describe or str(self.wanted)
         return ColumnTypeError(
-            f"row {row}, column {self.name}: found {found}, wanted {self.wanted}",
+            f"row {row}, column {self.label or self.name}: found {found}, wanted {wanted}",
             column=self.name,
             found=found,
-            wanted=str(self.wanted),
+            wanted=wanted,
             row=row,
+            remedy=self.remedy,
         )
 
 
 def cast_of(found: pa.DataType, column: Column) -> Cast:
     """The cast of a column of type `found`; SpecError if the schema's column cannot be made of it."""
-    kind = _plain(found)
+    kind = plain_type(found)
     text = kind in (pa.string(), pa.binary())
     wanted = kind if kind in column.types else column.types[0]
     note = ""
@@ -95,7 +103,7 @@ def cast_of(found: pa.DataType, column: Column) -> Cast:
             wanted=_one_of(column),
             remedy=f"Change the type of {column.name}, or drop it in [input].",
         )
-    return Cast(name=column.name, wanted=wanted, note=note, function=lambda array: function(_decoded(array, kind)))
+    return Cast(name=column.name, wanted=wanted, note=note, function=lambda array: function(decoded(array, kind)))
 
 
 def _one_of(column: Column) -> str:
@@ -103,12 +111,12 @@ def _one_of(column: Column) -> str:
     return f"{types} (a date)" if column.date else types
 
 
-def _plain(kind: pa.DataType) -> pa.DataType:
+def plain_type(kind: pa.DataType) -> pa.DataType:
     """The type without encodings that only save memory: dictionaries, runs, views, 64-bit offsets, extension types."""
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
-        return _plain(kind.value_type)
+        return plain_type(kind.value_type)
     if isinstance(kind, pa.BaseExtensionType):
-        return _plain(kind.storage_type)
+        return plain_type(kind.storage_type)
     if pa.types.is_string_view(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind):
         return pa.string()
     if pa.types.is_binary_view(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
@@ -116,14 +124,15 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def _decoded(array: pa.Array, kind: pa.DataType) -> pa.Array:
+def decoded(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The array in its `plain_type`, `kind`."""
     while array.type != kind:
         if isinstance(array, pa.ExtensionArray):
             array = array.storage
         elif pa.types.is_run_end_encoded(array.type):
             array = pc.run_end_decode(array)
         elif pa.types.is_dictionary(array.type):
-            array = _decoded(array.dictionary, kind).take(array.indices)
+            array = decoded(array.dictionary, kind).take(array.indices)
         else:
             array = array.cast(kind)
     return array
@@ -168,7 +177,7 @@ def _flag(array: pa.Array) -> pa.Array:
     bad = pc.invert(pc.or_(known, missing))
     index = pc.index(bad, value=True).as_py()
     if index >= 0:
-        raise _Unfit(index, f"{shape_of(array.cast(pa.string())[index].as_py())} (9 a digit, A a letter)")
+        raise ValueMisfit(index, f"{shape_of(array.cast(pa.string())[index].as_py())} (9 a digit, A a letter)")
     return pc.greater_equal(places, len(_NO))
 
 
@@ -176,7 +185,7 @@ def _require(fits: pa.Array, values: pa.Array, found: str) -> None:
     """Refuse the first value that does not fit; a missing one fits."""
     index = pc.index(pc.if_else(pc.is_valid(values), fits, None), value=False).as_py()
     if index >= 0:
-        raise _Unfit(index, found)
+        raise ValueMisfit(index, found)
 
 
 def _first_unfit(function: Function, array: pa.Array) -> int:
@@ -191,6 +200,6 @@ def _first_unfit(function: Function, array: pa.Array) -> int:
 def _fails(function: Function, array: pa.Array) -> bool:
     try:
         function(array).validate(full=True)
-    except (_Unfit, pa.ArrowException, ValueError, OverflowError):
+    except (ValueMisfit, pa.ArrowException, ValueError, OverflowError):
         return True
     return False

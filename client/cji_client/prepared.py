@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from cji_client.errors import MissingRule, SpecError
 from cji_client.files import read_file
-from cji_client.seal import INPUT_NAME, SealedJob, seal
+from cji_client.seal import INPUT_NAME, SealedJob, seal, size_class
 from cji_client.signers import Signer
 from cji_client.sources import FittedSource, Source, fit
 from cji_client.spec import InputSpec, JobSpec
@@ -50,8 +50,14 @@ class Prepared:
         self, kek: PinnedKey, signing_key: SigningKey | Signer, *, project_key: ProjectKey | None = None
     ) -> SealedJob:
         """Seal it to this key."""
-        rows = self.inputs[INPUT_NAME].rows
-        return seal(self.spec, kek=kek, signing_key=signing_key, project_key=project_key, rows=rows)
+        return seal(
+            self.spec,
+            kek=kek,
+            signing_key=signing_key,
+            project_key=project_key,
+            rows=self.inputs[INPUT_NAME].rows,
+            encrypted={name: source.sealed for name, source in self.inputs.items()},
+        )
 
 
 def prepare(
@@ -68,6 +74,7 @@ def prepare(
     given = sides or {}
     if unknown := set(given) - set(spec.sides):
         raise SpecError(f"the spec has no side table {', '.join(sorted(unknown))}")
+    size_class(spec)
     source = _fitted(records, spec.input, before_batch)
     _check_columns(source.schema, spec)
     inputs = {name: _fitted(given.get(name, side.file), side, before_batch) for name, side in spec.sides.items()}

@@ -9,12 +9,13 @@ An input may be in shards, so that many machines can work on one job. Batches st
 nothing but the numbers of rows: batches whose first row lies in the k-th of n equal shares of the rows are shard k.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
@@ -45,6 +46,9 @@ from cji_core.pairs import VerifyingPair
 from cji_core.suites import Suite
 from cji_core.wire.v1 import worker_pb2 as pb
 
+if TYPE_CHECKING:
+    from cji_client.columns.job import JobColumns
+
 _NEEDS_ROWS: Final = "an input in shards must be readable more than once, so that its rows can be counted"
 
 INPUT_NAME = "records"
@@ -64,8 +68,19 @@ class SealedJob:
     _dek: bytes = field(repr=False)
 
     def fit(self, number: int, source: Source, *, before_batch: Callable[[], None] = lambda: None) -> FittedSource:
-        """The records of an input as the job's spec states, read once from start to end (`sources.fit`)."""
-        return fit(source, self._inputs[number], before_batch=before_batch)
+        """The records of an input as the job's spec states, read once from start to end (`sources.fit`).
+
+        SpecError if its encrypted columns are not those of the header.
+        """
+        fitted = fit(source, self._inputs[number], before_batch=before_batch)
+        part = self.header.inputs[number]
+        if fitted.sealed != part.sealed_columns:
+            raise SpecError(
+                f"{part.name} has the encrypted columns {_listed(fitted.sealed)}, and the job was sealed for "
+                f"{_listed(part.sealed_columns)}",
+                remedy="Seal the job again with this input.",
+            )
+        return fitted
 
     def seal_parts(self, number: int, source: Source) -> Iterator[tuple[int, Iterator[bytes]]]:
         """(part, its sealed segments) for every part of an input, in order; every call starts new FLOE streams.
@@ -97,56 +112,128 @@ def seal(
     signing_key: SigningKey | Signer,
     project_key: ProjectKey | None = None,
     rows: int | None = None,
+    encrypted: Mapping[str, Sequence[str]] = MappingProxyType({}),
     now: datetime | None = None,
 ) -> SealedJob:
     """Seal one job of `spec` to the worker's pinned key.
 
     `project_key` is needed if a column is keyed and the spec names no file with the key. `rows`, if known, are declared
-    in the header; a spec with `shard_rows` needs them. `now` is aware UTC. Raises SpecError before anything is signed
+    in the header; a spec with `shard_rows` needs them. `encrypted` has the encrypted columns of each input whose spec
+    names `columns`, by their names in the schema. `now` is aware UTC. Raises SpecError before anything is signed
     if the spec violates a rule of the header or of an operation.
     """
     signer = _signer(spec, kek, signing_key)
+    submitter = signer_thumbprint(signer.public_key(), spec.suite)
     created = (now or datetime.now(UTC)).replace(microsecond=0)
+    not_after = created + timedelta(hours=spec.valid_hours)
+    columns = _columns(spec, encrypted, submitter=submitter, not_after=not_after)
     dek, wrapped_dek = new_dek(kek.wrapping, spec.suite)
     send_key = new_send_key(spec.suite)
-    inputs = _parts(spec, rows)
+    inputs = _parts(spec, rows, columns)
     operations = _operations(spec, dek, project_key, today=created.date())
     planned = _plan(spec, operations, {part.name: part.schema for part in inputs})
+    data = _header(
+        spec,
+        columns,
+        dek,
+        job_id=new_job_id(),
+        submitter=submitter,
+        send_key=signer_thumbprint(send_key.public_key(), spec.suite),
+        inputs=inputs,
+        operations=operations,
+        kek_id=kek.kek_id,
+        wrapped_dek=wrapped_dek,
+        created=created,
+        not_after=not_after,
+    )
+    return SealedJob(
+        header=parse(data),
+        signature=header_signature(signer, data, spec.suite),
+        plan=planned,
+        send_key=send_key,
+        _inputs=tuple(inputs_of(spec).values()),
+        _dek=dek,
+    )
+
+
+def _header(spec: JobSpec, columns: "JobColumns | None", dek: bytes, **fields: Any) -> bytes:
+    """The header's bytes of these fields and those of the spec; SpecError if they break a rule of the format."""
     try:
-        data = new_header(
-            job_id=new_job_id(),
+        return new_header(
             audience=spec.audience,
             originating_ori=spec.originating_ori,
             requesting_ori=spec.requesting_ori,
             sealed_attribution=seal_box(dek, ATTRIBUTION, _attribution(spec).encode()),
             suite=spec.suite,
-            submitter=signer_thumbprint(signer.public_key(), spec.suite),
-            send_key=signer_thumbprint(send_key.public_key(), spec.suite),
             purpose_code=spec.purpose_code,
-            inputs=inputs,
-            operations=operations,
-            kek_id=kek.kek_id,
-            wrapped_dek=wrapped_dek,
             recipients=_recipients(spec),
-            created=created,
-            not_after=created + timedelta(hours=spec.valid_hours),
-            size_class=SizeClass.POWER_OF_TWO if spec.size_class == "power_of_two" else SizeClass.EXACT,
+            size_class=size_class(spec),
+            column_keys=() if columns is None else columns.keys,
+            sealed_outputs=() if columns is None else columns.outputs,
+            **fields,
         )
     except Refusal as refusal:
         raise SpecError(
             f"the spec does not make a valid header ({refusal.__cause__ or refusal.reason.value})",
             remedy="Compare the field with docs/format.md, section 1.",
         ) from None
-    signature = header_signature(signer, data, spec.suite)
-    specs = (*spec.sides.values(), spec.input)
-    return SealedJob(header=parse(data), signature=signature, plan=planned, send_key=send_key, _inputs=specs, _dek=dek)
 
 
-def _parts(spec: JobSpec, rows: int | None) -> list[InputPart]:
+def size_class(spec: JobSpec) -> SizeClass:
+    """That of the spec; of a job with encrypted columns always POWER_OF_TWO, and SpecError if the spec refuses it."""
+    encrypted = any(each.columns is not None for each in inputs_of(spec).values())
+    if encrypted and spec.size_class == "exact":
+        raise SpecError(
+            'size_class = "exact" shows how long results are, which here depends on encrypted values',
+            remedy='Remove size_class from the spec, or write "power_of_two".',
+        )
+    return SizeClass.POWER_OF_TWO if encrypted or spec.size_class == "power_of_two" else SizeClass.EXACT
+
+
+def inputs_of(spec: JobSpec) -> dict[str, InputSpec]:
+    """The inputs by name: side tables, then the records."""
+    return {**spec.sides, INPUT_NAME: spec.input}
+
+
+def _columns(
+    spec: JobSpec, encrypted: Mapping[str, Sequence[str]], *, submitter: bytes, not_after: datetime
+) -> "JobColumns | None":
+    """The encrypted columns of the job, with their keys; None if it has none."""
+    files = {name: each.columns for name, each in inputs_of(spec).items() if each.columns is not None}
+    if not files:
+        return None
+    from cji_client.columns.job import Use, job_columns  # noqa: PLC0415 - for those who have such a table
+
+    if missing := files.keys() - encrypted.keys():
+        raise SpecError(
+            f"the encrypted columns of {_listed(missing)} are not known",
+            remedy="Seal the job with `prepare` and `Prepared.seal`, which read the input first.",
+        )
+    return job_columns(files, encrypted, Use(spec=spec, submitter=submitter, not_after=not_after))
+
+
+def _parts(spec: JobSpec, rows: int | None, columns: "JobColumns | None") -> list[InputPart]:
     """Side tables, then the records."""
-    sides = (InputPart(name=name, schema=side.schema) for name, side in spec.sides.items())
-    shards = number_of_shards(spec, rows)
-    return [*sides, InputPart(name=INPUT_NAME, schema=spec.input.schema, rows_declared=rows, shards=shards)]
+    sealed = {} if columns is None else columns.inputs
+    parts = list[InputPart]()
+    for name, given in inputs_of(spec).items():
+        names, keys = sealed.get(name, ((), 0))
+        records = name == INPUT_NAME
+        parts.append(
+            InputPart(
+                name=name,
+                schema=given.schema,
+                rows_declared=rows if records else None,
+                shards=number_of_shards(spec, rows) if records else 1,
+                sealed_columns=names,
+                column_keys=keys,
+            )
+        )
+    return parts
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
 
 
 def _signer(spec: JobSpec, kek: PinnedKey, signing_key: SigningKey | Signer) -> Signer:

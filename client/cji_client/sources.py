@@ -5,15 +5,19 @@ schema metadata `cji.schema`. `fit` reads the whole input once, batch by batch, 
 renamed, dropped and cast as `[input]` states, each value is read, formats of dates are found, rows are counted. A file,
 column or row that cannot be used is refused there, with its row (from 0), what was found and what is wanted.
 
+A column that columns.toml of `[input]` describes is encrypted in the database: its cells are taken as they lie, and
+only their form is checked. Nothing here has a key that opens them.
+
 An input that can be read only once (an iterator, a RecordBatchReader) is checked by its first batch, and in full while
 it is sent; a job with such an input cannot be sent again.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
-from typing import Final, Protocol, TypeAlias, runtime_checkable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, runtime_checkable
 
 import pyarrow as pa
 
@@ -24,6 +28,10 @@ from cji_client.errors import ClientError, ColumnError, SpecError
 from cji_client.spec import InputSpec
 from cji_core.errors import Refusal
 from cji_core.format.records import SCHEMAS, Column, check_schema, tagged
+
+if TYPE_CHECKING:
+    from cji_client.columns.cells import CellColumn
+    from cji_client.columns.inputs import EncryptedColumns
 
 _Unread: TypeAlias = "ArrowStream | pa.RecordBatch | Callable[[], Batches] | Iterable[pa.RecordBatch]"
 Source: TypeAlias = "_Unread | FittedSource"
@@ -56,13 +64,15 @@ class FittedSource:
     """Records that fit their schema. `rows` is None, and `open` works once, if they can be read only once.
 
     `bytes` is their length in Arrow, as far as they were read.
-    `notes` are for the submitter: how the input was read, what was dropped, formats of dates.
+    `notes` are for the submitter: how the input was read, what was dropped, formats of dates. `sealed` are the columns
+    of the schema that hold cells of an encrypted column, ascending.
     """
 
     schema: pa.Schema
     rows: int | None
     bytes: int
     notes: tuple[str, ...]
+    sealed: tuple[str, ...] = ()
     _layout: "_Layout" = field(repr=False)
     _begin: Callable[[], Batches] = field(repr=False)
     _once: "_Once | None" = field(default=None, repr=False)
@@ -115,12 +125,16 @@ class _Once(Iterator[pa.RecordBatch]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Layout:
-    """The columns that are sent: positions in the input, casts, and formats of dates (None: not a column of dates)."""
+    """The columns that are sent: positions in the input, casts, and formats of dates (None: not a column of dates).
+
+    `cells` are those that are encrypted, by their names in the schema.
+    """
 
     given: pa.Schema
     positions: tuple[int, ...]
     casts: tuple[Cast, ...]
     formats: tuple[tuple[DateFormat, ...] | None, ...]
+    cells: "Mapping[str, CellColumn]"
 
     def columns(self, batch: pa.RecordBatch, first_row: int) -> Iterator[pa.Array]:
         """The cast columns of a batch that begins at row `first_row`."""
@@ -144,7 +158,7 @@ def fit(source: Source, spec: InputSpec, *, before_batch: Callable[[], None] = l
     layout = _layout(given.schema, spec)
     fields = [pa.field(cast.name, cast.wanted) for cast in layout.casts]
     schema = tagged(spec.schema, fields)
-    _check(schema, spec.schema)
+    _check(schema, spec.schema, layout.cells)
     again = _opens_again(source)
     batches, begin, once = given.batches, lambda: _begin(source), None
     if not again:
@@ -159,7 +173,8 @@ def fit(source: Source, spec: InputSpec, *, before_batch: Callable[[], None] = l
         schema=schema,
         rows=rows if again else None,
         bytes=size,
-        notes=(*given.notes, *_notes(spec, layout.casts, surveys, formats)),
+        notes=(*given.notes, *_notes(spec, layout, surveys, formats)),
+        sealed=tuple(sorted(layout.cells)),
         _layout=replace(layout, formats=formats),
         _begin=begin,
         _once=once,
@@ -214,7 +229,10 @@ def _layout(given: pa.Schema, spec: InputSpec) -> _Layout:
                 f"{label}: the input has no column {_listed(absent)}", remedy=f"It has {_listed(given.names)}."
             )
     positions = tuple(at for at, name in enumerate(given.names) if name not in spec.drop)
-    names = [spec.rename.get(given.names[at], given.names[at]) for at in positions]
+    taken = [given.names[at] for at in positions]
+    encrypted = None if spec.columns is None else _encrypted(spec.columns, spec)
+    rename = spec.rename if encrypted is None else encrypted.rename(taken)
+    names = [rename.get(name, name) for name in taken]
     if twice := {name for name in names if names.count(name) > 1}:
         raise SpecError(f"two columns of the input have one name: {_listed(twice)}")
     missing = {column.name for column in known.values() if column.required} - set(names)
@@ -224,9 +242,20 @@ def _layout(given: pa.Schema, spec: InputSpec) -> _Layout:
             columns=sorted(missing | (set(names) - known.keys())),
             remedy="Compare its columns with docs/operations.md; `rename` and `drop` in [input] change them.",
         )
-    casts = tuple(cast_of(given.types[at], known[name]) for at, name in zip(positions, names, strict=True))
-    formats = tuple(spec.date_formats(name) if known[name].date else None for name in names)
-    return _Layout(given=given, positions=positions, casts=casts, formats=formats)
+    types = [given.types[at] for at in positions]
+    cells = {} if encrypted is None else encrypted.cells(dict(zip(names, zip(taken, types, strict=True), strict=True)))
+    casts = tuple(
+        cells[name].cast if name in cells else cast_of(kind, known[name])
+        for kind, name in zip(types, names, strict=True)
+    )
+    formats = tuple(spec.date_formats(name) if known[name].date and name not in cells else None for name in names)
+    return _Layout(given=given, positions=positions, casts=casts, formats=formats, cells=cells)
+
+
+def _encrypted(file: Path, spec: InputSpec) -> "EncryptedColumns":
+    from cji_client.columns.inputs import EncryptedColumns  # noqa: PLC0415 - for those who have such a table
+
+    return EncryptedColumns.load(file, spec)
 
 
 def _known(schema_id: str) -> Mapping[str, Column]:
@@ -241,10 +270,12 @@ def _difference(unknown: set[str], missing: set[str]) -> str:
     )
 
 
-def _check(schema: pa.Schema, schema_id: str) -> None:
-    """The worker's own check of a schema."""
+def _check(schema: pa.Schema, schema_id: str, cells: Collection[str]) -> None:
+    """The worker's own check of a schema; a column of cells counts as what it is once it has been opened."""
+    known = _known(schema_id)
+    opened = [each.with_type(known[each.name].types[0]) if each.name in cells else each for each in schema]
     try:
-        check_schema(schema_id, schema)
+        check_schema(schema_id, tagged(schema_id, opened))
     except Refusal:
         raise SpecError(f"the input does not fit {schema_id}") from None
 
@@ -271,15 +302,17 @@ def _survey(
 
 def _notes(
     spec: InputSpec,
-    casts: Sequence[Cast],
+    layout: _Layout,
     surveys: Sequence[DateSurvey | None],
     formats: Sequence[Sequence[DateFormat] | None],
 ) -> Iterator[str]:
     if spec.drop:
         yield f"dropped: {', '.join(spec.drop)}"
-    for cast, survey, chosen in zip(casts, surveys, formats, strict=True):
+    for cast, survey, chosen in zip(layout.casts, surveys, formats, strict=True):
         if cast.note:
             yield f"{cast.name}: {cast.note}"
+        if cast.name in layout.cells:
+            yield from layout.cells[cast.name].notes()
         if survey is not None:
             yield from survey.notes(chosen or ())
 

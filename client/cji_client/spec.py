@@ -44,7 +44,8 @@ class InputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     `rename` maps names of columns in the input to those in the schema; columns in `drop` are left out. `date_format` is
     the format of all columns of dates, or of each by name. `fixed_width` maps names of columns to the first and last
     position of their characters in a line, from 1. `sheet` is the sheet of an Excel workbook. With
-    `layout` the file is of a form with a reader of its own, which makes records of the schema.
+    `layout` the file is of a form with a reader of its own, which makes records of the schema. `columns` is a file
+    columns.toml, which describes the columns that are encrypted in the database.
     """
 
     schema: _Text
@@ -56,6 +57,7 @@ class InputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     fixed_width: dict[_Text, tuple[_Position, _Position]] = {}
     sheet: _Text | None = None
     layout: Literal["ca_doj"] | None = None
+    columns: Path | None = None
 
     def __post_init__(self) -> None:
         if self.layout is not None and (self.schema != "chri_event/2" or self.rename or self.drop):
@@ -103,7 +105,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     `recipients` holds public JWKs of the suite as JSON text, or names of files that contain one. `valid_hours` is the
     time from sealing to `not_after`; `deadline_seconds` is the maximum duration of a run. `operations` run in order;
     `sides` are named for the role that an operation gives them. The records are sealed in `shards` parts, or in
-    parts of about `shard_rows` rows; a spec has one of the two.
+    parts of about `shard_rows` rows; a spec has one of the two. Without a `size_class` it is that of the job: padded
+    where columns are encrypted, exact otherwise.
     """
 
     audience: _Text
@@ -123,7 +126,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     operations: Annotated[tuple[AnyParameters, ...], Meta(min_length=1, max_length=LIMITS.operations)]
     secondary_recipient: Annotated[str, Meta(max_length=256)] = ""
     case_number: Annotated[str, Meta(max_length=256)] = ""
-    size_class: Literal["exact", "power_of_two"] = "exact"
+    size_class: Literal["exact", "power_of_two"] | None = None
     valid_hours: Annotated[int, Meta(ge=1, le=24)] = 24
     deadline_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 3_600
     shards: Annotated[int, Meta(ge=1, le=LIMITS.shards)] = 1

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import pyarrow as pa
@@ -16,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cji_client.asynchronous import Client
 from cji_client.profile import ClientProfile, load_profile
 from cji_client.result import Result, open_result
-from cji_client.seal import INPUT_NAME, SealedJob, seal
+from cji_client.seal import INPUT_NAME, SealedJob, inputs_of, seal
+from cji_client.sources import fit
 from cji_client.spec import InputSpec, JobSpec
 from cji_client.transport import SyncClient
 from cji_core.format.keys import PinnedKey, load_recipient_key, load_signing_key, new_project_key
@@ -153,8 +155,14 @@ class Site:
         }
         return self.spec(*operations, **{**hybrid, **changes})
 
-    def seal(self, spec: JobSpec | None = None, *, rows: int | None = None) -> SealedJob:
-        """A sealed job with a new project key."""
+    def seal(
+        self,
+        spec: JobSpec | None = None,
+        *,
+        rows: int | None = None,
+        encrypted: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    ) -> SealedJob:
+        """A sealed job with a new project key; `encrypted` as in `cji_client.seal`."""
         spec = spec or self.spec()
         return seal(
             spec,
@@ -162,6 +170,7 @@ class Site:
             signing_key=load_signing_key(Path(self.profile.signing_key)),
             project_key=next((new_project_key(name) for each in spec.operations if (name := project_of(each))), None),
             rows=rows,
+            encrypted=encrypted,
         )
 
     def run(
@@ -174,8 +183,10 @@ class Site:
     ) -> Result:
         """Seal a table, and its side tables by name, as one job and run it; the receipt has verified."""
         with self.client() as client:
-            job = self.seal(spec, rows=table.num_rows)
             inputs = {**(sides or {}), INPUT_NAME: table}
+            specs = inputs_of(spec or self.spec())
+            encrypted = {name: fit(inputs[name], each).sealed for name, each in specs.items() if each.columns}
+            job = self.seal(spec, rows=table.num_rows, encrypted=encrypted)
             return client.run(job, inputs, attested=client.attest(), deadline=deadline)
 
     def open(self, result: Result) -> dict[str, pa.Table]:

@@ -18,6 +18,7 @@ class Kind(enum.Enum):
     PARQUET = "a Parquet file"
     ARROW = "an Arrow file"
     XML = "an XML file"
+    JSON = "JSON"
 
 
 _KINDS: Final = {
@@ -26,6 +27,7 @@ _KINDS: Final = {
     ".parquet": Kind.PARQUET,
     **dict.fromkeys((".arrow", ".arrows"), Kind.ARROW),
     ".xml": Kind.XML,
+    **dict.fromkeys((".json", ".jsonl"), Kind.JSON),
 }
 INPUT_SUFFIXES: Final = tuple(_KINDS)
 """Suffixes of the files that can be read."""
@@ -72,6 +74,8 @@ def kind_of(path: Path) -> Kind:
     expected = _KINDS[suffix]
     found = _found(head, path)
     if found is not expected:
+        if found is Kind.JSON:
+            raise SpecError(f"{path.name} is JSON", remedy=_REMEDY)
         (right, *_) = (name for name, kind in _KINDS.items() if kind is found)
         raise SpecError(
             f"{path.name} is {found.value}, not {expected.value}",
@@ -94,6 +98,6 @@ def _found(head: bytes, path: Path) -> Kind:
         raise SpecError(f"{path.name} is a web page", remedy=_REMEDY)
     if visible.startswith(b"<") or head.startswith((b"\xff\xfe<\0", b"\xfe\xff\0<")):
         return Kind.XML
-    if visible.startswith((b"{", b"[{")):
-        raise SpecError(f"{path.name} is JSON", remedy=_REMEDY)
+    if visible.startswith(b"{") or (visible.startswith(b"[") and visible[1:].lstrip().startswith((b"{", b"]"))):
+        return Kind.JSON
     return Kind.TEXT

@@ -73,22 +73,31 @@ def _xml(path: Path, spec: InputSpec) -> Batches:  # noqa: ARG001 - every reader
     return Batches(schema=nibrs_xml.SCHEMA, batches=batches)
 
 
+def _documents(path: Path, spec: InputSpec) -> Batches:
+    from cji_client.columns.documents import read_documents  # noqa: PLC0415 - as above
+
+    return read_documents(path, spec)
+
+
 def _ca_doj(path: Path, spec: InputSpec) -> Batches:  # noqa: ARG001 - every reader gets both
     schema, batches = ca_doj.open_extract(path)
     return Batches(schema=schema, batches=batches)
 
 
 _FIELDS: Final[dict[_Reader, tuple[str, ...]]] = {
-    read_delimited: ("encoding", "delimiter"),
-    read_fixed_width: ("encoding", "fixed_width"),
+    read_delimited: ("encoding", "delimiter", "columns"),
+    read_fixed_width: ("encoding", "fixed_width", "columns"),
     read_lines: (),
     read_excel: ("sheet",),
-    read_parquet: (),
-    read_arrow: (),
+    read_parquet: ("columns",),
+    read_arrow: ("columns",),
+    _documents: ("columns",),
     _xml: (),
     _ca_doj: ("layout",),
 }
 """The fields of `[input]` that each reader follows. A field that another reader needs is refused, not ignored."""
+
+_NO_CELLS: Final = "Export encrypted columns as Parquet, Arrow or CSV: a cell of a workbook holds 32,767 characters."
 
 _FAULTS: Final = (OSError, UnicodeError, pa.ArrowException)
 
@@ -99,9 +108,12 @@ def read_file(path: Path, spec: InputSpec) -> Callable[[], Batches]:
     `cji_client.sources.fit` renames, drops and casts them.
     """
     reader = _reader(path, spec)
-    given = {name for name in ("encoding", "delimiter", "fixed_width", "sheet", "layout") if getattr(spec, name)}
-    if unused := given - set(_FIELDS[reader]):
-        raise SpecError(f"{path.name} is not a file that {', '.join(sorted(unused))} could apply to")
+    names = ("encoding", "delimiter", "fixed_width", "sheet", "layout", "columns")
+    if unused := {name for name in names if getattr(spec, name)} - set(_FIELDS[reader]):
+        message = f"{path.name} is not a file that {', '.join(sorted(unused))} could apply to"
+        if "columns" in unused:
+            raise SpecError(message, remedy=_NO_CELLS)
+        raise SpecError(message)
 
     def read() -> Batches:
         try:
@@ -116,7 +128,13 @@ def read_file(path: Path, spec: InputSpec) -> Callable[[], Batches]:
 def _reader(path: Path, spec: InputSpec) -> _Reader:
     kind = kind_of(path)
     if kind is not Kind.TEXT:
-        return {Kind.EXCEL: read_excel, Kind.PARQUET: read_parquet, Kind.ARROW: read_arrow, Kind.XML: _xml}[kind]
+        return {
+            Kind.EXCEL: read_excel,
+            Kind.PARQUET: read_parquet,
+            Kind.ARROW: read_arrow,
+            Kind.XML: _xml,
+            Kind.JSON: _documents,
+        }[kind]
     if spec.layout is not None:
         return _ca_doj
     if spec.fixed_width:

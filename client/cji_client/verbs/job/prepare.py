@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+import msgspec
 from rich.console import Console
 
 from cji_client.errors import SpecError
@@ -24,6 +25,12 @@ _XML: Final = ".xml"
 
 SPEC = click.option(
     "--spec", "spec_file", type=FILE, help="job.toml: agencies, purpose and operations; see docs/job.md."
+)
+COLUMNS = click.option(
+    "--columns",
+    "columns_file",
+    type=FILE,
+    help="columns.toml: the columns of IN that are encrypted in the database; sent as they lie, opened by the worker.",
 )
 OPERATION = click.option(
     "--op",
@@ -77,8 +84,20 @@ def recipient_key(profile: ClientProfile, spec: JobSpec | None = None) -> Decryp
     return decrypter
 
 
-def job_spec(path: Path | None, profile: ClientProfile, *, op: str | None, file: Path) -> JobSpec:
-    """The spec over the profile's defaults for all jobs; with `op`, only the operation of that name."""
+def job_spec(
+    path: Path | None, profile: ClientProfile, *, op: str | None, file: Path, columns: Path | None = None
+) -> JobSpec:
+    """The spec over the profile's defaults for all jobs; with `op`, only the operation of that name.
+
+    `columns` replaces the spec's own file of encrypted columns of the records.
+    """
+    spec = _job_spec(path, profile, op=op, file=file)
+    if columns is None:
+        return spec
+    return msgspec.structs.replace(spec, input=msgspec.structs.replace(spec.input, columns=columns))
+
+
+def _job_spec(path: Path | None, profile: ClientProfile, *, op: str | None, file: Path) -> JobSpec:
     defaults = dict(profile.job)
     schemas = {_LINES: "nibrs.flat/3.1", _XML: "nibrs.xml/2019.1"}
     if op is not None and file.suffix.lower() in schemas:

@@ -13,6 +13,7 @@ from cji_client.verbs.answers import Received
 from cji_client.verbs.job.ending import Ending
 from cji_client.verbs.job.outputs import Destination, form_of, introduce
 from cji_client.verbs.job.prepare import (
+    COLUMNS,
     MAX_RESULT_BYTES,
     OPERATION,
     OUT,
@@ -33,6 +34,7 @@ from cji_core.command.json_output import answers
 @click.command()
 @click.argument("given", metavar="IN", type=RECORDS)
 @SPEC
+@COLUMNS
 @OPERATION
 @PROFILE
 @OUT
@@ -49,6 +51,7 @@ def run(
     given: Path,
     *,
     spec_file: Path | None,
+    columns_file: Path | None,
     op: str | None,
     profile_file: Path,
     out: Path | None,
@@ -62,9 +65,8 @@ def run(
     """Seal the records of IN (.csv, .xlsx, .parquet, .arrow, .txt, .xml; docs/job.md), run the job, open the result.
 
     The worker must pass attestation first; records leave this machine sealed to a key that only such a worker receives.
-    The outputs are the result, row_status (the status of each row), further outputs of the operations, report.html, and
-    receipt.jws, evidence.json and header.bin for `cji receipt verify`. Either all of them are written or none.
-    IN may be - with --format: the records then come from standard input, and stay in memory.
+    The outputs are the result, row_status (the status of each row), others of the operations, report.html, and what
+    `cji receipt verify` reads: all or none are written. With - for IN, records come from standard input, into memory.
 
     Room for the result is held before anything is sent. However the command ends, it states what was sent, whether the
     receipt came, and the next command. A verified result that cannot be written is kept, still sealed (docs/job.md).
@@ -72,7 +74,7 @@ def run(
     \b
     Examples:
       cji job run people.csv --spec job.toml --profile client.toml --out result/
-      cji job run people.parquet --spec job.toml --profile client.toml --out tokens.parquet
+      cji job run people.parquet --columns columns.toml --spec job.toml --profile client.toml --out tokens.parquet
       cji job run submission.txt --op validate --profile client.toml --out findings/
       export-people | cji job run - --format csv --spec job.toml --profile client.toml --save-sealed people.result
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
@@ -80,7 +82,7 @@ def run(
     console = Console(stderr=True, quiet=quiet or as_json)
     with ending.explained(), records_file(given, kind) as file:
         profile, trust = ending.met(load_profile(profile_file))
-        spec = job_spec(spec_file, profile, op=op, file=file)
+        spec = job_spec(spec_file, profile, op=op, file=file, columns=columns_file)
         destination = Destination(out, save_sealed, suffix=form_of(file), safe_csv=safe_csv)
         recipient = None if out is None else recipient_key(profile, spec)
         with connect(profile, trusts=[trust], passphrase=prompt) as worker:

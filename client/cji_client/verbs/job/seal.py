@@ -15,6 +15,7 @@ from cji_client.verbs.answers import Received, Sealed
 from cji_client.verbs.job.ending import Ending
 from cji_client.verbs.job.outputs import Destination, introduce
 from cji_client.verbs.job.prepare import (
+    COLUMNS,
     MAX_RESULT_BYTES,
     OPERATION,
     OUT,
@@ -39,6 +40,7 @@ _FOLDER = click.argument("folder", metavar="FOLDER", type=click.Path(exists=True
 @click.argument("given", metavar="IN", type=RECORDS)
 @click.option("--job", "folder", type=click.Path(path_type=Path), required=True, help="A new folder for the job.")
 @SPEC
+@COLUMNS
 @OPERATION
 @PROFILE
 @FORMAT
@@ -52,6 +54,7 @@ def seal(
     *,
     folder: Path,
     spec_file: Path | None,
+    columns_file: Path | None,
     op: str | None,
     profile_file: Path,
     kind: str | None,
@@ -72,7 +75,7 @@ def seal(
     console = Console(stderr=True, quiet=quiet or as_json)
     trust = trust_named(context, profile.cloud)
     with records_file(given, kind) as file, connect(profile, trusts=[trust], passphrase=prompt) as worker:
-        prepared = prepare(file, job_spec(spec_file, profile, op=op, file=file), console)
+        prepared = prepare(file, job_spec(spec_file, profile, op=op, file=file, columns=columns_file), console)
         sealed = worker.seal(prepared)
         with shown(console) as steps:
             job = save_job(sealed, prepared.inputs, folder, submitter=profile.submitter(), progress=steps)

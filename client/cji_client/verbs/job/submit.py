@@ -14,7 +14,7 @@ from cji_client.reference_standing import ReferenceStanding
 from cji_client.verbs.answers import Sealed
 from cji_client.verbs.job.clients import pool_client
 from cji_client.verbs.job.ending import Ending
-from cji_client.verbs.job.prepare import OPERATION, PROFILE, QUIET, SPEC, job_spec, prepare
+from cji_client.verbs.job.prepare import COLUMNS, OPERATION, PROFILE, QUIET, SPEC, job_spec, prepare
 from cji_client.verbs.job.seal import describe
 from cji_client.verbs.progress import shown
 from cji_core.command.common import FILE, explained, prompt
@@ -31,6 +31,7 @@ from cji_core.command.json_output import answers
     help="The folder of the sealed job: a new one with IN, an earlier one without.",
 )
 @SPEC
+@COLUMNS
 @OPERATION
 @PROFILE
 @QUIET
@@ -44,6 +45,7 @@ def submit(
     *,
     folder: Path,
     spec_file: Path | None,
+    columns_file: Path | None,
     op: str | None,
     profile_file: Path,
     quiet: bool,
@@ -53,11 +55,9 @@ def submit(
     """Seal the records of IN into a folder and submit the job by reference: parts to Blob Storage, then a ticket.
 
     Without IN, the job in the folder is submitted, or continued where it stopped. A job whose ticket was sent is not
-    sent again. Keep the folder: `cji job fetch` needs it. It contains nothing that opens the records. However the
-    command ends, it states what was sent, and the next command.
-
-    With --in-parts no ticket is sent. Seal the records in shards, and give the job's id and the SHA-384 of its header
-    to the operator of `cji-cluster`.
+    sent again. Keep the folder: `cji job fetch` needs it; nothing in it opens the records. However the command ends,
+    it states what was sent, and the next command. With --in-parts no ticket is sent: seal the records in shards, and
+    give the job's id and the SHA-384 of its header to the operator of `cji-cluster`.
 
     \b
     Examples:
@@ -72,14 +72,15 @@ def submit(
         profile, trust = ending.met(load_profile(profile_file))
         client = pool_client(profile, trust)
         if file is None:
-            if spec_file is not None or op is not None:
+            if (spec_file, columns_file, op) != (None, None, None):
                 raise SpecError(
-                    "a job that is sealed takes neither --spec nor --op", remedy="Give IN as well, or leave them out."
+                    "a job that is sealed takes neither --spec nor --columns nor --op",
+                    remedy="Give IN as well, or leave them out.",
                 )
             job = load_job(folder)
         else:
             signer = signer_named(profile, prompt)
-            prepared = prepare(file, job_spec(spec_file, profile, op=op, file=file), console)
+            prepared = prepare(file, job_spec(spec_file, profile, op=op, file=file, columns=columns_file), console)
             with connect(profile, trusts=[trust], signer=signer) as worker:
                 sealed = worker.seal(prepared)
             with shown(console) as steps:
