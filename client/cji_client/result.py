@@ -59,6 +59,10 @@ class Result:
         """Names of the outputs; always `result` and `row_status`, in the order of the result header."""
         return tuple(output.name for output in self.header.outputs)
 
+    def sealed_columns(self, name: str) -> frozenset[str]:
+        """The columns of an output that the worker sealed as cells of an encrypted column, by the job's header."""
+        return frozenset(each.column for each in self.job.sealed_outputs if each.output == name)
+
     def archived(self) -> tuple["Result", tuple[str, ...]]:
         """The same with completed evidence, once; the sentences are about what could not be had."""
         if self.archive is None:
@@ -188,6 +192,7 @@ def read_output(result: Result, key: RecipientPrivateKey | Decrypter, name: str)
         before, numbered = rows, result.outputs[part].schema == ROW_STATUS_SCHEMA
         for batch in _open(result, result_key, part):
             if schema is None:
+                _require_cells(batch.schema, name, result.sealed_columns(name))
                 yield batch
             elif not batch.schema.equals(schema, check_metadata=True):
                 raise Unverified(name, "its shards have different schemas")
@@ -196,6 +201,13 @@ def read_output(result: Result, key: RecipientPrivateKey | Decrypter, name: str)
                 yield _renumbered(batch, before) if numbered and before else batch
             rows += batch.num_rows
     require_counts(result.receipt, result.header, {name: rows})
+
+
+def _require_cells(schema: pa.Schema, name: str, sealed: frozenset[str]) -> None:
+    """Nothing of an output is handed on where a column is readable that the job had sealed."""
+    for column in schema:
+        if column.name in sealed and column.type != pa.binary():
+            raise Unverified(name, f"its column {column.name} is not sealed, and the job asked for that")
 
 
 def _renumbered(status: pa.RecordBatch, first: int) -> pa.RecordBatch:

@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from cji_client.errors import SpecError
+from cji_client.errors import ColumnError, SpecError
 from cji_client.files import read_file
 from cji_client.sources import fit
 from cji_client.spec import InputSpec, read_file_bytes
@@ -70,6 +70,12 @@ def count(records: Path, *, spec_file: Path | None, schema: str, as_json: bool) 
     """  # noqa: D301 - \\b is click's mark for text that it must not wrap
     given, parameters = (InputSpec(schema=schema), Link()) if spec_file is None else linking_of(spec_file)
     fitted = fit(read_file(records, given), given)
+    if fitted.sealed:
+        raise ColumnError(
+            f"pairs cannot be counted here: {', '.join(fitted.sealed)} of the records are encrypted",
+            columns=fitted.sealed,
+            remedy="Send the job: the worker counts pairs before it compares, and refuses too many with a reason.",
+        )
     try:
         found = count_rules(list(fitted.open().batches), fitted.schema, parameters)
     except Refusal:
@@ -92,7 +98,7 @@ def linking_of(path: Path) -> tuple[InputSpec, Link]:
 
     try:
         table = tomllib.loads(path.read_text("utf-8"))
-        given = convert(table["input"], InputSpec)
+        given = convert(table["input"], InputSpec, dec_hook=below)
         linking = next(one for one in table["operations"] if one["kind"] == "link")
         parameters = convert(linking, Link, dec_hook=below)
     except (OSError, ValueError, KeyError, TypeError, StopIteration):

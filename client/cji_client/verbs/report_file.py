@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from rich.console import Console
 
 from cji_client.errors import SpecError
@@ -16,18 +18,23 @@ from cji_client.sources import FittedSource
 from cji_core.command.output import write_text
 from cji_core.operations.registry import Plan
 
+_SEALED: Final = "sealed"
+
 
 def opened_job(result: Result, recipient: Decrypter, plan: Plan, inputs: Mapping[str, FittedSource]) -> Job:
     """The opened job, for its page; `inputs` by name."""
     claims = result.receipt.claims
 
     def read_side(name: str) -> Iterator[pa.RecordBatch]:
-        return inputs[name].open().batches
+        return _shown(inputs[name].open().batches, frozenset(inputs[name].sealed))
+
+    def read(name: str) -> Iterator[pa.RecordBatch]:
+        return _shown(read_output(result, recipient, name), result.sealed_columns(name))
 
     return Job(
         operations=[each.parameters for each in plan.operations],
         outputs={output.name: output.schema for output in result.header.outputs},
-        read=partial(read_output, result, recipient),
+        read=read,
         sides={name: partial(read_side, name) for name in inputs if name != INPUT_NAME},
         facts={
             "receipt": "verified",
@@ -39,6 +46,19 @@ def opened_job(result: Result, recipient: Decrypter, plan: Plan, inputs: Mapping
         simulated=result.attested.simulated,
         rows=claims.volumes.rows_in,
     )
+
+
+def _shown(batches: Iterator[pa.RecordBatch], sealed: frozenset[str]) -> Iterator[pa.RecordBatch]:
+    """The batches for a page: the word `sealed` stands for each cell of an encrypted column."""
+    if not sealed:
+        yield from batches
+        return
+    for batch in batches:
+        columns = [
+            pc.if_else(column.is_valid(), _SEALED, None) if name in sealed else column
+            for name, column in zip(batch.schema.names, batch.columns, strict=True)
+        ]
+        yield pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
 def write_report(console: Console, job: Job, path: Path) -> None:

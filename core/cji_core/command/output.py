@@ -9,7 +9,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -77,20 +77,22 @@ class Target:
         return self._out if name == f"{RESULT}{self.suffix}" else self._out.with_name(f"{self._out.stem}.{name}")
 
 
-def write_batches(path: Path, batches: Iterator[pa.RecordBatch], *, guard: bool = False) -> None:
+def write_batches(
+    path: Path, batches: Iterator[pa.RecordBatch], *, guard: bool = False, cells: Collection[str] = ()
+) -> None:
     """Write a table as one of FORMATS, batch by batch. The first batch is empty and carries the schema.
 
-    Lists become text in .csv and .xlsx. With `guard`, texts in .csv that a spreadsheet program would compute are made
-    harmless.
+    Lists become text in .csv and .xlsx, and the columns `cells`, whose bytes are encrypted, hexadecimal after 0x. With
+    `guard`, texts in .csv that a spreadsheet program would compute are made harmless.
     """
     empty = next(batches)
     with contextlib.ExitStack() as stack:
         form: Callable[[pa.RecordBatch], pa.RecordBatch] = lambda batch: batch  # noqa: E731
         if path.suffix == CSV:
-            form = partial(_flat, text=_guarded_text if guard else _text)
+            form = partial(_flat, text=_guarded_text if guard else _text, cells=cells)
             writer = stack.enter_context(pyarrow.csv.CSVWriter(path, form(empty).schema))
         elif path.suffix == WORKBOOK:
-            form = partial(_flat, text=_cell_text)
+            form = partial(_flat, text=_cell_text, cells=cells)
             writer = stack.enter_context(WorkbookWriter(path, empty.schema.names))
         elif path.suffix == ".parquet":
             writer = stack.enter_context(pyarrow.parquet.ParquetWriter(path, empty.schema))
@@ -122,9 +124,17 @@ def _settle(file: Path) -> None:
         os.fsync(opened.fileno())
 
 
-def _flat(batch: pa.RecordBatch, *, text: Callable[[pa.Array], pa.Array]) -> pa.RecordBatch:
+def _flat(batch: pa.RecordBatch, *, text: Callable[[pa.Array], pa.Array], cells: Collection[str]) -> pa.RecordBatch:
     names = text(pa.array(batch.schema.names, pa.string())).to_pylist()
-    return pa.RecordBatch.from_arrays([text(column) for column in batch.columns], names=names)
+    columns = [
+        _hexadecimal(column) if name in cells else text(column)
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=names)
+
+
+def _hexadecimal(column: pa.Array) -> pa.Array:
+    return pa.array([None if v is None else f"0x{v.hex()}" for v in column.to_pylist()], pa.string())
 
 
 def _text(column: pa.Array) -> pa.Array:

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import click
 import msgspec
+import pyarrow as pa
 
 from cji_client.errors import SpecError
 from cji_client.files import read_file
-from cji_client.sources import fit
+from cji_client.sources import FittedSource, fit
 from cji_client.spec import InputSpec
 from cji_core.command.common import FILE, explained
 from cji_core.command.json_output import answers, member, print_json
@@ -65,6 +66,7 @@ class Remains(msgspec.Struct, frozen=True, kw_only=True):
     shifts: Annotated[tuple[ShiftBesideDate, ...], member("objects of the kind ShiftBesideDate")]
     texts: Annotated[tuple[str, ...], member("readable columns with prose")]
     neighbours: Annotated[float, member("the share of rows whose person is that of the row before")]
+    sealed: Annotated[tuple[str, ...], member("columns that are encrypted, of which nothing was measured")] = ()
 
 
 @click.command()
@@ -87,14 +89,17 @@ def explain(records: Path, *, spec_file: Path, as_json: bool) -> None:
     fitted = fit(read_file(records, given), given)
     try:
         DEIDENTIFY.check_records(parameters, given.schema, frozenset(fitted.schema.names))
-        left = measure(fitted.open().batches, fitted.schema, parameters)
+        schema, batches = _without(fitted)
+        left = measure(batches, schema, parameters)
     except ParametersError as error:
         raise SpecError(f"deidentify: {error}", remedy=error.remedy) from None
     except Refusal:
         raise SpecError("the rules do not fit the columns of the records", remedy=_SPEC_REMEDY) from None
     if as_json:
-        print_json(convert(msgspec.to_builtins(left), Remains))
+        print_json(convert(msgspec.to_builtins(left) | {"sealed": fitted.sealed}, Remains))
         return
+    for name in fitted.sealed:
+        click.echo(f"{name}: encrypted, so nothing is measured of it here")
     for line in _lines(left, parameters):
         click.echo(line)
 
@@ -110,9 +115,17 @@ def _spec(path: Path) -> tuple[InputSpec, Deidentify]:
     try:
         table = tomllib.loads(path.read_text("utf-8"))
         found = next(one for one in table["operations"] if one["kind"] == DEIDENTIFY.name)
-        return convert(table["input"], InputSpec), convert(found, Deidentify, dec_hook=below)
+        given = convert(table["input"], InputSpec, dec_hook=below)
+        return given, convert(found, Deidentify, dec_hook=below)
     except (OSError, ValueError, KeyError, TypeError, StopIteration):
         raise SpecError(f"{path.name} has no [input] and deidentify that can be read", remedy=_SPEC_REMEDY) from None
+
+
+def _without(fitted: FittedSource) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    """The records without the columns that are encrypted."""
+    readable = [field for field in fitted.schema if field.name not in fitted.sealed]
+    schema = pa.schema(readable, metadata=fitted.schema.metadata)
+    return schema, (batch.select(schema.names) for batch in fitted.open().batches)
 
 
 def _lines(left: Left, parameters: Deidentify) -> Iterator[str]:

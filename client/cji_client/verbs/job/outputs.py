@@ -161,7 +161,7 @@ def write_result(
         if schema in SCHEMAS and SCHEMAS[schema].lines:
             write_lines(folder / f"{name}.txt", batches)
         else:
-            write_batches(folder / f"{name}{suffix}", batches, guard=guard)
+            write_batches(folder / f"{name}{suffix}", batches, guard=guard, cells=result.sealed_columns(name))
     (folder / "receipt.jws").write_text(result.receipt.compact + "\n")
     (folder / "evidence.json").write_bytes(result.attested.to_file())
     (folder / "header.bin").write_bytes(result.job.data)
