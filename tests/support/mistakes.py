@@ -24,6 +24,7 @@ from cji_core.format.keys import new_project_key, save_project_key
 from cji_simulator.certificates import authority, leaf, pem, private_pem
 from cji_simulator.raw import RawWorker, forge
 from cji_simulator.site import Site
+from tests.support.cells_of_form import cell, written
 from tests.support.private_files import put_private
 
 RECORDS: Final = """\
@@ -173,6 +174,11 @@ def _column(at: Desk, name: str, column: pa.Array) -> list[str]:
     return at.table(table.set_column(table.column_names.index(name), name, column))
 
 
+def _columns(at: Desk) -> list[str]:
+    """The option that names SOC as encrypted."""
+    return ["--columns", str(written(at.folder, ("SOC", "SOC")))]
+
+
 def _taken(at: Desk) -> list[str]:
     (at.folder / "out").mkdir()
     (at.folder / "out/result.csv").write_text("")
@@ -256,6 +262,17 @@ MISTAKES: Final[dict[str, Mistake]] = {
     "a column is a list": lambda at: _column(at, "last", pa.array([["DOE"], ["ROE"], ["POE"]])),
     "a Social Security number is a fraction": lambda at: _column(at, "SOC", pa.array([1.5, 2.5, 3.5])),
     "the target of the result exists": _taken,
+    # encrypted columns
+    "a value of an encrypted column is in clear": lambda at: [*at.run(), *_columns(at)],
+    "a cell was cut off": lambda at: [
+        *at.records(f"record_id,last,SOC\n1,DOE,0x{cell(1).hex()}\n2,ROE,0x{cell(2).hex()[:100]}\n"),
+        *_columns(at),
+    ],
+    "an encrypted column is in a workbook": lambda at: [*at.records(b"PK\x03\x04", "people.xlsx"), *_columns(at)],
+    "a job with encrypted columns asks for exact sizes": lambda at: [
+        *at.head('size_class = "exact"'),
+        *_columns(at),
+    ],
     # receipts
     "the receipt was changed": _cut,
     "the receipt is empty": lambda at: _receipt(at, "--profile", f"{at.folder}/client.toml", text=""),

@@ -1,4 +1,4 @@
-"""What a submitter is shown after each of forty mistakes: exactly the text of docs/mistakes.md, which people review.
+"""What a submitter is shown after each mistake: exactly the text of docs/mistakes.md, which people review.
 
 After a change of a message, `CJI_WRITE_MISTAKES=1 pytest tests/integration/cli/test_mistakes.py` writes the page again:
 read the difference before it is committed.
