@@ -38,8 +38,8 @@ from cji_client.result import Archive, Result
 from cji_client.storage_identity import default_credential
 from cji_client.transfer import document, explained, read_blob, upload
 from cji_client.verify import names_token, verify_failed, verify_result, verify_stored
-from cji_core.errors import StartupError
-from cji_core.format.job import LIMITS
+from cji_core.errors import Refusal, StartupError
+from cji_core.format.job import LIMITS, Header
 from cji_core.pool import names
 from cji_core.pool.documents import EVIDENCE_BYTES, SUBMISSION_BYTES, Failure, Published, evidence_nonce
 from cji_core.pool.errors import StoreError
@@ -101,7 +101,8 @@ class SyncFleetClient:
     ) -> None:
         """Upload the job's parts and header, then send its ticket. Again after a failure, it continues.
 
-        `in_parts`: without a ticket, which one worker would take; the operator of an engine runs the job.
+        `in_parts`: without a ticket, which one worker would take; the operator of an engine runs the job. SpecError if
+        it is none that can run so.
         `progress` is called with bytes sent. Nothing happens if the ticket was sent before. SpecError for a job
         that has expired or whose id another job has; StorageRefused and Unreachable otherwise. `standing` is moved
         forward as the job is sent.
@@ -118,6 +119,8 @@ class SyncFleetClient:
             return
         if job.header.not_after <= datetime.now(UTC):
             raise SpecError("the sealed job has expired", remedy="Seal the records again, into a new folder.")
+        if in_parts:
+            _require_stages(job.header)
         job.check_parts()
         name = job.header.job_id.hex()
         submission = pb.Submission(header=job.header.data, signature=job.signature, submitter=job.submitter)
@@ -356,6 +359,21 @@ def _local_faults() -> Iterator[None]:
         yield
     except OSError as error:
         raise NotStored("the sealed job or its result cannot be written or read", error) from error
+
+
+def _require_stages(header: Header) -> None:
+    """Raise SpecError for a job that cannot run in parts."""
+    from cji_core.operations.registry import plan  # noqa: PLC0415 - of jobs in parts alone
+    from cji_core.operations.stages.streams import TaskStreams  # noqa: PLC0415
+
+    try:
+        TaskStreams.of_job(plan(header.operations, header.input_schemas), header)
+    except Refusal:
+        raise SpecError(
+            "this job cannot run in parts",
+            remedy="Give it one operation that runs in parts, no resident reference, and no output in a deterministic "
+            "column; or submit it without --in-parts.",
+        ) from None
 
 
 def _without_result(status: JobStatus) -> ClientError:

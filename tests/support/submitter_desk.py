@@ -1,5 +1,6 @@
 """A submitter at a pool of one reference worker."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from cji_client.spec import InputSpec, JobSpec
 from cji_core.format.keys import PinnedKey, new_project_key
 from cji_core.jose import key_id, public_jwk
 from cji_core.operations.deidentify import Deidentify, HmacToken
+from cji_core.operations.parameters import Parameters
 from cji_core.pool.ticket import Ticket
 from cji_simulator import Simulation
 from tests.support.azurite import StorageCredential
@@ -25,6 +27,7 @@ from tests.support.sdk_server import KEK_ID
 
 SUBMITTER = "spiffe://cji.example/agency/test"
 PROJECT = new_project_key("study-17")
+TOKENS = Deidentify(project="study-17", columns={"record_id": "keep", "last": HmacToken(domain="name"), "DOB": "keep"})
 PEOPLE = pa.table({"record_id": ["007", "008"], "last": ["neumann", "painter"], "DOB": ["19151111", None]})
 
 
@@ -51,7 +54,15 @@ class Desk:
         found = self.simulation
         return {"trust": found.trust, "reference": found.reference, "maa_url": found.maa_url}
 
-    def save(self, name: str = "job", table: pa.Table = PEOPLE, *, shards: int = 1, **changes: Any) -> JobFolder:
+    def save(
+        self,
+        name: str = "job",
+        table: pa.Table = PEOPLE,
+        *,
+        shards: int = 1,
+        operations: Sequence[Parameters] = (TOKENS,),
+        **changes: Any,
+    ) -> JobFolder:
         cmk = self.pool.worker.cmk.public_key()
         spec = JobSpec(
             audience="pool",
@@ -66,12 +77,7 @@ class Desk:
             recipients=(public_jwk(self.recipient.public_key()),),
             input=InputSpec(schema="person/1"),
             shards=shards,
-            operations=(
-                Deidentify(
-                    project="study-17",
-                    columns={"record_id": "keep", "last": HmacToken(domain="name"), "DOB": "keep"},
-                ),
-            ),
+            operations=tuple(operations),
         )
         kek = PinnedKey.check(KEK_ID, public_jwk(cmk), expected=key_id(cmk))
         job = seal(spec, kek=kek, signing_key=self.signing, project_key=PROJECT, **changes)

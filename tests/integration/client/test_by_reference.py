@@ -26,13 +26,14 @@ from cji_client.release import Release
 from cji_client.result import Result, open_result
 from cji_core.errors import Reason, Stage
 from cji_core.format.keys import new_signing_key
+from cji_core.operations.deidentify import Deidentify
 from cji_core.pool import names
 from cji_core.pool.documents import Published, Sources, decode, encode
 from cji_core.pool.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, StoreError
 from cji_core.pool.store import Blobs
 from cji_core.trail import PartDigest, claims_unverified, sign
 from tests.support.azurite import StorageCredential
-from tests.support.submitter_desk import PEOPLE, Desk
+from tests.support.submitter_desk import PEOPLE, TOKENS, Desk
 
 
 def opened(desk: Desk, result: Result) -> dict[str, pa.Table]:
@@ -58,6 +59,19 @@ def test_a_job_goes_and_its_result_comes(desk: Desk) -> None:
     assert tables["result"]["last"].to_pylist() != PEOPLE["last"].to_pylist()
     assert steps[-1].phase is Phase.RECEIVED
     assert client.status(b"\0" * 16).state is State.ABSENT
+
+
+def test_a_job_that_cannot_run_in_parts_is_not_sent(desk: Desk) -> None:
+    """Two operations have no stages; what else cannot run so is refused by the same rule."""
+    job, client = (
+        desk.save(operations=(TOKENS, Deidentify(columns=dict.fromkeys(PEOPLE.column_names, "keep")))),
+        desk.client(),
+    )
+    with pytest.raises(SpecError, match="cannot run in parts"):
+        client.submit(job, in_parts=True)
+    assert client.status(job.header.job_id).state is State.ABSENT
+    client.submit(job)
+    assert client.status(job.header.job_id).state is State.QUEUED
 
 
 def test_a_large_part_goes_in_blocks_and_comes_in_segments(desk: Desk) -> None:

@@ -65,7 +65,7 @@ class AgreedTask:
 
 def streams_of(header: Header, planned: Plan) -> TaskStreams:
     """The tasks of a job before its plan. Raises BAD_PARAMETERS at ADMIT for a job that cannot run in parts."""
-    return TaskStreams.of(planned, list(header.input_schemas), shards=header.inputs[-1].shards)
+    return TaskStreams.of_job(planned, header)
 
 
 def plan_of(header: Header, planned: Plan, data: bytes) -> tuple[TaskStreams, JobPlan]:

@@ -16,6 +16,8 @@ from typing import Final, TypeAlias
 
 from cji_core.errors import Reason, Refusal
 from cji_core.errors import Stage as Where
+from cji_core.format.columns import ColumnEncryption
+from cji_core.format.job import Header, SealedOutput
 from cji_core.operations.declaration import OutputSpec
 from cji_core.operations.parameters import bad_parameters
 from cji_core.operations.registry import Plan, Planned
@@ -76,6 +78,17 @@ class TaskStreams:
         widths = {Width.ONE: 1, Width.SHARDS: shards}
         tasks = {stage.name: widths[stage.width] for stage in stages.in_order if stage.width in widths}
         return cls(stages=stages, inputs=tuple(inputs), outputs=plan.outputs, shards=shards, tasks=tasks)
+
+    @classmethod
+    def of_job(cls, plan: Plan, header: Header) -> "TaskStreams":
+        """The tasks of the job with this header, before there is a plan. Raises as `of`.
+
+        BAD_PARAMETERS also where an output is sealed deterministically: its cells are looked up among those that the
+        job has opened, and no task opens all of them.
+        """
+        if any(_is_deterministic(header, output) for output in header.sealed_outputs):
+            raise bad_parameters(Where.ADMIT)
+        return cls.of(plan, list(header.input_schemas), shards=header.inputs[-1].shards)
 
     @property
     def planning(self) -> int:
@@ -197,6 +210,11 @@ def _require_sound(stages: Stages) -> None:
             raise ValueError(f"{stage.name} comes before the plan, and needs it")
         if stage.plans:
             return
+
+
+def _is_deterministic(header: Header, output: SealedOutput) -> bool:
+    stated = header.column_keys[output.column_keys].statement.column(output.as_column)
+    return stated is not None and stated.encryption is ColumnEncryption.DETERMINISTIC
 
 
 def _stages(operations: Sequence[Planned]) -> Stages | None:

@@ -97,9 +97,7 @@ def load(request: Request, *, jobs: Blobs, shuffle: Blobs) -> TaskJob:
     header = parse(submission.header)
     if header.job_id.hex() != request.job:
         raise Refusal(Reason.REPLAYED, stage=Where.ADMIT)
-    schemas = header.input_schemas
-    planned = operations_plan(header.operations, schemas)
-    streams = TaskStreams.of(planned, list(schemas), shards=header.inputs[-1].shards)
+    streams = TaskStreams.of_job(operations_plan(header.operations, header.input_schemas), header)
     job = TaskJob(name=request.job, submission=submission, header=header, streams=streams)
     return job if request.plan == NO_PLAN else _under_plan(job, request, shuffle)
 
