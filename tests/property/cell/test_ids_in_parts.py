@@ -74,7 +74,9 @@ def test_no_ids_are_written_before_all_inputs_are_known() -> None:
     assert stage is not None
     keys = TaskKeys(loop.dek, header_sha384=loop.header.sha384, plan=parse_plan(loop.plan))
     some = {"records": PERSONS.schema}
-    outputs = TaskOutputs(job=loop.streams, stage=stage, number=0, keys=keys, emit=lambda *_: None, inputs=some)
+    outputs = TaskOutputs(
+        job=loop.streams, stage=stage, number=0, keys=keys, emit=lambda *_: None, inputs=some, columns={}
+    )
     with pytest.raises(ValueError, match="before it knows the columns of all inputs"):
         outputs.finish(padded=False)
     some["link_to"] = PERSONS.schema

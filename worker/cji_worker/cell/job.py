@@ -3,7 +3,7 @@
     ready     header parsed again, result header made, while the keyholder writes the admission
     open      keys taken from their slot
     sides     the inputs before the records are kept whole
-    stream    segment -> window -> batch -> operations -> outputs, one batch at a time, shard after shard
+    stream    segment -> window -> batch -> opened columns -> operations -> outputs, batch by batch, shard after shard
     finish    last segment of every input verified, counts reconciled, outputs sealed and passed to the front
     vouch     the counts go to the keyholder
 
@@ -13,7 +13,8 @@ ends the cell.
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Self
 
 import pyarrow as pa
 
@@ -29,6 +30,7 @@ from cji_operations.operation import Context, JobContext, PreparedOperation, Wit
 from cji_operations.registry import prepare, stage_functions
 from cji_worker.cell.allowance import Allowance
 from cji_worker.cell.channels import CellChannels
+from cji_worker.cell.columns import JobColumns
 from cji_worker.cell.outputs import OutputParts
 from cji_worker.cell.pipeline import Pipeline
 from cji_worker.cell.streams import InputStream, OutputStream
@@ -68,7 +70,7 @@ def run_job(
         if message.task is None:
             job = CellJob(channels, message, header=header, planned=planned, window=window, context=context)
             channels.await_keys()
-            job.run(key_slot.take())
+            job.run(JobKeys.of(planned, key_slot.take()))
             return 0
         (only,) = planned.operations
         task = CellTask(
@@ -82,8 +84,11 @@ def run_job(
             context=context,
         )
         channels.await_keys()
-        dek, *project_keys = key_slot.take()
-        task.run(dek, _opened(context, header, dek, project_key=next(iter(project_keys), None)))
+        keys = JobKeys.of(planned, key_slot.take())
+        project_key = next(iter(keys.projects), None)
+        task.run(
+            keys.dek, _opened(context, header, keys.dek, project_key=project_key), JobColumns(header, keys.columns)
+        )
     except Denied as denied:
         channels.control.send(CellFailed(reason=denied.reason, stage=denied.stage, denied_by=denied.by))
         return 1
@@ -135,14 +140,10 @@ class CellJob:
             ],
         )
         digest = sha384(self._result_header)
-        self._outputs = OutputParts(
-            {
-                output.name: OutputStream(
-                    part=part, key=result_key, aad=output_aad(digest, part), emit=self._channels.emit
-                )
-                for part, output in enumerate(outputs)
-            }
-        )
+        self._streams = {
+            output.name: OutputStream(part=part, key=result_key, aad=output_aad(digest, part), emit=self._channels.emit)
+            for part, output in enumerate(outputs)
+        }
         self._parts = header.parts
         self._received: list[CountedPart] = []
         self._sides: dict[str, list[pa.RecordBatch]] = {part.name: [] for part in header.inputs[:-1]}
@@ -151,9 +152,11 @@ class CellJob:
         self._schema: pa.Schema | None = None
         self._pipeline: Pipeline | None = None
 
-    def run(self, keys: list[bytes]) -> None:
-        """The way of the job; `keys` are its data key and its project keys."""
-        self._dek, *self._project_keys = keys
+    def run(self, keys: "JobKeys") -> None:
+        """The way of the job."""
+        self._dek, self._project_keys = keys.dek, keys.projects
+        self._columns = JobColumns(self._header, keys.columns)
+        self._outputs = OutputParts(self._streams, self._columns.outputs)
         self._context = _opened(self._context, self._header, self._dek)
         self._input = self._next_input()
         self._channels.data.send(Opened(result_header_sha384=sha384(self._result_header)))
@@ -185,6 +188,10 @@ class CellJob:
         part = len(self._received)
         if part >= len(self._parts):
             raise Refusal(Reason.SEGMENT_INVALID, stage=Stage.UNSEAL)
+        if part < len(self._header.inputs):
+            self._input_columns = self._columns.of_input(part)
+        else:
+            self._input_columns.next_part()
         return InputStream(
             key=self._dek,
             aad=input_aad(self._header.sha384, part),
@@ -194,13 +201,15 @@ class CellJob:
     def _end_input(self) -> None:
         """The part that is being read is whole."""
         received = self._input.finish()
+        is_last = self._is_side or len(self._received) + 1 == len(self._parts)
+        if is_last:
+            self._input_columns.finish(strict=self._is_side)
         if self._is_side:
             self._check_side()
             rows = sum(batch.num_rows for batch in self._sides[self._part.name])
         else:
             self._prepared()  # 0 rows is a valid job
             rows = self._rows
-        is_last = self._is_side or len(self._received) + 1 == len(self._parts)
         if is_last and self._part.rows_declared not in {None, rows}:
             raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
         self._received.append(received)
@@ -209,24 +218,28 @@ class CellJob:
         self._allowance.take_rows(batch.num_rows)
         if self._is_side:
             self._check_side()
-            self._sides[self._part.name].append(arrow.own(batch))
+            self._sides[self._part.name] += map(arrow.own, self._input_columns.open_good(batch))
             return
-        self._prepared().push(batch)
+        pipeline = self._prepared()
+        for rows in self._input_columns.open(batch):
+            pipeline.push(rows.batch, rows.status, rows.kept)
         self._rows += batch.num_rows
         if self._part.rows_declared:
             self._channels.report("rows", min(self._rows * 100 // self._part.rows_declared, 100))
 
-    def _check_side(self) -> None:
+    def _schema_of_input(self) -> pa.Schema:
+        """The schema of the stream that is being read, opened."""
         if self._input.reader.schema is None:
             raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.UNSEAL)
-        check_schema(self._part.schema, self._input.reader.schema)
-        self._side_schemas[self._part.name] = self._input.reader.schema
+        return self._input_columns.schema(self._input.reader.schema)
+
+    def _check_side(self) -> None:
+        schema = self._side_schemas[self._part.name] = self._schema_of_input()
+        check_schema(self._part.schema, schema)
 
     def _prepared(self) -> Pipeline:
         """The pipeline, once the records' schema is known; every shard must have the same."""
-        schema = self._input.reader.schema
-        if schema is None:
-            raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.UNSEAL)
+        schema = self._schema_of_input()
         if self._pipeline is None:
             self._pipeline, self._schema = self._new_pipeline(schema), schema
         elif schema is not self._schema:
@@ -276,6 +289,22 @@ class CellJob:
                 rows_out=tuple(self._outputs.counted.values()),
             )
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class JobKeys:
+    """The keys of a job, in the order in which they come: its data key, its projects' keys, its columns' keys."""
+
+    dek: bytes
+    projects: Sequence[bytes]
+    columns: Sequence[bytes]
+
+    @classmethod
+    def of(cls, planned: Plan, keys: Sequence[bytes]) -> Self:
+        """All keys of the slot."""
+        dek, *others = keys
+        projects = len(planned.projects)
+        return cls(dek=dek, projects=others[:projects], columns=others[projects:])
 
 
 def _opened(context: Context, header: Header, dek: bytes, *, project_key: bytes | None = None) -> Context:

@@ -8,6 +8,7 @@ import pyarrow as pa
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.job import LIMITS
 from cji_core.format.records import END_OF_STREAM, RowStatus, StreamWriter, arrow
+from cji_worker.cell.columns import OutputColumns
 from cji_worker.cell.streams import OutputStream
 from cji_worker.ipc.messages import CountedPart
 
@@ -18,9 +19,9 @@ _STATUS: Final = "row_status"
 class OutputParts:
     """A `cji_worker.cell.pipeline.Sink`: `begin` once, write, `finish`."""
 
-    def __init__(self, streams: Mapping[str, OutputStream]) -> None:
-        """`streams` by name, in part order."""
-        self._streams = streams
+    def __init__(self, streams: Mapping[str, OutputStream], columns: Mapping[str, OutputColumns]) -> None:
+        """`streams` by name, in part order; the sealed columns of those that have any."""
+        self._streams, self._columns = streams, columns
         self._writers: dict[str, StreamWriter] = {}
         self._schemas: dict[str, pa.Schema] = {}
         self.counted: dict[str, int] = dict.fromkeys(streams, 0)
@@ -36,7 +37,8 @@ class OutputParts:
     def begin_part(self, name: str, schema: pa.Schema) -> None:
         """Start one part, of a task, whose parts begin with their first batch."""
         self._schemas[name] = schema
-        self._writers[name] = StreamWriter(schema, max_batch_bytes=LIMITS.batch_bytes)
+        written = self._columns[name].schema(schema) if name in self._columns else schema
+        self._writers[name] = StreamWriter(written, max_batch_bytes=LIMITS.batch_bytes)
         self._streams[name].write(_bytes(self._writers[name].schema_message()))
 
     def has_begun(self, name: str) -> bool:
@@ -54,8 +56,10 @@ class OutputParts:
 
     def part(self, name: str, batch: pa.RecordBatch) -> None:
         """Write more of any part; bytes where its schema has text are written as that."""
-        for message in self._writers[name].batch_messages(arrow.with_text(batch, self._schemas[name])):
-            self._streams[name].write(_bytes(message))
+        plain = arrow.with_text(batch, self._schemas[name])
+        for sealed in self._columns[name].seal(plain) if name in self._columns else (plain,):
+            for message in self._writers[name].batch_messages(sealed):
+                self._streams[name].write(_bytes(message))
         self.counted[name] += batch.num_rows
 
     def finish(self, *, padded: bool) -> tuple[CountedPart, ...]:

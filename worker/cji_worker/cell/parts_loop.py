@@ -16,6 +16,7 @@ from cji_core.operations.stages.streams import EdgeStream, PartStream, TaskStrea
 from cji_operations.operation import Context
 from cji_operations.stages.task import StageFunctions
 from cji_worker.cell.channels import CellChannels, Control, Data
+from cji_worker.cell.columns import JobColumns
 from cji_worker.cell.task import CellTask
 from cji_worker.ipc import Ring
 from cji_worker.ipc.messages import (
@@ -110,6 +111,7 @@ class PartsLoop:
     parts: dict[int, Segments]
     context: Context
     window: memoryview
+    column_keys: Sequence[bytes] = ()
     plan: bytes = b""
     shuffled: dict[EdgeStream, Segments] = field(default_factory=dict)
     results: dict[int, Segments] = field(default_factory=dict)
@@ -119,8 +121,7 @@ class PartsLoop:
 
     def __post_init__(self) -> None:
         """The tasks before the plan."""
-        inputs = list(self.header.input_schemas)
-        self.streams = TaskStreams.of(self.planned, inputs, shards=self.header.inputs[-1].shards)
+        self.streams = TaskStreams.of_job(self.planned, self.header)
 
     def run(self) -> None:
         """Run all tasks of all stages."""
@@ -153,7 +154,7 @@ class PartsLoop:
             window=self.window,
             context=self.context,
         )
-        task.run(self.dek, self.context)
+        task.run(self.dek, self.context, JobColumns(self.header, self.column_keys))
         summary = channels.to_keyholder.summary
         if summary is None:
             raise RuntimeError(f"task {number} of {stage.name} made no statement")

@@ -26,6 +26,7 @@ from cji_operations.progress import ProgressCallback
 from cji_operations.stages.task import StageFunctions
 from cji_worker.cell.allowance import Allowance
 from cji_worker.cell.channels import CellChannels
+from cji_worker.cell.columns import JobColumns
 from cji_worker.cell.task_inputs import TaskInputs
 from cji_worker.cell.task_keys import TaskKeys
 from cji_worker.cell.task_outputs import TaskOutputs
@@ -60,7 +61,7 @@ class CellTask:
         self._channels, self._header, self._planned, self._functions = channels, header, planned, functions
         (self._operation,) = planned.operations
         self._context = context
-        job = TaskStreams.of(planned, list(header.input_schemas), shards=header.inputs[-1].shards)
+        job = TaskStreams.of_job(planned, header)
         self._plan = parse_plan(order.plan) if order.plan else None
         if self._plan is not None:
             job = job.under({name: self._plan.tasks[name] for name in job.to_plan})
@@ -79,12 +80,12 @@ class CellTask:
         )
         self._made_plan = b""
 
-    def run(self, dek: bytes, context: Context) -> None:
+    def run(self, dek: bytes, context: Context, columns: JobColumns) -> None:
         """The way of the task; `context` is the operation's, with its keys and without side tables."""
         keys = TaskKeys(dek, header_sha384=self._header.sha384, plan=self._plan)
         self._dek, self._keys, self._context = dek, keys, context
         self._channels.data.send(Opened(result_header_sha384=b""))
-        self._context = replace(context, sides=self._inputs.open(keys))
+        self._context = replace(context, sides=self._inputs.open(keys, columns))
         self._outputs = TaskOutputs(
             job=self._job,
             stage=self._stage,
@@ -92,6 +93,7 @@ class CellTask:
             keys=keys,
             emit=self._channels.emit,
             inputs=self._inputs.schemas,
+            columns=columns.outputs,
         )
         self._functions[self._stage.name](self)
         self._inputs.finish()

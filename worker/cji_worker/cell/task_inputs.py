@@ -14,6 +14,7 @@ from cji_core.operations.stages.stage import Stage as PartStage
 from cji_core.operations.stages.streams import EdgeStream, Stream, TaskStreams
 from cji_worker.cell.allowance import Allowance
 from cji_worker.cell.channels import CellChannels
+from cji_worker.cell.columns import InputColumns, JobColumns
 from cji_worker.cell.streams import InputStream
 from cji_worker.cell.task_keys import TaskKeys
 from cji_worker.ipc.messages import CountedPart, Finish, InputFreed
@@ -35,7 +36,7 @@ class TaskInputs:
     ) -> None:
         """Get ready; `open` comes first."""
         self._channels, self._header, self._window, self._allowance = channels, header, window, allowance
-        self._job, self._stage = job, stage
+        self._job, self._stage, self._number = job, stage, number
         self._streams: tuple[Stream, ...] = job.read_by(stage, number)
         self._to_read = list(stage.reads)
         self._records: Iterator[pa.RecordBatch] | None = None
@@ -54,9 +55,9 @@ class TaskInputs:
         """Of the records, once `open` has found it: in them, or carried by the first edge."""
         return self.schemas.get(self._header.inputs[-1].name)
 
-    def open(self, keys: TaskKeys) -> dict[str, list[pa.RecordBatch]]:
+    def open(self, keys: TaskKeys, columns: JobColumns) -> dict[str, list[pa.RecordBatch]]:
         """Read the side tables of the stage, which are returned whole, and the schema of the records."""
-        self._keys = keys
+        self._keys, self._columns = keys, columns
         sides = {name: list(self._side(name)) for name in self._job.inputs[:-1] if name in self._stage.sides}
         if self._stage.records:
             self._records = self._open_records()
@@ -97,32 +98,34 @@ class TaskInputs:
 
     def _side(self, name: str) -> Iterator[pa.RecordBatch]:
         """The batches of a side table, in memory of their own: as many rows as the header declares, if it does."""
-        part = next(part for part in self._header.inputs if part.name == name)
-        reader, rows = self._reader(), 0
+        number, part = next(each for each in enumerate(self._header.inputs) if each[1].name == name)
+        reader, columns, rows = self._reader(), self._columns.of_input(number), 0
         for batch in self._pull(reader, of_job=True):
-            check_schema(part.schema, batch.schema)
+            check_schema(part.schema, columns.schema(batch.schema))
             self._allowance.take_rows(batch.num_rows)
             rows += batch.num_rows
-            yield own(batch)
+            yield from map(own, columns.open_good(batch))
+        columns.finish(strict=True)
         if reader.schema is not None:
-            self._learn(name, reader.schema)
+            self._learn(name, columns.schema(reader.schema))
         if part.rows_declared not in {None, rows}:
             raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
 
     def _open_records(self) -> Iterator[pa.RecordBatch]:
-        reader = self._reader()
+        reader, columns = self._reader(), self._columns.of_shard(self._number)
         pulled = self._pull(reader, of_job=True)
         first = list(itertools.islice(pulled, 1))
         if reader.schema is None:
             raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.UNSEAL)
-        self._learn(self._header.inputs[-1].name, reader.schema)
-        return self._counted_rows(itertools.chain(first, pulled))
+        self._learn(self._header.inputs[-1].name, columns.schema(reader.schema))
+        return self._opened_rows(itertools.chain(first, pulled), columns)
 
-    def _counted_rows(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def _opened_rows(self, batches: Iterator[pa.RecordBatch], columns: InputColumns) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             self._allowance.take_rows(batch.num_rows)
             self.rows += batch.num_rows
-            yield batch
+            yield from columns.open_good(batch)
+        columns.finish(strict=True)
 
     def _read(self, edge: str) -> Iterator[tuple[int, pa.RecordBatch]]:
         number, schema = next((at, each.schema) for at, each in enumerate(self._job.stages.edges) if each.name == edge)

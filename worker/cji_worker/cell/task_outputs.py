@@ -11,6 +11,7 @@ from cji_core.format.records import END_OF_STREAM, RowStatus, StreamWriter, carr
 from cji_core.operations.stages.stage import RESULT_OUTPUT
 from cji_core.operations.stages.stage import Stage as PartStage
 from cji_core.operations.stages.streams import TO_ALL, PartStream, TaskStreams
+from cji_worker.cell.columns import OutputColumns
 from cji_worker.cell.outputs import OutputParts
 from cji_worker.cell.streams import Emit, OutputStream
 from cji_worker.cell.task_keys import TaskKeys
@@ -33,10 +34,11 @@ class TaskOutputs:
         keys: TaskKeys,
         emit: Emit,
         inputs: Mapping[str, pa.Schema],
+        columns: Mapping[str, OutputColumns],
     ) -> None:
         """`inputs` are the schemas of the job's inputs by name, as far as they are known: more as edges are read.
 
-        Shuffle streams carry those that are known now.
+        Shuffle streams carry those that are known now. `columns` are the sealed ones of the job's outputs.
         """
         self._stage, self._inputs, self._all_inputs = stage, inputs, frozenset(job.inputs)
         self._schemas = {output.name: output.schema for output in job.outputs}
@@ -65,7 +67,7 @@ class TaskOutputs:
             name = job.stages.edges[stream.edge].name
             output.write(memoryview(self._writers[name].schema_message()).cast("B"))
             self._shuffled[name][0 if stream.consumer == TO_ALL else stream.consumer] = output
-        self._names, self._parts = tuple(parts), OutputParts(parts)
+        self._names, self._parts = tuple(parts), OutputParts(parts, columns)
 
     def write(self, edge: str, batch: pa.RecordBatch, to: int) -> None:
         """Append to the stream of the edge to this consumer."""
