@@ -273,7 +273,7 @@ class NamedRows(Sink):
 
 
 @pytest.mark.parametrize("input_rows", [(0, 1), (1,), ()])
-def test_rows_that_outputs_name_are_those_of_the_input_where_they_should_be(input_rows: tuple[int, ...]) -> None:
+def test_rows_that_outputs_name_are_those_of_the_input(input_rows: tuple[int, ...]) -> None:
     """Every third row never arrives, and of the rest the first operation drops every seventh."""
     sink, n = NamedRows(), 2 * CHUNK_ROWS + 5
     first = Naming(columns=(0,), marks=10**6, name="a", divisor=7)

@@ -195,7 +195,7 @@ def _plaintexts(column: pa.ChunkedArray, kind: str) -> list[bytes | None]:
 KEEP = Deidentify(columns={**DROPPED, "last": "keep", "first": "keep", "SOC": "keep"})
 
 
-def test_values_that_were_opened_go_back_in_the_cells_that_they_came_in() -> None:
+def test_opened_values_go_back_in_the_cells_they_came_in() -> None:
     this = back(KEEP, goes("last", "last"))
     sent = this.tables[0].batch(this.statements)
     assert this.run()["result"]["last"].to_pylist() == sent["last"].to_pylist()
@@ -206,7 +206,7 @@ def test_a_value_under_another_key_was_not_opened() -> None:
     assert place(back(KEEP, goes("first", "last")).run, Reason.COLUMN_CELL_INVALID) == (None, 0, None)
 
 
-def test_a_value_that_the_operation_made_is_not_sealed_deterministically() -> None:
+def test_a_value_that_was_made_is_not_sealed_deterministically() -> None:
     changed = Deidentify(columns={**DROPPED, "last": Mask(keep_first=3)})
     assert place(back(changed, goes("last", "last")).run, Reason.COLUMN_CELL_INVALID) == (None, 0, None)
 
@@ -218,7 +218,7 @@ def test_a_value_that_does_not_fit_its_type_refuses_the_job(in_parts: bool) -> N
     assert place(run, Reason.COLUMN_CELL_INVALID) == (None, 1, None)
 
 
-def test_a_sealed_column_that_the_output_does_not_have_is_refused() -> None:
+def test_a_sealed_column_that_no_output_has_is_refused() -> None:
     assert refused(back(KEEP, goes("OLN", "SOC")).run).reason is Reason.SCHEMA_MISMATCH
 
 

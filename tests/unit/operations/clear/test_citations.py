@@ -103,7 +103,7 @@ def test_a_dotted_section_is_read_alone_or_not_at_all(text: str, citation: str |
     assert read.text().to_pylist() == [None if citation is None else citation.encode()]
 
 
-def test_digits_behind_a_listed_dotted_section_may_be_its_subdivision() -> None:
+def test_digits_behind_a_dotted_section_may_be_a_subdivision() -> None:
     texts = ["750.812", "750.81", "750.8", "750.82", "257.6251A"]
     column = pa.array([text.encode() for text in texts], pa.binary())
     read = read_citations([column], laws=(), hyphenated=False, dotted=True)
