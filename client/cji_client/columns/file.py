@@ -18,11 +18,12 @@ from msgspec import Meta
 from cji_core.data_classes import DataClass
 from cji_core.documents import convert
 from cji_core.errors import SpecError
+from cji_core.format.columns import ColumnFormat, SqlType, TypeInvalid
 from cji_core.format.paths import FileName
 from cji_core.format.records import SCHEMAS
 
 MAX_BYTES: Final = 1 << 20
-_REMEDY: Final = "Compare it with docs/how-to/columns.md."
+_REMEDY: Final = "Compare it with docs/command.md."
 _PATH: Final = re.compile(r" - at `\$(?P<path>[^`]*)`$")
 _STEP: Final = re.compile(r"\.(?P<name>[A-Za-z_]+)(?:\[(?P<at>[0-9]+)\])?")
 _HEADER: Final = re.compile(r"^\s*\[\[\s*(?P<name>[A-Za-z_]+)\s*\]\]")
@@ -30,6 +31,18 @@ _HEADER: Final = re.compile(r"^\s*\[\[\s*(?P<name>[A-Za-z_]+)\s*\]\]")
 _Text = Annotated[str, Meta(min_length=1, max_length=1024)]
 _Short = Annotated[str, Meta(min_length=1, max_length=128)]
 _Table = Annotated[str, Meta(min_length=1, max_length=256)]
+
+_STATED: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+"""Names of columns in statements."""
+_STATED_BYTES: Final = 256
+"""Of a table's name and of a key path in a statement."""
+_FORMATS: Final = {"sql_server": ColumnFormat.SQL_SERVER, "cosmos_db": ColumnFormat.COSMOS_DB}
+
+_UNSTATABLE: Final = f"longer than {_STATED_BYTES} bytes, not printable, or with a blank at an end"
+_TYPES: Final = {
+    "sql_server": "Write the SQL type, for example nvarchar(60), char(9) cp1252 or decimal(9,2).",
+    "cosmos_db": "Write string, long, double or bool.",
+}
 
 Format = Literal["sql_server", "cosmos_db"]
 Provider = Literal["azure_key_vault", "certificate_store", "cng", "csp"]
@@ -61,6 +74,11 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rights: Annotated[tuple[Right, ...], Meta(min_length=1, max_length=3)]
     data_class: DataClass | None = None
 
+    @property
+    def sql_type(self) -> SqlType:
+        """Its type. A description that was read has no other."""
+        return SqlType.parse(self.type)
+
 
 class ResultColumn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"as_": "as"}):
     """A `column` of an output of the job that the worker seals, `as` the cells of a column of this table."""
@@ -80,6 +98,11 @@ class ColumnsFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     keys: Annotated[tuple[Key, ...], Meta(min_length=1, max_length=16)]
     columns: Annotated[tuple[Column, ...], Meta(min_length=1, max_length=64)]
     results: Annotated[tuple[ResultColumn, ...], Meta(max_length=64)] = ()
+
+    @property
+    def column_format(self) -> ColumnFormat:
+        """The format of its cells."""
+        return _FORMATS[self.format]
 
     def data_class(self, column: Column) -> DataClass:
         """The class of data of a column: that of the record schema, which `data_class` stands for where it has none."""
@@ -130,7 +153,11 @@ def _faults(file: ColumnsFile) -> Iterator[tuple[str, str, str]]:
     yield from _repeated("keys", "name", [each.name for each in file.keys])
     yield from _repeated("columns", "name", [each.name for each in file.columns])
     yield from _repeated("columns", "record", [each.record for each in file.columns])
+    if not _statable(file.table):
+        yield ".table", _UNSTATABLE, "Name the table as database.schema.table."
     for position, key in enumerate(file.keys):
+        if not _statable(key.master_key):
+            yield f".keys[{position}].master_key", _UNSTATABLE, "Write the path as the catalogue has it."
         if file.format == "cosmos_db" and key.provider != "azure_key_vault":
             yield f".keys[{position}].provider", "Cosmos DB has azure_key_vault only", "Write azure_key_vault."
     for position, column in enumerate(file.columns):
@@ -157,6 +184,9 @@ def _column_faults(file: ColumnsFile, column: Column) -> Iterator[tuple[str, str
     elif known is None and column.data_class is None:
         what = f"{column.record} is not a column of {file.schema}, so its class of data is unknown"
         yield "record", what, 'Add data_class, such as data_class = "control number".'
+    elif known is None and not _STATED.fullmatch(column.record):
+        yield "record", f"{column.record} is not a name", "Write a letter, then letters, digits and underscores."
+    yield from _type_faults(file, column)
     if len(set(column.rights)) != len(column.rights):
         yield "rights", "a right is repeated", "Write each right once."
     if "compare" in column.rights and "open" not in column.rights:
@@ -165,6 +195,20 @@ def _column_faults(file: ColumnsFile, column: Column) -> Iterator[tuple[str, str
         yield "key", f"{column.key} is not the name of one of [[keys]]", "Name one of them, or add it."
     if file.format == "cosmos_db" and not column.name.startswith("/"):
         yield "name", "not the path of a property", f"Write /{column.name}."
+
+
+def _type_faults(file: ColumnsFile, column: Column) -> Iterator[tuple[str, str, str]]:
+    try:
+        found = column.sql_type
+    except TypeInvalid as error:
+        yield "type", f"{column.type} is not a type of an encrypted column", error.remedy
+        return
+    if found.format is not file.column_format:
+        yield "type", f"{column.type} is a type of the other format", _TYPES[file.format]
+
+
+def _statable(text: str) -> bool:
+    return text == text.strip() and text.isprintable() and len(text.encode()) <= _STATED_BYTES
 
 
 def _repeated(table: str, member: str, names: list[str]) -> Iterator[tuple[str, str, str]]:

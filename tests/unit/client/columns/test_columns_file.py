@@ -31,7 +31,7 @@ rights = ["open", "compare"]
 [[columns]]
 name = "Token"
 record = "person_token"
-type = "varchar(64)"
+type = "varchar(64) utf-8"
 encryption = "randomized"
 key = "CEK_Identity"
 rights = ["seal"]
@@ -78,6 +78,13 @@ def test_a_whole_description(tmp_path: Path) -> None:
         ('data_class = "control number"', "", 22, "its class of data is unknown"),
         ('as = "person_token"', 'as = "last"', 32, "not a column with the right seal"),
         ("[[results]]", "[[results", 29, ""),
+        ('"nvarchar(60)"', '"nvarchar (60)"', 15, "is not a type of an encrypted column"),
+        ('"nvarchar(60)"', '"sql_variant"', 15, "is not a type of an encrypted column"),
+        ('"varchar(64) utf-8"', '"varchar(64)"', 23, "is not a type of an encrypted column"),
+        ('"nvarchar(60)"', '"string"', 15, "a type of the other format"),
+        ('record = "person_token"', 'record = "person token"', 22, "person token is not a name"),
+        ('"cjis.dbo.Persons"', '" cjis"', 2, "a blank at an end"),
+        ("https://contoso", "https://" + "x" * 250, 8, "longer than 256 bytes"),
     ],
 )
 def test_a_fault_is_refused_with_its_line(old: str, new: str, line: int | None, what: str) -> None:
@@ -93,13 +100,17 @@ def test_a_fault_is_refused_with_its_line(old: str, new: str, line: int | None, 
 
 
 def test_cosmos_has_paths_and_one_provider() -> None:
-    cosmos = GOOD.replace("sql_server", "cosmos_db")
+    cosmos = GOOD.replace("sql_server", "cosmos_db").replace("nvarchar(60)", "string")
 
     with pytest.raises(SpecError, match="line 13: not the path of a property") as refused:
         decode_columns(cosmos.encode())
     assert "/LastName" in refused.value.remedy
     with pytest.raises(SpecError, match="line 9: Cosmos DB has azure_key_vault only"):
         decode_columns(cosmos.replace("azure_key_vault", "cng").encode())
+    paths = cosmos.replace('"LastName"', '"/last"').replace('"Token"', '"/token"')
+    with pytest.raises(SpecError, match=r"line 23: varchar.* is a type of the other format"):
+        decode_columns(paths.encode())
+    assert decode_columns(paths.replace("varchar(64) utf-8", "string").encode()).columns[0].type == "string"
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"[[keys]]", b"a" * (1 << 21), b"columns = 3", b"[columns]\n"])

@@ -37,6 +37,7 @@ def columns_file(
     text = GOOD.replace("016e00", value).replace("azure_key_vault", provider).replace('"sql_server"', f'"{kind}"')
     if kind == "cosmos_db":
         text = text.replace('"LastName"', '"/last"').replace('"Token"', '"/token"')
+        text = text.replace("varchar(64) utf-8", "string").replace("nvarchar(60)", "string")
     start, _, rest = text.partition('master_key = "')
     return decode_columns(f'{start}master_key = "{path}{rest[rest.index(chr(34)) :]}'.encode())
 
