@@ -44,7 +44,7 @@ _ENCRYPTIONS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """Who may use the keys: `submitters` are thumbprints of signing keys, `not_after` is in whole seconds."""
+    """The terms of use: `submitters` are thumbprints of signing keys, `not_after` is in whole seconds."""
 
     originating_ori: str
     purpose_codes: tuple[str, ...]

@@ -6,12 +6,13 @@ ORDER: Final = {
     "": (
         *("serve", "fleet", "status", "reload", "renew", "console", "probe", "audit", "job", "result", "receipt"),
         *("worker", "evidence", "advisories", "crl", "key", "ledger", "link", "policy", "provider", "schema", "clear"),
-        *("manifest", "bundle", "door", "doctor", "support", "completion", "man"),
+        *("columns", "manifest", "bundle", "door", "doctor", "support", "completion", "man"),
     ),
     "audit": (
         *("verify", "search", "prove", "verify-proof", "checkpoint", "export", "verify-export", "resume", "prune"),
         *("hold", "release", "reconcile", "deliver", "review", "witness", "packet"),
     ),
+    "columns": ("describe", "digest", "rewrap", "check"),
     "bundle": ("make", "sign", "key", "verify", "show", "apply"),
     "evidence": ("show", "verify", "collect", "import", "pcrs", "reference-values", "stamp"),
     "fleet": ("run",),
@@ -31,6 +32,7 @@ A submitter's first job:
   cji job run people.csv --spec job.toml --profile client.toml --out result/
   cji job seal people.csv --job people.job --spec job.toml --profile client.toml    # `send` and `open`: elsewhere
   cji job submit people.csv --job people.job --spec job.toml --profile client.toml    # to a pool, by reference
+  cji columns describe catalogue.json      # columns that are encrypted in Azure SQL or Cosmos DB
   cji ledger find results/ --sid GA0001    # who received records about this person?
   cji link labels new result/              # a file for a clerk's decisions on pairs
   cji link evaluate result/ --labels labels.csv    # how good was a job with link?
