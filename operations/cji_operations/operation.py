@@ -25,7 +25,7 @@ from cji_operations.stages.task import StageFunctions
 CHUNK_ROWS: Final = 16_384
 """Rows that operations see at once: their columns and temporaries stay in the L2 cache, and in few pages."""
 
-Row: TypeAlias = Mapping[str, str | int | bool | None]
+Row: TypeAlias = Mapping[str, str | bytes | int | bool | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

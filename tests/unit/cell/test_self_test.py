@@ -45,3 +45,9 @@ def test_a_task_that_fails_fails_the_self_test(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("cji_worker.cell.parts_loop.PartsLoop.run", lambda _: None)
     with pytest.raises(RuntimeError, match="in parts"):
         self_test.self_test(WINDOW, TABLES, in_parts=True)
+
+
+def test_a_known_cell_that_does_not_open_fails_the_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cji_worker.cell.column_self_test.CEK", bytes(32))
+    with pytest.raises(RuntimeError, match="the known cell"):
+        self_test.self_test(WINDOW, TABLES, in_parts=False)

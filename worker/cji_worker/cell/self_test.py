@@ -28,7 +28,7 @@ from cji_core.format.job import LIMITS, Attribution, InputPart, Recipient, SizeC
 from cji_core.format.records import END_OF_STREAM, SCHEMAS, StreamWriter, tagged
 from cji_core.jose import RecipientKey, key_id, public_jwk
 from cji_core.operations.declaration import Operation
-from cji_core.operations.registry import OPERATIONS, plan
+from cji_core.operations.registry import OPERATIONS, operation_of, plan
 from cji_core.operations.tables import Tables
 from cji_core.pairs import ML_KEM_BYTES, DecryptionPair, supported
 from cji_core.suites import Suite
@@ -36,6 +36,7 @@ from cji_core.wire.v1 import worker_pb2 as pb
 from cji_operations.operation import Case, Context, Row
 from cji_operations.registry import IMPLEMENTATIONS, stage_functions
 from cji_worker.cell.channels import CellChannels
+from cji_worker.cell.column_self_test import CASE, CEK, OUTPUTS, SEALED, check_columns, column_keys
 from cji_worker.cell.job import job_context, run_job
 from cji_worker.cell.parts_loop import PartsLoop, PlainRing
 from cji_worker.ipc import Channel, KeySlot
@@ -71,6 +72,7 @@ def self_test(window: memoryview, tables: Tables, *, in_parts: bool) -> None:
             _run_case(operation, case, window=window, reference_slots=[reference_slot], tables=tables)
             if in_parts:
                 _run_in_parts(operation, case, window=window, tables=tables)
+    _run_columns(window, tables)
     reference_slot.unmap()
     warm_up(window, tables)
 
@@ -81,6 +83,14 @@ def warm_up(window: memoryview, tables: Tables) -> None:
     _run_case(
         operation, IMPLEMENTATIONS[_WARM_UP].self_test[0], window=window, reference_slots=[], tables=tables, suite=suite
     )
+
+
+def _run_columns(window: memoryview, tables: Tables) -> None:
+    """A job with sealed columns, and every type of such a column."""
+    operation = operation_of(CASE.parameters)
+    _run_case(operation, CASE, window=window, reference_slots=[], tables=tables, ceks=[CEK])
+    message = operation.message(CASE.parameters)
+    check_columns(parse(_header(message, {"records": CASE.schema}, dek=CEK, suite=Suite.CLASSICAL_1, sealed=True)))
 
 
 class _Keys(KeySlot):
@@ -103,8 +113,12 @@ def _run_case(
     reference_slots: Sequence[Region],
     tables: Tables,
     suite: Suite = Suite.CLASSICAL_1,
+    ceks: Sequence[bytes] = (),
 ) -> None:
-    """One job. Every message of keyholder and front waits in its channel before the job starts."""
+    """One job, with sealed columns if there are `ceks`.
+
+    Every message of keyholder and front waits in its channel before the job starts.
+    """
     control, cell_control = Channel.pair()
     data, cell_data = Channel.pair()
     keyholder: Channel[KeyholderFromCell, CellFromKeyholder] = Channel(control, KeyholderFromCell)
@@ -117,7 +131,7 @@ def _run_case(
     inputs = {**case.sides, "records": (case.schema, case.row)}
     keys = [secrets.token_bytes(DEK_BYTES) for _ in range(1 if signature.project is None else 2)]
     schemas = {name: schema for name, (schema, _) in inputs.items()}
-    header = _header(operation.message(case.parameters), schemas, dek=keys[0], suite=suite)
+    header = _header(operation.message(case.parameters), schemas, dek=keys[0], suite=suite, sealed=bool(ceks))
     references = [] if signature.reference is None else reference_slots
     keyholder.send(
         OpenJob(
@@ -136,7 +150,7 @@ def _run_case(
     front.send(Finish())
     for number in range(len(signature.parts) + len(_OF_ALL)):  # nobody reads the outputs
         front.send(OutputFreed(slot=number % SLOTS))
-    status = run_job(channels, key_slot=_Keys(keys), window=window, reference_slots=references, tables=tables)
+    status = run_job(channels, key_slot=_Keys([*keys, *ceks]), window=window, reference_slots=references, tables=tables)
     whole = status == 0 and isinstance(keyholder.receive()[0], Summary)
     for end in (channels, keyholder, front):
         end.close()
@@ -174,7 +188,10 @@ def _run_in_parts(operation: Operation[Any], case: Case, *, window: memoryview, 
 
 
 def _sealed(part: int, schema_id: str, row: Row, *, dek: bytes, header: bytes) -> bytes:
-    schema = tagged(schema_id, [pa.field(name, SCHEMAS[schema_id].columns[name].types[0]) for name in row])
+    types = {
+        name: pa.binary() if isinstance(row[name], bytes) else SCHEMAS[schema_id].columns[name].types[0] for name in row
+    }
+    schema = tagged(schema_id, list(map(pa.field, types, types.values())))
     columns = [pa.array([value], field.type) for field, value in zip(schema, row.values(), strict=True)]
     batch = pa.RecordBatch.from_arrays(columns, schema=schema)
     writer = StreamWriter(schema, max_batch_bytes=SEGMENT_BYTES)
@@ -186,7 +203,9 @@ def _sealed(part: int, schema_id: str, row: Row, *, dek: bytes, header: bytes) -
     return sealed
 
 
-def _header(operation: pb.Operation, schemas: Mapping[str, str], *, dek: bytes, suite: Suite) -> bytes:
+def _header(
+    operation: pb.Operation, schemas: Mapping[str, str], *, dek: bytes, suite: Suite, sealed: bool = False
+) -> bytes:
     public = _recipient(suite)
     now = datetime.now(UTC)
     return new_header(
@@ -197,7 +216,10 @@ def _header(operation: pb.Operation, schemas: Mapping[str, str], *, dek: bytes, 
         sealed_attribution=seal_box(dek, ATTRIBUTION, _ATTRIBUTION.encode()),
         submitter=os.urandom(32),
         purpose_code="C",
-        inputs=[InputPart(name=name, schema=schema) for name, schema in schemas.items()],
+        inputs=[
+            InputPart(name=name, schema=schema, sealed_columns=SEALED if sealed else ())
+            for name, schema in schemas.items()
+        ],
         operations=[operation],
         kek_id="https://self-test.invalid/keys/self-test/" + "0" * 32,
         wrapped_dek=os.urandom(384 if suite is Suite.CLASSICAL_1 else ML_KEM_BYTES + 384),
@@ -206,6 +228,8 @@ def _header(operation: pb.Operation, schemas: Mapping[str, str], *, dek: bytes, 
         not_after=now + timedelta(hours=1),
         size_class=SizeClass.POWER_OF_TWO,
         suite=suite,
+        column_keys=[column_keys()] if sealed else [],
+        sealed_outputs=OUTPUTS if sealed else [],
     )
 
 
