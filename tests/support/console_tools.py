@@ -119,7 +119,7 @@ def encoded(
 ) -> bytes:
     """The status document of these reports."""
     reports = Reports(started=NOW - _DAY, front=front, keyholder=keyholder, draining=draining)
-    return snapshot(config, reports, host, PROCESSES, reloading=False)
+    return snapshot(config, reports, host, PROCESSES, reloading=False, now=NOW)
 
 
 def status(**changes: Any) -> Status:
@@ -199,7 +199,7 @@ class StatusSocket:
     def close(self) -> None:
         """End the worker: nothing answers any more."""
         self._ended.set()
-        self._thread.join(5)
+        self._thread.join(60)
         self._door.close()
 
     def _serve(self) -> None:
@@ -246,24 +246,24 @@ def in_a_thread(console: Console) -> Iterator[None]:
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
     thread.start()
     try:
-        assert ready.wait(20)
+        assert ready.wait(60)
         yield
     finally:
         loop.call_soon_threadsafe(task.cancel)
-        thread.join(10)
+        thread.join(60)
         loop.close()
 
 
 def get(url: str) -> str:
     """What a console answers."""
-    with urllib.request.urlopen(url, timeout=5) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         return str(answer.read().decode())
 
 
 def over_unix(path: Path, request: bytes) -> bytes:
     """All that comes back on a Unix socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(5)
+        connection.settimeout(60)
         connection.connect(str(path))
         connection.sendall(request)
         return b"".join(iter(lambda: connection.recv(1 << 16), b""))

@@ -244,7 +244,8 @@ def test_the_certificate_is_the_first_of_its_file(tmp_path: Path) -> None:
 # ------------------------------------------------------------------ all together
 
 
-def test_a_look_asks_the_worker_and_reads_the_files(tmp_path: Path) -> None:
+def test_a_look_asks_the_worker_and_reads_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cji_worker.console.observer._ANSWER_S", 60.0)  # the worker is a thread of this busy process
     (tmp_path / "state").mkdir()
     cursor(tmp_path / "state", "sentinel", 4000)
     config = ConsoleConfig(

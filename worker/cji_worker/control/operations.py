@@ -105,7 +105,7 @@ class Operations:
             self._send("control", Reread(uid=uid))
         self._feed(Tick(time.monotonic()))
         self._reports.draining = draining
-        view = snapshot(self._config, self._reports, host, processes, reloading=self.reloading)
+        view = snapshot(self._config, self._reports, host, processes, reloading=self.reloading, now=datetime.now(UTC))
         self._send("control", Snapshot(json=view))
 
     def service_state(self) -> dict[str, str]:

@@ -52,7 +52,13 @@ class Reports:
 
 
 def snapshot(
-    config: Config, reports: Reports, host: HostReport, processes: Sequence[ProcessStatus], *, reloading: bool
+    config: Config,
+    reports: Reports,
+    host: HostReport,
+    processes: Sequence[ProcessStatus],
+    *,
+    reloading: bool,
+    now: datetime,
 ) -> bytes:
     """The document."""
     front, keyholder = reports.front, reports.keyholder
@@ -61,7 +67,7 @@ def snapshot(
     status = Status(
         version=VERSION,
         worker=config.worker.id,
-        time=_utc(datetime.now(UTC).timestamp()),
+        time=_utc(now.timestamp()),
         started=_utc(reports.started.timestamp()),
         state="draining" if reports.draining else "serving" if serving else "not serving",
         reason=keyholder.reason if keyholder else None,
