@@ -335,7 +335,7 @@ def logged(log: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def until(look: Callable[[], T | None], *, seconds: float = 20) -> T:
+def until(look: Callable[[], T | None], *, seconds: float = 60) -> T:
     """The result of `look` once it is true; AssertionError if it does not become true in time."""
     end = time.monotonic() + seconds
     while not (found := look()):

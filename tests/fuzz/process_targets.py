@@ -286,7 +286,7 @@ def _door_hears(data: bytes) -> object:
                     for fd in door.descriptors():
                         door.ready(fd, 0.0)
                 assert len(door.descriptors()) == 1, "a connection is left"
-                peer.settimeout(5)
+                peer.settimeout(60)
                 try:
                     return peer.recv(100), len(reloads)
                 except ConnectionResetError:

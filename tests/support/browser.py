@@ -135,4 +135,4 @@ def browser(profile: Path) -> Iterator[Browser]:
         os.close(sent)
         os.close(received)
         process.terminate()
-        process.wait(20)
+        process.wait(60)

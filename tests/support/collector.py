@@ -59,7 +59,7 @@ def collector() -> Iterator[Collector]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(5)
+        thread.join(60)
 
 
 def redirect(location: str) -> Failure:

@@ -20,7 +20,7 @@ from tests.support.paths import ROOT
 
 PYTHON: Final = ROOT / ".engine" / "bin" / "python"
 _ADDRESS: Final = re.compile(rb"^(tls://[0-9.]+:\d+)$", re.MULTILINE)
-_SECONDS: Final = 60.0
+_SECONDS: Final = 120.0
 
 
 @dataclass

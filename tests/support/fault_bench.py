@@ -222,7 +222,7 @@ class Bench:
             return
         worker, everything = self.site.worker, self.processes
         os.kill(everything[victim], signal.SIGKILL)
-        status = worker.process.wait(10)
+        status = worker.process.wait(60)
         assert status == (-signal.SIGKILL if victim == "supervisor" else 1)
         until(lambda: not any(map(alive, everything.values())))  # no orphans
 
@@ -324,7 +324,7 @@ class Bench:
             }
 
         with suppress(AssertionError):
-            until(lambda: not above(), seconds=20)
+            until(lambda: not above())
             return
         raise AssertionError(f"not at rest: {above()}")
 

@@ -75,7 +75,7 @@ def cut(link: SilentLink) -> Do:
     def do(bench: Bench, run: Run) -> None:
         link.cut()
         bench.gate.open()
-        until(lambda: bench.is_over(run.job), seconds=60)
+        until(lambda: bench.is_over(run.job))
         run.hang_up()
 
     return do

@@ -106,7 +106,7 @@ class Member:
         assert self.worker is not None
         pids = self.worker.pids
         os.kill(pids[victim], signal.SIGKILL)
-        self.worker.process.wait(20)
+        self.worker.process.wait(60)
         until(lambda: not any(map(alive, pids.values())))
 
     def died(self) -> bool:

@@ -26,7 +26,7 @@ class Gate:
 
     def wait(self) -> None:
         """Wait until a process halts."""
-        until(lambda: self._page[STATE] == HALTED, seconds=60)
+        until(lambda: self._page[STATE] == HALTED)
 
     def open(self) -> None:
         """Let it go on, and halt nothing."""

@@ -88,7 +88,7 @@ def hostile(folder: Path, behaviour: str, *, tls: bool) -> Iterator[Hostile]:
 
     def serve(plain: socket.socket) -> None:
         with contextlib.suppress(OSError), plain:
-            plain.settimeout(20)
+            plain.settimeout(60)
             if behaviour == "slow handshake":
                 _drip(plain.sendall, stop, b"\x16\x03\x03\x40\x00", b"\x02")
             sock = context.wrap_socket(plain, server_side=True) if tls else plain
@@ -115,4 +115,4 @@ def hostile(folder: Path, behaviour: str, *, tls: bool) -> Iterator[Hostile]:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         for thread in threads:
-            thread.join(5)
+            thread.join(60)

@@ -56,7 +56,7 @@ def start(pool: Pool) -> None:
     """Start the fleet processes, and wait until they serve the engine."""
     for member in pool.members:
         member.start_fleet()
-    until(lambda: all(b"fleet serves" in member.fleet_log.read_bytes() for member in pool.members), seconds=60)
+    until(lambda: all(b"fleet serves" in member.fleet_log.read_bytes() for member in pool.members))
 
 
 def sockets(pool: Pool) -> dict[str, Path]:

@@ -466,7 +466,7 @@ def served(worker: ReferenceWorker, certificates: Certificates) -> Iterator[str]
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()
     try:
-        assert ready.wait(10)
+        assert ready.wait(60)
         yield target
     finally:
         loop.call_soon_threadsafe(stop.set)

@@ -345,7 +345,7 @@ def services(folder: Path, *, alg: str = "ES384") -> Iterator[Services]:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    assert ready.wait(30)
+    assert ready.wait(60)
     try:
         yield found
     finally:

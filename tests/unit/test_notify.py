@@ -23,7 +23,7 @@ def test_a_manager_hears_what_is_sent_to_it(tmp_path: Path, monkeypatch: pytest.
         manager = ServiceManager()
         (tmp_path / "notify").unlink()
         manager.notify(READY="1", STATUS="serving")
-        heard.settimeout(5)
+        heard.settimeout(60)
         assert heard.recv(100) == b"READY=1\nSTATUS=serving"
 
 

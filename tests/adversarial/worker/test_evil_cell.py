@@ -149,7 +149,7 @@ def channels_of(cell: int) -> dict[int, Path] | None:
 @sees_processes
 def test_x06_a_cell_can_write_to_its_channels_only(site: Site) -> None:
     for cell in settled(site):
-        targets = until(partial(channels_of, cell), seconds=10)
+        targets = until(partial(channels_of, cell))
         assert [os.readlink(targets[number]) for number in (0, 1, 2)] == ["/dev/null"] * 3
         assert all(os.readlink(targets[number]).startswith("socket:") for number in (3, 4))
         for number in (0, 1, 2):

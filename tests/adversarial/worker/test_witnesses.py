@@ -95,7 +95,7 @@ def test_x05_a_cell_that_lies_has_no_receipt(lying_cell: Site, lie: str) -> None
 
 def test_x05_the_front_holds_the_last_segments_back(lying_cell: Site) -> None:
     """A cell gave everything to the front and never told the keyholder."""
-    job, answer = run(lying_cell, false_witness.SILENCE, timeout=3)
+    job, answer = run(lying_cell, false_witness.SILENCE, timeout=6)
     assert (answer.receipt, answer.reason) == (None, Reason.DEADLINE)
     assert no_last_segment(answer)
     until(lambda: isinstance(trail(lying_cell, job)[-1], JobEnded))

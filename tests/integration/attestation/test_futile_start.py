@@ -61,9 +61,7 @@ def of_tpm(simulation: Simulation) -> Answer:
 
 def status(program: Path, answer: Answer, file: Path) -> int:
     with device(answer) as path:
-        start = time.monotonic()
-        done = subprocess.run([program, path, file], check=False, capture_output=True)
-        assert time.monotonic() - start < 1
+        done = subprocess.run([program, path, file], check=False, capture_output=True, timeout=60)
     return done.returncode
 
 

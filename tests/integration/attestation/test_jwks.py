@@ -57,7 +57,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.paths.append(self.path)
         if self.server.gate is not None:
-            self.server.gate.wait(5)
+            self.server.gate.wait(60)
         self.send_response(self.server.status)
         self.send_header("Retry-After", "7")
         self.end_headers()

@@ -374,7 +374,7 @@ def test_intel_answers_what_it_has(tdx: Simulation, path: str, status: int) -> N
 @pytest.mark.parametrize("order", [b"", b"[]", b'{"status":7}', b'{"state":"UpToDate"}'])
 def test_publications_that_are_none(tdx: Simulation, order: bytes) -> None:
     at = urlsplit(tdx.endpoints.control_url)
-    connection = http.client.HTTPConnection(str(at.hostname), at.port, timeout=10)
+    connection = http.client.HTTPConnection(str(at.hostname), at.port, timeout=60)
     connection.request("PUT", "/publication", order)
     assert connection.getresponse().status == 400
     connection.close()
@@ -385,7 +385,7 @@ def test_publications_that_are_none(tdx: Simulation, order: bytes) -> None:
 
 def posted(of: Simulation, body: bytes, **headers: str) -> int:
     at = urlsplit(of.endpoints.imds_url)
-    connection = http.client.HTTPConnection(str(at.hostname), at.port, timeout=10)
+    connection = http.client.HTTPConnection(str(at.hostname), at.port, timeout=60)
     try:
         connection.request("POST", "/acc/tdquote", body, headers)
         return connection.getresponse().status
@@ -410,7 +410,7 @@ def test_quotes_are_of_this_machines_reports_only(tdx: Simulation, evidence: Evi
 
 def test_each_kind_of_host_has_its_own_evidence(tdx: Simulation, simulation: Simulation) -> None:
     at = urlsplit(tdx.endpoints.imds_url)
-    connection = http.client.HTTPConnection(str(at.hostname), at.port, timeout=10)
+    connection = http.client.HTTPConnection(str(at.hostname), at.port, timeout=60)
     connection.request("GET", "/metadata/THIM/amd/certification", headers={"Metadata": "true"})
     assert connection.getresponse().status == 404
     connection.close()

@@ -32,6 +32,7 @@ from cji_worker.broker.grants import Grants, get
 from cji_worker.broker.server import Broker, Limits
 from tests.support.answers import Answers, serving
 from tests.support.hostile_http import BEHAVIOURS, hostile
+from tests.support.in_time import in_time
 from tests.support.paths import ROOT
 
 VAULT, OTHER = "https://vault.azure.net", "https://storage.azure.com"
@@ -204,15 +205,17 @@ def test_what_is_not_one_request_is_refused(tmp_path: Path, data: bytes) -> None
         assert azure.asked == []
 
 
+def _malformed(address: str, data: bytes) -> None:
+    assert reason(address, data) == "malformed"
+
+
 def test_half_a_request_ends_after_its_time(tmp_path: Path) -> None:
     with (
         serving(service()) as azure,
         brokered(tmp_path / "s", own("GET /x"), azure.base, request_seconds=0.2) as address,
     ):
         for data in (b"", b"GET /x HTTP", b"GET /x HTTP/1.1\r\nContent-Length: 5\r\n\r\nx"):
-            start = time.monotonic()
-            assert reason(address, data) == "malformed"
-            assert time.monotonic() - start < 2
+            in_time(2, lambda: _malformed(address, data))  # noqa: B023 - used at once
 
 
 def test_silent_connections_hold_up_nobody_else() -> None:
@@ -232,7 +235,7 @@ def test_silent_connections_hold_up_nobody_else() -> None:
         finally:
             for sock in silent:
                 sock.close()
-        until = time.monotonic() + 5
+        until = time.monotonic() + 60
         while status(address, "GET", LOCATION) != 200:
             assert time.monotonic() < until
             time.sleep(0.05)
@@ -270,12 +273,14 @@ def test_a_hostile_service_ends_within_the_time(tmp_path: Path, behaviour: str) 
     with hostile(tmp_path / "hostile", behaviour, tls=False) as at:
         base = f"http://127.0.0.1:{at.port}"
         with brokered(tmp_path / "s", own(*lines), base, answer_seconds=0.4) as address:
-            start = time.monotonic()
-            with pytest.raises(TokenError):
-                token(address, VAULT, None)
-            with contextlib.suppress(ExchangeError):
-                assert status(address, "GET", LOCATION) != 200
-            assert time.monotonic() - start < 4
+            in_time(4, lambda: _nothing_found(address))
+
+
+def _nothing_found(address: str) -> None:
+    with pytest.raises(TokenError):
+        token(address, VAULT, None)
+    with contextlib.suppress(ExchangeError):
+        assert status(address, "GET", LOCATION) != 200
 
 
 def test_no_log_has_a_token_or_a_target(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -310,7 +315,7 @@ def test_the_process_has_no_right_but_its_socket_and_one_port(tmp_path: Path) ->
         assert reason(f"unix:{path}", b"GET / HTTP/1.1\r\n\r\n") in {"not-granted", "unknown-peer"}
     finally:
         process.terminate()
-        assert process.wait(10) == -15
+        assert process.wait(60) == -15
         listener.close()
 
 

@@ -87,13 +87,13 @@ def test_a_change_appears_without_a_reload(chromium: Browser, worker: StatusSock
         chromium.evaluate("window.mark = 'the same page'")
         assert (heading(chromium), chromium.evaluate("document.title")) == ("Jobs are admitted", "worker-1: serving")
         worker.document = encoded(keyholder=NO_KEY, front=NOT_SERVING)
-        until(lambda: heading(chromium) == "No job is admitted", seconds=20)
+        until(lambda: heading(chromium) == "No job is admitted")
         assert "Key Vault refused" in chromium.evaluate("document.querySelector('.state').textContent")
         assert chromium.evaluate("document.title") == "worker-1: not serving"
         assert chromium.evaluate("window.mark") == "the same page"
         assert chromium.messages == []
         assert not shown(chromium, ".alarm")
-    until(lambda: shown(chromium, ".alarm"), seconds=20)
+    until(lambda: shown(chromium, ".alarm"))
     assert chromium.evaluate("document.body.className") == "lost"
 
 
@@ -103,7 +103,7 @@ def test_without_script_the_page_reloads_itself(chromium: Browser, worker: Statu
         try:
             chromium.open(url)
             worker.document = encoded(keyholder=NO_KEY, front=NOT_SERVING)
-            until(lambda: heading(chromium) == "No job is admitted", seconds=30)
+            until(lambda: heading(chromium) == "No job is admitted")
         finally:
             chromium.call("Emulation.setScriptExecutionDisabled", value=False)
 
@@ -166,14 +166,14 @@ def test_a_failing_collector_costs_nothing_but_its_spans(worker: StatusSocket, t
         else:
             found.failure = failures[fault]
         with running(worker.path, otlp=section) as url:
-            until(lambda: "cji_export_failures_total 0.0" not in get(f"{url}metrics"), seconds=30)
+            until(lambda: "cji_export_failures_total 0.0" not in get(f"{url}metrics"))
             assert "Jobs are admitted" in get(url)
             if fault != "refused":
                 trail.append(audit_events.admitted(bytes(16), bytes(48)))
                 trail.append(audit_events.completed(bytes(16), bytes(48)))
                 time.sleep(0.5)
                 found.failure = None
-                until(lambda: found.traces, seconds=30)
+                until(lambda: found.traces)
         assert elsewhere.bodies == []
 
 

@@ -267,8 +267,8 @@ def test_without_tls_nothing_answers(running: tuple[Engine, Pool, EngineProcess]
     made, _, scheduler = running
     for address in (scheduler.address(), made.processes[1].address()):
         host, _, port = address.removeprefix("tls://").rpartition(":")
-        with socket.create_connection((host, int(port)), timeout=5) as plain:
-            plain.settimeout(5)
+        with socket.create_connection((host, int(port)), timeout=60) as plain:
+            plain.settimeout(60)
             plain.sendall(b"GET /info/main/workers.html HTTP/1.0\r\n\r\n")
             with contextlib.suppress(ConnectionResetError):
                 assert b"HTTP" not in plain.recv(4096)

@@ -75,7 +75,7 @@ def test_a_machine_that_is_gone_leaves_its_job_to_another(storage: Storage, azur
         messages = raw_of(sealed).messages(segments)
         with RawWorker.of(pool.site_of(first)) as raw, raw.stream(timeout=60) as stream:
             stream.send(messages[0])
-            until(lambda: bool(events_of(pool, job, JobAdmitted)), seconds=30)
+            until(lambda: bool(events_of(pool, job, JobAdmitted)))
             first.kill_worker("keyholder")
         assert run_on(pool, second, job).receipt is not None
         assert len(events_of(pool, job, JobCompleted)) == 1
@@ -129,13 +129,13 @@ def test_a_ledger_that_is_away_at_the_end_holds_the_result_back(
         found = list[Answer]()
         with RawWorker.of(pool.site_of(first)) as raw, raw.stream(timeout=90) as stream:
             stream.send(messages[0])
-            until(lambda: bool(events_of(pool, job, JobAdmitted)), seconds=30)
+            until(lambda: bool(events_of(pool, job, JobAdmitted)))
             pool.ledger_link.shut()
             stream.send(*messages[1:])
             stream.half_close()
             running = threading.Thread(target=lambda: found.append(stream.answer()), daemon=True)
             running.start()
-            until(lambda: bool(events_of(pool, job, JobCompleted)), seconds=60)
+            until(lambda: bool(events_of(pool, job, JobCompleted)))
             time.sleep(2)
             assert found == []
             pool.ledger_link.open()

@@ -139,7 +139,7 @@ def test_what_sends_no_request_is_dropped_and_others_served(pool: Pool) -> None:
     named, path = names_of(submit(pool, people(2), shards=2)), sockets(pool)["n1"]
     for data in (b"", b"\xff\xff\xff\xff", b"\0\0\0\2{}", b"\0\0\0\5"):
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(30)
+            connection.settimeout(60)
             connection.connect(str(path))
             connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)

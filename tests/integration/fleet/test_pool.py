@@ -96,7 +96,7 @@ def test_a_fleet_process_killed_at_a_step_loses_nothing(pool: Pool, step: str) -
     job = pool.seal()
     first.start_fleet(step)
     pool.send(job)
-    until(first.died, seconds=60)
+    until(first.died)
     assert step == "create:receipt+" or pool.receipt(job) is None
     second.start_fleet()
     first.start_fleet()
@@ -119,11 +119,11 @@ def test_a_receipt_published_second_is_superseded(pool: Pool, storage: Storage) 
     second.kill_fleet()
     first.start_fleet("commit:parts+")  # signed, whole, not published
     pool.send(job)
-    until(first.died, seconds=60)
+    until(first.died)
     second.start_fleet()
     pool.wait(job)
     first.start_fleet()
-    until(lambda: not first.unfinished(), seconds=60)
+    until(lambda: not first.unfinished())
     found = pool.receipt(job)
     assert found is not None
     assert claims_unverified(found.receipt).worker == "worker-2"
@@ -428,7 +428,7 @@ def test_no_job_begins_while_the_ledger_is_away(pool: Pool) -> None:
     raw_job = raw_of(pool.aside(job))
     messages = raw_job.messages(pool.segments(job))
     first = pool.members[0]
-    until(lambda: state_of(pool) == ("serving", None), seconds=30)
+    until(lambda: state_of(pool) == ("serving", None))
     pool.ledger_link.shut()
     try:
         with RawWorker.of(pool.site_of(first)) as raw:
@@ -436,7 +436,7 @@ def test_no_job_begins_while_the_ledger_is_away(pool: Pool) -> None:
         assert refused is not None
         assert (refused.reason, refused.stage, refused.retryable) == (Reason.LEDGER_UNAVAILABLE, Stage.ADMIT, True)
         assert "Check [ledger] in worker.toml" in refused.remedy
-        until(lambda: (seen := state_of(pool))[0] != "serving" and seen[1] == "LEDGER_UNAVAILABLE", seconds=30)
+        until(lambda: (seen := state_of(pool))[0] != "serving" and seen[1] == "LEDGER_UNAVAILABLE")
         sent = pool.submit()
         eventually(lambda: any(sent in each for each in map(refused_without_ledger, pool.members)))
         admitted = [e for m in pool.members for e in m.events if isinstance(e, JobAdmitted) and e.job_id in {job, sent}]
@@ -444,7 +444,7 @@ def test_no_job_begins_while_the_ledger_is_away(pool: Pool) -> None:
         assert pool.receipt(sent) is None
     finally:
         pool.ledger_link.open()
-    until(lambda: state_of(pool) == ("serving", None), seconds=30)
+    until(lambda: state_of(pool) == ("serving", None))
     with RawWorker.of(pool.site_of(first)) as raw:
         assert raw.run(messages).receipt is not None
     pool.wait(sent)

@@ -78,7 +78,7 @@ def test_a_slow_reader_stops_the_sender(site: Site) -> None:
 
 def test_a_slow_writer_holds_a_cell_until_its_deadline(site: Site) -> None:
     job, segments = _sealed(site, 40_000)
-    with Stepwise(site, job, segments, deadline=1.5) as run:
+    with Stepwise(site, job, segments, deadline=5) as run:
         run.send(1)
         assert run.read_until("accepted")
         assert run.refusal().reason is Reason.DEADLINE
@@ -128,7 +128,7 @@ def test_sigterm_drains(azure: Simulation, tmp_path: Path) -> None:
             run.finish()
             run.read_all()
             assert run.receipt is not None
-        assert site.worker.process.wait(20) == 0
+        assert site.worker.process.wait(60) == 0
 
 
 _WINDOWS = 64 << 20

@@ -20,7 +20,7 @@ def ask(simulation: Simulation, path: str, *, method: str = "GET", **headers: st
     url = simulation.endpoints.imds_url + path
     request = urllib.request.Request(url, method=method, headers={"Metadata": "true", **headers})
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             return int(response.status), response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()

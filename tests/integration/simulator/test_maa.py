@@ -22,7 +22,7 @@ EVIDENCE = x509.ObjectIdentifier("1.3.6.1.4.1.311.105.1000.1")
 def ask(simulation: Simulation, url: str, body: bytes | None = None) -> tuple[int, bytes, Any]:
     tls = ssl.create_default_context(cadata=simulation.trust.tls_roots)
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, data=body), context=tls, timeout=10) as response:
+        with urllib.request.urlopen(urllib.request.Request(url, data=body), context=tls, timeout=60) as response:
             return response.status, response.read(), response.headers
     except urllib.error.HTTPError as error:
         return error.code, error.read(), error.headers

@@ -34,7 +34,7 @@ def cmk(simulation_servers: Simulation) -> Cmk:
 
 def get(url: str, **headers: str) -> Any:
     request = urllib.request.Request(url, headers=headers)
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as response:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as response:
         return json.loads(response.read())
 
 

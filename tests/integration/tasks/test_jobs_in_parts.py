@@ -72,7 +72,7 @@ def keys_opened(node: Node) -> int:
     lines = node.site.files.audit.read_bytes().count(b"\n")
 
     def report() -> tuple[int] | None:
-        status = json.loads(ask(socket, "status", timeout=10))
+        status = json.loads(ask(socket, "status", timeout=60))
         return (status["keys_opened"],) if status["audit"]["line"] >= lines else None
 
     return until(report)[0]
@@ -173,7 +173,7 @@ def test_every_attempt_is_in_the_trail_and_the_job_once(pool: list[Node]) -> Non
     assert job.result(pool[0], receipt).receipt.claims.tasks.statements == 4  # type: ignore[union-attr]
     stub = pool[0].stub
     unsigned = f"{receipt.rpartition('.')[0]}.AA"
-    assert stub.GetReceipt(pb.GetReceiptRequest(job_id=job.job.header.job_id), timeout=10).receipt == unsigned
+    assert stub.GetReceipt(pb.GetReceiptRequest(job_id=job.job.header.job_id), timeout=60).receipt == unsigned
     assert refusal(lambda: job.attempt(pool[0], stage, 0)) == (Reason.ALREADY_EXISTS, Stage.ADMIT)
     assert refusal(lambda: job.finish(pool[0])) == (Reason.ALREADY_EXISTS, Stage.ADMIT)
 
@@ -327,5 +327,5 @@ def test_only_the_fleet_has_these_calls(pool: list[Node]) -> None:
     with RawWorker.of(pool[0].site) as raw:
         for call in (raw.stub.RunTask, raw.stub.FinishTasks):
             with pytest.raises(grpc.RpcError) as caught:
-                list(call(iter(()), timeout=10))
+                list(call(iter(()), timeout=60))
             assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

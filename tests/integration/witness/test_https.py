@@ -46,7 +46,7 @@ def answering(folder: Path, authority: Authority, answer: Callable[[ssl.SSLSocke
             while True:
                 plain, _ = listener.accept()
                 with contextlib.suppress(OSError), context.wrap_socket(plain, server_side=True) as sock:
-                    sock.settimeout(10)
+                    sock.settimeout(60)
                     sock.recv(65536)
                     answer(sock)
 
@@ -57,7 +57,7 @@ def answering(folder: Path, authority: Authority, answer: Callable[[ssl.SSLSocke
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        thread.join(10)
+        thread.join(60)
 
 
 def drip(head: bytes) -> Callable[[ssl.SSLSocket], None]:
@@ -108,7 +108,7 @@ def test_an_answer_that_is_not_acceptable(tmp_path: Path, authority: Authority, 
     with answering(tmp_path, authority, lambda sock: sock.sendall(answer)) as url:
         made = bounded_session(str(tmp_path / "ca.pem"), limit=1000)
         with pytest.raises(requests.RequestException):
-            made.get(url, timeout=5)
+            made.get(url, timeout=60)
 
 
 def test_an_ordinary_answer(tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,12 +119,12 @@ def test_an_ordinary_answer(tmp_path: Path, authority: Authority, monkeypatch: p
     with answering(tmp_path, authority, lambda sock: sock.sendall(answer)) as url:
         with bounded_session(str(tmp_path / "ca.pem")) as session:
             for _ in range(2):
-                assert session.get(url, timeout=5).content == b"ok"
+                assert session.get(url, timeout=60).content == b"ok"
             assert not session.cookies
             with pytest.raises(requests.exceptions.InvalidSchema):
-                session.get(url.replace("https", "http"), timeout=5)
+                session.get(url.replace("https", "http"), timeout=60)
         (tmp_path / "ca.pem").write_text(Authority(name="stranger").pem)
         with bounded_session(str(tmp_path / "ca.pem")) as session, pytest.raises(requests.exceptions.SSLError):
-            session.get(url, timeout=5)
+            session.get(url, timeout=60)
     with pytest.raises(FileNotFoundError):
         bounded_session(str(tmp_path / "absent"))

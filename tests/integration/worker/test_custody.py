@@ -77,7 +77,7 @@ def test_renewals_do_not_disturb_a_job_that_runs_through_them(tmp_path: Path, az
         def slowly() -> Iterator[pa.RecordBatch]:
             yield from batches[:10]
             before = place.count(Attested)
-            until(lambda: place.count(KeyReleased) >= before + 2, seconds=60)
+            until(lambda: place.count(KeyReleased) >= before + 2)
             yield from batches[10:]
 
         reader = pa.RecordBatchReader.from_batches(batches[0].schema, slowly())

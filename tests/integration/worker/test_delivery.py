@@ -39,7 +39,7 @@ def place(azure: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def serving(raw: RawWorker) -> bool:
-    answer = health_pb2_grpc.HealthStub(raw.channel).Check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=5)
+    answer = health_pb2_grpc.HealthStub(raw.channel).Check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=60)
     return bool(answer.status == SERVING)
 
 
@@ -58,24 +58,24 @@ def positions(site: Site) -> list[Position]:
 def test_a_contradicted_delivery_stops_jobs_and_is_shown(place: Site) -> None:
     state = place.files.config.parent / "delivered"
     with RawWorker.of(place) as raw:
-        until(lambda: serving(raw) or None, seconds=30)
+        until(lambda: serving(raw) or None)
         write_position(state, "sentinel", positions(place)[-1])
         last = positions(place)[-1]
         write_position(state, "sentinel", Position(seq=last.seq + 1, hash=last.hash, offset=last.offset))
-        until(lambda: not serving(raw) or None, seconds=30)
+        until(lambda: not serving(raw) or None)
         (alert,) = [each for each in events(place) if isinstance(each, DeliveryOverdue)]
         assert (alert.destination, alert.cause, alert.admits_jobs) == ("sentinel", "contradicted", False)
         job = forge(place)
         answer = raw.run(job.messages(job.stream(people(2))))
         assert answer.reason is Reason.AUDIT_UNAVAILABLE
-    assert until(lambda: delivery(place)["overdue"] or None, seconds=10)  # the report is that of the last half second
+    assert until(lambda: delivery(place)["overdue"] or None)  # the report is that of the last half second
     assert delivery(place)["destination"] == "sentinel"
 
 
 def test_a_receipt_of_nobodys_job_is_refused_and_counted(place: Site) -> None:
     with RawWorker.of(place) as raw:
         with pytest.raises(grpc.RpcError):
-            raw.stub.GetReceipt(pb.GetReceiptRequest(job_id=bytes(3)), timeout=10)
+            raw.stub.GetReceipt(pb.GetReceiptRequest(job_id=bytes(3)), timeout=60)
         until(
             lambda: (
                 any(isinstance(e, CallsRefused) and e.reason is Reason.BAD_PARAMETERS for e in events(place)) or None

@@ -42,13 +42,13 @@ def place(azure: Simulation, machine: Path, tmp_path_factory: pytest.TempPathFac
 
 
 def serving(raw: RawWorker) -> bool:
-    answer = health_pb2_grpc.HealthStub(raw.channel).Check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=5)
+    answer = health_pb2_grpc.HealthStub(raw.channel).Check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=60)
     return bool(answer.status == SERVING)
 
 
 def seconds_until(raw: RawWorker, state: bool) -> float:
     started = time.monotonic()
-    until(lambda: serving(raw) is state or None, seconds=20)
+    until(lambda: serving(raw) is state or None)
     return time.monotonic() - started
 
 

@@ -44,7 +44,7 @@ def begin(stream: RawStream, job: RawJob) -> None:
 
 def run(raw: RawWorker, job: RawJob) -> Any:
     """A job of two rows."""
-    return raw.run(job.messages(job.stream(people(2))), timeout=10)
+    return raw.run(job.messages(job.stream(people(2))), timeout=60)
 
 
 def test_a_finished_job_exists_and_its_receipt_can_be_fetched(site: Site, raw: RawWorker) -> None:
@@ -54,7 +54,7 @@ def test_a_finished_job_exists_and_its_receipt_can_be_fetched(site: Site, raw: R
     assert (again.reason, again.stage) == (Reason.ALREADY_EXISTS, Stage.ADMIT)
     assert not again.accepted
     header = pb.JobHeader.FromString(job.header)
-    assert raw.stub.GetReceipt(pb.GetReceiptRequest(job_id=header.job_id), timeout=5).receipt == first.receipt
+    assert raw.stub.GetReceipt(pb.GetReceiptRequest(job_id=header.job_id), timeout=60).receipt == first.receipt
 
 
 def test_release_is_told_in_three_words(site: Site, raw: RawWorker) -> None:
@@ -62,7 +62,7 @@ def test_release_is_told_in_three_words(site: Site, raw: RawWorker) -> None:
     request = pb.GetReceiptRequest(job_id=pb.JobHeader.FromString(job.header).job_id)
 
     def release() -> int:
-        return int(raw.stub.GetReceipt(request, timeout=5).release)
+        return int(raw.stub.GetReceipt(request, timeout=60).release)
 
     assert release() == pb.NOT_RELEASED
     with raw.stream() as stream:
@@ -156,7 +156,7 @@ def test_a_deadline_is_required(site: Site, raw: RawWorker) -> None:
 
 def test_a_deadline_that_passes_ends_the_job(site: Site, raw: RawWorker) -> None:
     job = forge(site)
-    with raw.stream(timeout=1) as stream:
+    with raw.stream(timeout=4) as stream:
         begin(stream, job)
         answer = stream.answer()  # nothing more is sent
     assert (answer.code, answer.receipt) == (grpc.StatusCode.DEADLINE_EXCEEDED, None)
@@ -166,7 +166,7 @@ def test_a_deadline_that_passes_ends_the_job(site: Site, raw: RawWorker) -> None
 
 def test_a_reader_that_does_not_read_is_ended_by_its_deadline(site: Site, raw: RawWorker) -> None:
     job = forge(site)
-    with raw.stream(timeout=4) as stream:
+    with raw.stream(timeout=6) as stream:
         begin(stream, job)
         stream.send(*sends(job.stream(people(300_000))), FINISH)
         end = ended(site, job)  # while nothing is read
@@ -193,7 +193,7 @@ def test_busy_cells_refuse_with_a_time_to_come_back(site: Site, raw: RawWorker) 
 )
 def test_no_receipt_of_what_is_no_job_id(raw: RawWorker, job_id: bytes, reason: Reason) -> None:
     with pytest.raises(grpc.RpcError) as error:
-        raw.stub.GetReceipt(pb.GetReceiptRequest(job_id=job_id), timeout=5)
+        raw.stub.GetReceipt(pb.GetReceiptRequest(job_id=job_id), timeout=60)
     assert (error.value.details() or "").startswith(reason.value)
 
 
@@ -202,7 +202,7 @@ def test_no_receipt_of_what_is_no_job_id(raw: RawWorker, job_id: bytes, reason: 
 )
 def test_a_nonce_of_another_length_is_refused(raw: RawWorker, nonce: bytes) -> None:
     with pytest.raises(grpc.RpcError) as error:
-        raw.stub.Attest(pb.AttestRequest(nonce=nonce), timeout=5)
+        raw.stub.Attest(pb.AttestRequest(nonce=nonce), timeout=60)
     assert (error.value.details() or "").startswith(Reason.BAD_PARAMETERS.value)
 
 

@@ -31,7 +31,7 @@ def test_a_job_over_two_renewals_and_a_drain_keeps_its_result(azure: Simulation,
         attested = client.attest()
         job = site.seal()
         running = pool.submit(client.run, job, {INPUT_NAME: records()}, attested=attested, deadline=120)
-        assert begun.wait(30)
+        assert begun.wait(60)
         for _ in range(2):
             assert [each["event"] for each in site.renew()][-1] == "released"
         site.worker.process.send_signal(signal.SIGTERM)

@@ -41,7 +41,7 @@ def test_a_worker_rotates_at_its_first_checkpoint_and_goes_on(azure: Simulation,
             audit.append(LONG)
         filled = audit.head.seq
     with Worker(files.config, trust=azure.trust, log=folder / "worker.log") as running:
-        until(lambda: segments(files.audit) or None, seconds=30)
+        until(lambda: segments(files.audit) or None)
         site = Site(simulation=azure, cmk=cmk, files=files, worker=running, profile=load_profile(files.profile))
         with RawWorker.of(site) as raw:
             job = forge(site)

@@ -159,7 +159,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(path))
-        self.socket.settimeout(5)
+        self.socket.settimeout(60)
 
     def entry(self) -> dict[str, bytes]:
         """The fields of the next entry, by the native protocol."""

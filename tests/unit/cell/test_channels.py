@@ -67,7 +67,7 @@ def test_only_the_keyholder_can_end_a_cell() -> None:
     waits.join(0.2)
     assert waits.is_alive()
     keyholder.close()
-    waits.join(5)
+    waits.join(60)
     assert not waits.is_alive()
 
 

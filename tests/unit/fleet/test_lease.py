@@ -47,7 +47,7 @@ def test_it_is_renewed_and_has_the_newest_receipt() -> None:
     with lease(queue, Jobs(), ended) as held:
         while queue.renewals < 3:
             queue.renewed.clear()
-            assert queue.renewed.wait(10)
+            assert queue.renewed.wait(60)
     assert held.end is None
     assert held.message.pop_receipt == str(queue.renewals)
     assert not ended.is_set()
@@ -65,6 +65,6 @@ def test_it_is_renewed_and_has_the_newest_receipt() -> None:
 def test_an_attempt_that_has_to_stop_is_told(queue: Queue, jobs: Jobs, end: End) -> None:
     ended = threading.Event()
     with lease(queue, jobs, ended) as held:
-        assert ended.wait(10)
+        assert ended.wait(60)
         held.stop(End.STOPPED)
     assert held.end is end

@@ -39,7 +39,7 @@ def served(path: Path, task: Callable[[], fleet.Answer], **limits: int) -> TaskS
 
 def asked(path: Path, request: Request = REQUEST) -> Done | Refused:
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(30)
+        connection.settimeout(60)
         connection.connect(str(path))
         connection.sendall(framed(request))
         return read_answer(connection.recv)
@@ -142,12 +142,12 @@ def test_a_task_runs_once_at_a_time_and_so_many_tasks(tmp_path: Path) -> None:
         threading.Thread(target=lambda each=each: answers.append(asked(path, each))) for each in (REQUEST, other)
     ]
     threads[0].start()
-    assert running.acquire(timeout=10)
+    assert running.acquire(timeout=60)
     again = asked(path)
     assert isinstance(again, Refused)
     assert (again.reason, again.retry_after_ms > 0) == (Reason.OVERLOADED, True)
     threads[1].start()
-    assert running.acquire(timeout=10)
+    assert running.acquire(timeout=60)
     full = asked(path, third)
     assert isinstance(full, Refused)
     assert full.reason == Reason.OVERLOADED

@@ -142,7 +142,7 @@ async def told(handler: Any, metadata: Sequence[tuple[str, str]] = ()) -> grpc.a
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             with pytest.raises(grpc.aio.AioRpcError) as error:
-                await channel.unary_unary("/x/y", None, None)(b"", metadata=metadata, timeout=10)
+                await channel.unary_unary("/x/y", None, None)(b"", metadata=metadata, timeout=60)
         return error.value
     finally:
         await server.stop(0)
@@ -210,7 +210,7 @@ async def test_a_request_that_never_comes_is_refused(monkeypatch: pytest.MonkeyP
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        call = channel.stream_stream("/x/y", None, None)(None, metadata=reported(CALLER), timeout=10)
+        call = channel.stream_stream("/x/y", None, None)(None, metadata=reported(CALLER), timeout=60)
         with pytest.raises(grpc.aio.AioRpcError) as error:
             await call.read()
     await server.stop(0)

@@ -136,13 +136,13 @@ def test_the_thread_probes_until_it_is_back(monkeypatch: pytest.MonkeyPatch) -> 
     blobs.read = read  # type: ignore[method-assign]
     pool = ledger(blobs)
     pool.start()
-    assert away.wait(10)
+    assert away.wait(60)
     blobs.fault = None
-    assert back.wait(10)
+    assert back.wait(60)
 
 
 def test_the_thread_answers() -> None:
     pool, answered = ledger(MemoryLedger()), threading.Event()
     pool.start()
     pool.ask(READ, lambda _: answered.set())
-    assert answered.wait(10)
+    assert answered.wait(60)

@@ -13,8 +13,8 @@ from cji_attestation.evidence import NONCE_BYTES, Evidence
 from cji_core.errors import Reason
 from cji_worker.keyholder.quotes import Quoted, Quotes
 
-LONG_S = 30.0
-PROMPT_S = 5.0
+LONG_S = 120.0
+PROMPT_S = 60.0
 
 
 def evidence(_: bytes) -> Evidence:

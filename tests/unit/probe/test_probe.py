@@ -114,16 +114,16 @@ def probing(worker: StatusSocket, azure: MetadataService, state: Path) -> Iterat
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
     thread.start()
     try:
-        assert listening.wait(20)
+        assert listening.wait(60)
         yield probe
     finally:
         loop.call_soon_threadsafe(task.cancel)
-        thread.join(10)
+        thread.join(60)
         loop.close()
 
 
 def answer(probe: Probe, path: str = "/ready") -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", probe.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", probe.port, timeout=60)
     connection.request("GET", path)
     status = connection.getresponse().status
     connection.close()
