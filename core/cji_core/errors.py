@@ -157,6 +157,7 @@ class DeniedBy(enum.StrEnum):
     ROWS = "rows"
     BYTES = "bytes"
     JOBS_PER_DAY = "jobs_per_day"
+    COLUMN_KEYS = "column_keys"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +194,7 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.POLICY_DENIED: _info(
         "caller",
         "The worker's policy does not allow this combination of submitter, agency, purpose, operation, kind of data, "
-        "recipients and volume today. Ask the worker's operator, who sees which rule denied it.",
+        "column keys, recipients and volume today. Ask the worker's operator, who sees which rule denied it.",
     ),
     Reason.UNKNOWN_KEY: _info("caller", "Seal to a key id that Describe returns; old key versions are retired."),
     Reason.DEK_UNWRAP_FAILED: _info(

@@ -260,6 +260,11 @@ def test_keys_pass_once_and_leave_zeros() -> None:
     keyholder.put(keys)  # of a cell that ended before it took them
     cell.wipe()
     assert not any(region.view())
+    most = [bytes(32)] * 124
+    keyholder.put(most)
+    assert cell.take() == most
+    with pytest.raises(ValueError, match="too many keys"):
+        keyholder.put([*most, bytes(32)])
     region.unmap()
     cell.unmap()
     keyholder.unmap()

@@ -18,6 +18,7 @@ from cji_core.format.job.policy.file import (
     OtherKey,
     PurposeTable,
     RuleTable,
+    SealedColumnsTable,
     SubmitterTable,
 )
 from cji_core.jose import key_id, public_jwk
@@ -93,6 +94,17 @@ def test_added_is_granted_and_removed_is_withdrawn() -> None:
     (key,) = changes(BASE, loaded({"confirmations": [{**dated, "recipient": "A" * 43}]}))
     value = f"{key_id(KEYS[1])} for {'A' * 43} from 2026-12-01 until 2026-12-31"
     assert key == Change("granted", Fact(*DEIDENTIFY, Subject.CONFIRMATION_KEY, value))
+    columns = {"signing_key": public_jwk(KEYS[0]), "statements": ["0a" * 48]}
+    with_columns = loaded(sealed_columns=columns)
+    assert set(changes(BASE, with_columns)) == {
+        Change("granted", Fact(*AGENCY, Subject.COLUMN_SIGNING_KEY, key_id(KEYS[0]))),
+        Change("granted", Fact(*AGENCY, Subject.COLUMN_STATEMENT, "0a" * 48)),
+    }
+    other = loaded(sealed_columns={**columns, "statements": ["0b" * 48]})
+    assert set(changes(with_columns, other)) == {
+        Change("withdrawn", Fact(*AGENCY, Subject.COLUMN_STATEMENT, "0a" * 48)),
+        Change("granted", Fact(*AGENCY, Subject.COLUMN_STATEMENT, "0b" * 48)),
+    }
     later = loaded(agreement={**AGREEMENT, "until": date(2099, 1, 1)})
     (granted, withdrawn) = sorted(changes(BASE, later))
     assert (granted.fact.subject, withdrawn.fact.subject) == (Subject.AGREEMENT, Subject.AGREEMENT)
@@ -115,6 +127,8 @@ def test_a_submitter_and_an_agency_are_facts_by_themselves() -> None:
 
 def test_no_key_of_the_file_is_left_out() -> None:
     """A key that is added to a table needs a fact, or `cji policy diff` would not show it."""
+    columns = {field.encode_name for field in msgspec.structs.fields(SealedColumnsTable)}
+    assert columns == {"signing_key", "statements"}
     of_rules = RuleTable, ConfirmationTable, LimitsTable
     keys = [
         {field.encode_name for field in msgspec.structs.fields(table)}
@@ -123,7 +137,7 @@ def test_no_key_of_the_file_is_left_out() -> None:
     assert keys == [
         {"name", "san", "signing_key", "other_key", "suites", "entra", "agencies"},
         {"key", "from", "until"},
-        {"ori", "agreement", "jobs_per_day", "purposes"},
+        {"ori", "agreement", "jobs_per_day", "sealed_columns", "purposes"},
         {"id", "from", "until"},
         {"code", "rules"},
         {"operations", "data_classes", "recipients", "secondary_recipients", "confirmations", "limits"},

@@ -144,6 +144,7 @@ def admit(
     attempt: int = 1,
     proven: bool = True,
     now: datetime = NOW,
+    policy: Policy | None = None,
 ) -> Admission:
     """The checks; `earlier` is in the audit trail, at the times of `clocks` as far as there are any."""
     request = Admit(
@@ -174,7 +175,7 @@ def admit(
             audit.append(event)
         control = AdmissionControl(
             audience="pool",
-            policy=PolicyInForce(POLICY),
+            policy=PolicyInForce(policy or POLICY),
             audit=audit,
             tables=TABLES,
             second=SECOND,

@@ -15,26 +15,30 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cji_attestation import AZURE_US
 from cji_core.command import build
 from cji_core.errors import DeniedBy, Reason, Stage
-from cji_core.format.job import Policy
+from cji_core.format.job import InputPart, Policy, SizeClass
+from cji_core.format.job.policy import Subject
 from cji_core.format.keys import new_signing_key, save_private_key
 from cji_core.jose import key_id
 from cji_core.operations.registry import OPERATIONS
 from cji_core.operations.screen import Screen
 from cji_core.trail import Attributed, Event, FileDigests, FilesReloaded, JobEnded, JobRefused, WorkerStarted
+from cji_deploy.verbs.policy.diff import _WORDS
 from cji_deploy.verbs.policy.explain import Explained
 from cji_deploy.verbs.policy.sign import SignedPolicy
 from cji_deploy.verbs.public_half import PublicHalf
 from cji_worker.trail.file import AuditFile
 from tests.support import audit_events
+from tests.support.column_keys import agency_key, sealed
 from tests.support.job_headers import NOW, OURS, THEIRS, make
 from tests.support.json_answers import answered
 from tests.support.paths import ROOT
-from tests.support.policies import ALL_CLASSES, agency, policy_file, purpose, rule, submitter
+from tests.support.policies import ALL_CLASSES, agency, pem, policy_file, purpose, rule, submitter
 from tests.support.worker_configs import WORKER_CONFIG
 
 _BLOCKS = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "policy.md").read_text(), re.DOTALL)
 EXAMPLE, CASES = _BLOCKS[0], _BLOCKS[1]
 KEY = ec.derive_private_key(7, ec.SECP384R1()).public_key()
+COLUMN_KEY = agency_key().public_key()
 DAY = NOW.date()
 RULE = rule(
     [OURS.key_id],
@@ -46,7 +50,10 @@ AGREED = {"id": "MOU-2", "from": DAY - timedelta(days=9), "until": DAY + timedel
 
 
 def metro(*rules: dict[str, Any], **changes: Any) -> bytes:
-    ours = agency("WI0130000", purpose("C", *(rules or [RULE])), agreement=AGREED, jobs_per_day=4)
+    columns = {"signing_key": pem(COLUMN_KEY), "statements": ["0a" * 48]}
+    ours = agency(
+        "WI0130000", purpose("C", *(rules or [RULE])), agreement=AGREED, jobs_per_day=4, sealed_columns=columns
+    )
     return policy_file(submitter("metro-pd", KEY, {**ours, **changes}))
 
 
@@ -91,6 +98,19 @@ def test_check_prints_who_may_do_what(write: Write) -> None:
         "deidentify",
         "disseminate",
     ]
+
+
+def test_check_shows_sealed_columns(write: Write) -> None:
+    path = write(metro())
+    listing = f"sealed columns: signed by {key_id(COLUMN_KEY)}, statements {'0a' * 48}"
+    assert listing in printed("check", path)
+    (submitter_,) = json.loads(printed("check", path, "--json"))["submitters"]
+    (ours,) = submitter_["agencies"]
+    assert (ours["column_signing_key"], ours["column_statements"]) == (key_id(COLUMN_KEY), ["0a" * 48])
+    assert "signs headers" not in printed("check", path)
+    same = metro(sealed_columns={"signing_key": pem(KEY), "statements": ["0a" * 48]})
+    said = "statements on column keys of metro-pd and WI0130000 are signed by a key that signs headers"
+    assert said in printed("check", write(same))
 
 
 @pytest.mark.parametrize(
@@ -214,6 +234,8 @@ on = {DAY}
         ("bytes = 10", "bytes"),
         ("jobs_today = 4", "jobs_per_day"),
         ("jobs_today = 3", "granted"),
+        (f'column_statements = ["{"0a" * 48}"]', "granted"),
+        (f'column_statements = ["{"0a" * 48}", "{"0b" * 48}"]', "column_keys"),
     ],
 )
 def test_every_rule_can_be_expected(write: Write, change: str, rule: str) -> None:
@@ -308,6 +330,36 @@ def test_explain_knows_the_data_of_a_resident_reference(write: Write) -> None:
         policy = write(metro(rule([OURS.key_id], "screen", data_classes=classes)))
         said = printed("explain", policy, "--header", header, "--submitter", "metro-pd", "--on", str(DAY))
         assert said.startswith(f"{decision}: metro-pd for WI0130000")
+
+
+def test_explain_says_what_is_wrong_with_column_keys(write: Write) -> None:
+    keys = sealed()
+    people = InputPart(name="people", schema="person/1", sealed_columns=("last",))
+    made = make(inputs=[people], column_keys=[keys], size_class=SizeClass.POWER_OF_TWO)
+    header = write(made, "header.bin")
+    digest = keys.statement.sha384.hex()
+    options = ["--header", str(header), "--submitter", "metro-pd", "--on", str(DAY)]
+    said = printed("explain", write(metro()), *options).rstrip()
+    assert said == (
+        f"denied by column_keys: the policy does not list the statement; statements of WI0130000: {'0a' * 48}"
+    )
+    listed = metro(sealed_columns={"signing_key": pem(COLUMN_KEY), "statements": [digest]})
+    assert printed("explain", write(listed), *options).startswith("granted: ")
+    other = metro(sealed_columns={"signing_key": pem(KEY), "statements": [digest]})
+    assert "the policy's signing_key did not sign the statement" in printed("explain", write(other), *options)
+
+
+def test_diff_has_words_for_every_fact(write: Write) -> None:
+    confirmed = {"recipient": OURS.key_id, "key": pem(COLUMN_KEY), "from": DAY, "until": DAY}
+    old = write(metro(), "old.toml")
+    new = metro(
+        {**RULE, "confirmations": [confirmed]}, sealed_columns={"signing_key": pem(KEY), "statements": ["0b" * 48]}
+    )
+    text = printed("diff", old, write(new, "new.toml"))
+    assert f"column keys signed by {key_id(KEY)}, column keys of statement {'0b' * 48}" in text
+    assert f"withdrawn  metro-pd for WI0130000: column keys signed by {key_id(COLUMN_KEY)}" in text
+    assert f"confirmation key {key_id(COLUMN_KEY)} for {OURS.key_id}" in text
+    assert set(_WORDS) == set(Subject)
 
 
 def test_explain_needs_one_job(write: Write) -> None:

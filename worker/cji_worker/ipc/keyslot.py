@@ -1,6 +1,13 @@
 """A secret page through which the keys of a job pass from the keyholder to its cell, once.
 
-Layout: u8 count, then per key u8 length and the key. The reader wipes it as it reads. There is one per cell slot;
+Layout: u8 count, then per key u8 length and the key. Their order is always this, of which a job may lack the last two:
+
+    1 the data key
+    2 project keys, in the order of the plan's `projects`
+    3 column encryption keys, in the order of the header's `column_keys`, and in each of its statement's `keys`
+
+No job has as many as the page has room for: a data key, 8 project keys, 64 column encryption keys. The reader wipes it
+as it reads. There is one per cell slot;
 the keyholder and the zygote map it at start, cells inherit the mapping, and no descriptor of it stays open.
 """
 
@@ -21,7 +28,9 @@ class KeySlot:
         self._region = Region(fd)
 
     def put(self, keys: Sequence[bytes]) -> None:
-        """Write keys for the other end."""
+        """Write keys for the other end. ValueError for more than the page has room for."""
+        if 1 + sum(1 + len(key) for key in keys) > SLOT_PAGE_BYTES:
+            raise ValueError("too many keys for one job")
         view, at = self._region.view(), 1
         for key in keys:
             view[at] = len(key)

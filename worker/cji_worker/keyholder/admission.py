@@ -5,7 +5,7 @@
     3 times                   8 audit trail writable
     4 token, suite, signature 9 job id not used
     5 policy, parameters,    10 admission signed for this worker, now, and the next attempt
-      input schemas          11 jobs left for this submitter and agency on this day
+      schemas, column keys   11 jobs left for this submitter and agency on this day
 
 A task of a job in parts, and the end of such a job, pass the same checks; check 5 includes the task and the plan, and
 check 11 a job of which nothing has run here yet. Jobs by reference have no admission signature: the fleet process holds
@@ -14,20 +14,30 @@ no key. It may repeat a job until that has a receipt or expires.
 Every failed unwrap costs a cell and is a question about the key, so check 6 allows ten at once and one more every ten
 seconds. All of them are alike: in their Reason, and in the work done before it.
 
-Nothing is decrypted before all of them have passed. Then the keyholder opens the keys of the job and its attribution,
-which the admission in the audit trail names. Once that is on disk, one check is left: the policy must list the
-secondary recipient, which only the attribution names, and a plan must open with the data key. Then the cell gets the
-keys, and so the records.
+Nothing is decrypted before all of them have passed. Then the keyholder opens the keys of the job, with those of its
+sealed columns, and its attribution, which the admission in the audit trail names. Once that is on disk, one check is
+left: the policy must list the secondary recipient, which only the attribution names, and a plan must open with the data
+key. Then the cell gets the keys, and so the records.
 """
 
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final, ParamSpec
+from typing import Final, ParamSpec, TypeVar
 
 from cji_core.errors import Reason, Refusal, RetryLater, Stage
+from cji_core.format.columns import open_keys as open_column_keys
 from cji_core.format.envelope import ATTRIBUTION, DEK_BYTES, open_box, open_dek, unwrap_project_key, verify_submitter
-from cji_core.format.job import Attribution, Grant, Header, access_request, check_audience, check_times, parse
+from cji_core.format.job import (
+    Attribution,
+    Grant,
+    Header,
+    Submitter,
+    access_request,
+    check_audience,
+    check_times,
+    parse,
+)
 from cji_core.format.records import data_classes
 from cji_core.jose import VerifyingKey
 from cji_core.operations.registry import Plan, plan
@@ -48,6 +58,7 @@ _UNWRAP_BURST: Final = 10
 _UNWRAP_SECONDS: Final = 10.0
 
 P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class AdmissionControl:
@@ -77,9 +88,9 @@ class AdmissionControl:
         check_audience(header, self._audience)  # 2
         check_times(header, now)  # 3
         token = self.authenticate(request.submitter, request.presented, now=now)  # 4
-        grant, signing_key = self._authorise(request, header, token, now)  # 4, 5
+        grant, submitter, signing_key = self._authorise(request, header, token, now)  # 4, 5
         planned = plan(header.operations, header.input_schemas, self._tables)
-        _require_reference(grant, planned)
+        self._authorise_plan(grant, submitter, header, planned, now)
         task = None if request.task is None else task_of(header, planned, request.task)
         finish = None if request.finish is None else plan_of(header, planned, request.finish.plan)
         if wait := self._unwraps.wait(grant.submitter):  # 6
@@ -108,30 +119,30 @@ class AdmissionControl:
         self, request: Admit, header: Header, planned: Plan, token: VerifiedToken | None, *, now: datetime
     ) -> None:
         """Checks 4 and 5 on a job that passed them, under the policy now in force; its token stays verified."""
-        grant, _ = self._authorise(request, header, token, now)
-        _require_reference(grant, planned)
+        grant, submitter, _ = self._authorise(request, header, token, now)
+        self._authorise_plan(grant, submitter, header, planned, now)
 
     def _authorise(
         self, request: Admit, header: Header, token: VerifiedToken | None, now: datetime
-    ) -> tuple[Grant, VerifyingKey]:
-        """The grant of the policy, and the submitter's key that signed the header."""
+    ) -> tuple[Grant, Submitter, VerifyingKey]:
+        """The grant of the policy, its submitter, and the key of theirs that signed the header."""
         policy = self._policy.now
         submitter = policy.submitter(request.submitter)
         require_rule(token, submitter.entra)
         submitter.accept(header.suite)
         key = verify_submitter(submitter.signing_keys(now.date()), header, request.signature)
         asked = access_request(header, data_classes(part.schema for part in header.inputs))
-        return policy.authorise(asked, submitter, day=now.date()), key
+        return policy.authorise(asked, submitter, day=now.date()), submitter, key
+
+    def _authorise_plan(self, grant: Grant, submitter: Submitter, header: Header, planned: Plan, now: datetime) -> None:
+        """Raise Denied unless the policy grants the resident reference and the column keys that the job uses."""
+        if planned.reference is not None:
+            grant.require_data_classes(data_classes([planned.reference.schema]))
+        self._policy.now.authorise_columns(header, submitter, reference=planned.reference, now=now)
 
     def unwrap_failed(self, submitter: str) -> None:
         """Count a job whose keys could not be opened."""
         self._unwraps.take(submitter)
-
-
-def _require_reference(grant: Grant, planned: Plan) -> None:
-    """Raise Denied unless the policy grants the records of the resident reference that the job uses, if it does."""
-    if planned.reference is not None:
-        grant.require_data_classes(data_classes([planned.reference.schema]))
 
 
 def check_opened(admission: Admission, opened: Opened) -> None:
@@ -143,8 +154,10 @@ def check_opened(admission: Admission, opened: Opened) -> None:
 
 
 def open_keys(admission: Admission) -> Opened:
-    """The keys of a job, one project key per operation that needs one, and its attribution. Raises DEK_UNWRAP_FAILED.
+    """The keys of a job, in the order of a key slot, and its attribution. Raises DEK_UNWRAP_FAILED.
 
+    It has one project key per operation that needs one, and all keys of its statements on column keys, each of which
+    costs a private operation of the worker's key: at most four more.
     Everything is tried before any failure is reported, so that its time does not depend on what failed. Raises
     MALFORMED_HEADER for an attribution that opens and is none: only who made the data key can send that.
     """
@@ -154,12 +167,16 @@ def open_keys(admission: Admission) -> Opened:
     attribution = _opened(open_box, under, ATTRIBUTION, header.sealed_attribution)
     keys = [dek, *(_opened(unwrap_project_key, under, each.name, each.wrapped_key) for each in admission.plan.projects)]
     opened = [key for key in keys if key is not None]
-    if attribution is None or len(opened) != len(keys) or any(key == dek for key in opened[1:]):
+    column_keys = _opened(open_column_keys, header.column_keys, admission.key.private)
+    if attribution is None or column_keys is None or len(opened) != len(keys):
+        raise Refusal(Reason.DEK_UNWRAP_FAILED, stage=Stage.ADMIT)
+    opened += column_keys
+    if any(key == dek for key in opened[1:]):
         raise Refusal(Reason.DEK_UNWRAP_FAILED, stage=Stage.ADMIT)
     return Opened(keys=opened, attribution=Attribution.decode(attribution))
 
 
-def _opened(unwrap: Callable[P, bytes], *args: P.args, **keywords: P.kwargs) -> bytes | None:
+def _opened(unwrap: Callable[P, R], *args: P.args, **keywords: P.kwargs) -> R | None:
     try:
         return unwrap(*args, **keywords)
     except Refusal:

@@ -41,7 +41,7 @@ class Admission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """The opened secrets of a job: its data key and then its project keys, and its attribution."""
+    """The opened secrets of a job: its keys, in the order of a key slot (`cji_worker.ipc.keyslot`), and attribution."""
 
     keys: list[bytes] = field(repr=False)
     attribution: Attribution

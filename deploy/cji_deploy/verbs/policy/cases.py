@@ -9,11 +9,13 @@ import msgspec
 from msgspec import Meta
 
 from cji_core.command.common import Failure
+from cji_core.digests import Hex96
 from cji_core.documents import toml
 from cji_core.errors import Denied, DeniedBy
 from cji_core.format.job import AccessRequest, Policy
 from cji_core.format.job.policy import Submitter
 from cji_core.format.records import SCHEMAS, data_classes
+from cji_core.strict import hex_decode
 
 GRANTED: Final = "granted"
 _DECISIONS: Final = (GRANTED, *DeniedBy)
@@ -25,7 +27,8 @@ _Count = Annotated[int, Meta(ge=0)]
 class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One job. `schemas` are those of its input parts, `rows` those that its header declares, `bytes` their size.
 
-    `jobs_today` were admitted before it. `expect` is "granted" or the rule that denies, `line` its place in the file.
+    `jobs_today` were admitted before it; it carries statements on column keys with the SHA-384 of `column_statements`.
+    `expect` is "granted" or the rule that denies, `line` its place in the file.
     """
 
     submitter: str
@@ -39,6 +42,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     rows: _Count = 0
     bytes: _Count = 0
     jobs_today: _Count = 0
+    column_statements: tuple[Hex96, ...] = ()
     on: date | None = None
     expect: str
     line: int = 0
@@ -92,7 +96,11 @@ def decide(policy: Policy, case: Case, *, day: date) -> DeniedBy | None:
         rows=case.rows,
     )
     try:
-        grant = policy.authorise(asked, submitter_named(policy, case.submitter), day=case.on or day)
+        submitter = submitter_named(policy, case.submitter)
+        grant = policy.authorise(asked, submitter, day=case.on or day)
+        columns = submitter.agencies[grant.originating_ori].sealed_columns
+        if not (columns.statements if columns else frozenset()).issuperset(map(hex_decode, case.column_statements)):
+            raise Denied(DeniedBy.COLUMN_KEYS)
         grant.require_job_left(case.jobs_today)
         grant.require_secondary_recipient(case.secondary_recipient)
         grant.require_input(rows=case.rows, ciphertext_bytes=case.bytes)

@@ -13,7 +13,8 @@ from cji_core.command.json_output import answers, member, print_document
 from cji_core.format.configuration.operator_files import FileRefused, PolicyFiles, read_file, signatures_path
 from cji_core.format.configuration.policy_files import checked
 from cji_core.format.job import Policy
-from cji_core.format.job.policy import Agency, Rule
+from cji_core.format.job.policy import Agency, Rule, SealedColumns, Submitter
+from cji_core.jose import VerifyingKey, key_id
 from cji_deploy.verbs.policy.worker_policies import in_words, listed, policy_at, today
 
 _SOON: Final = timedelta(days=30)
@@ -40,6 +41,8 @@ class CheckedAgency(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": 
     from_: Annotated[str, member("its first day")]
     until: Annotated[str, member("its last day")]
     jobs_per_day: Annotated[int, member("most jobs in a day")]
+    column_signing_key: Annotated[str | None, member("thumbprint of the key that signs statements on column keys")]
+    column_statements: Annotated[tuple[str, ...], member("SHA-384 of the statements on column keys that are granted")]
     rules: Annotated[tuple[CheckedRule, ...], member("objects of the kind CheckedRule")]
 
 
@@ -58,7 +61,9 @@ class CheckedPolicy(msgspec.Struct, frozen=True, kw_only=True):
     policy_sha384: Annotated[str, member("SHA-384 of the policy, hexadecimal, as receipts name it")]
     signers: Annotated[tuple[str, ...], member("thumbprints of the keys that signed it")]
     submitters: Annotated[tuple[CheckedSubmitter, ...], member("objects of the kind CheckedSubmitter")]
-    warnings: Annotated[tuple[str, ...], member("agreements and confirmation keys that ended or end soon")]
+    warnings: Annotated[
+        tuple[str, ...], member("agreements and confirmation keys that ended or end soon, and keys with two uses")
+    ]
 
 
 @click.command()
@@ -70,7 +75,8 @@ def check(file: Path, *, config: Path | None, as_json: bool) -> None:
     """Check the policy of a worker in FILE, and print who may do what.
 
     Agreements that have ended, have not begun, or end within 30 days are warnings, as are confirmation keys that ended
-    or end within 30 days; they change nothing about the exit status. It is 2 for a policy that no worker can use.
+    or end within 30 days, and keys that sign headers and statements on column keys; they change nothing about the exit
+    status. It is 2 for a policy that no worker can use.
 
     \b
     Examples:
@@ -110,12 +116,16 @@ def _lines(policy: Policy) -> Iterator[str]:
             agreement = agency.agreement
             until = f"{agreement.id} from {agreement.starts} until {agreement.until}"
             yield f"  {ori}  {until}; {agency.jobs_per_day} jobs a day"
+            if (columns := agency.sealed_columns) is not None:
+                statements = listed(each.hex() for each in columns.statements)
+                yield f"    sealed columns: signed by {key_id(columns.signing_key)}, statements {statements}"
             for purpose, rules in agency.purposes.items():
                 for operation, rule in rules.items():
                     yield f"    {purpose:3} {operation:11} {in_words(rule)}"
 
 
 def _warnings(policy: Policy, day: date) -> Iterator[str]:
+    headers = {key_id(key) for each in policy for key in _header_keys(each)}
     for submitter in policy:
         for ori, agency in submitter.agencies.items():
             agreement = agency.agreement
@@ -127,6 +137,15 @@ def _warnings(policy: Policy, day: date) -> Iterator[str]:
             elif agreement.until <= day + _SOON:
                 yield f"{what} ends on {agreement.until}, in {(agreement.until - day).days} days"
             yield from _of_confirmations(submitter.name, ori, agency, day)
+            columns = agency.sealed_columns
+            if columns is not None and key_id(columns.signing_key) in headers:
+                yield f"statements on column keys of {submitter.name} and {ori} are signed by a key that signs headers"
+
+
+def _header_keys(submitter: Submitter) -> Iterator[VerifyingKey]:
+    yield submitter.signing_key
+    if submitter.other_key is not None:
+        yield submitter.other_key[0]
 
 
 def _of_confirmations(submitter: str, ori: str, agency: Agency, day: date) -> Iterator[str]:
@@ -155,6 +174,7 @@ def _summary(policy: Policy) -> dict[str, Any]:
                         "from": agency.agreement.starts.isoformat(),
                         "until": agency.agreement.until.isoformat(),
                         "jobs_per_day": agency.jobs_per_day,
+                        **_of_columns(agency.sealed_columns),
                         "rules": [
                             {"purpose": purpose, "operation": operation, **_of_rule(rule)}
                             for purpose, rules in agency.purposes.items()
@@ -166,6 +186,13 @@ def _summary(policy: Policy) -> dict[str, Any]:
             }
             for submitter in policy
         ],
+    }
+
+
+def _of_columns(columns: SealedColumns | None) -> dict[str, Any]:
+    return {
+        "column_signing_key": None if columns is None else key_id(columns.signing_key),
+        "column_statements": [] if columns is None else sorted(each.hex() for each in columns.statements),
     }
 
 

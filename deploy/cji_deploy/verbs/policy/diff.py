@@ -25,10 +25,13 @@ _WORDS: Final = {
     Subject.AGENCY: "acting for {}",
     Subject.AGREEMENT: "agreement {}",
     Subject.JOBS_PER_DAY: "{} jobs a day",
+    Subject.COLUMN_SIGNING_KEY: "column keys signed by {}",
+    Subject.COLUMN_STATEMENT: "column keys of statement {}",
     Subject.OPERATION: "the operation",
     Subject.DATA_CLASS: "data: {}",
     Subject.RECIPIENT: "to {}",
     Subject.SECONDARY_RECIPIENT: "on to {}",
+    Subject.CONFIRMATION_KEY: "confirmation key {}",
     Subject.ROWS: "up to {} rows",
     Subject.BYTES: "up to {} bytes",
 }

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from functools import reduce
 from operator import and_
 from pathlib import Path
@@ -16,8 +16,9 @@ from cji_core.command.common import FILE, Failure, explained
 from cji_core.command.json_output import answers, member, print_answer
 from cji_core.errors import Denied, DeniedBy, Refusal
 from cji_core.format.job import LIMITS, Header, Policy, access_request, parse
-from cji_core.format.job.policy import Agency, Rule
+from cji_core.format.job.policy import Agency, ColumnKeysError, Rule
 from cji_core.format.records import data_classes
+from cji_core.operations.declaration import Reference
 from cji_core.operations.registry import plan
 from cji_core.trail import ChainError, Event, FilesReloaded, JobAdmitted, JobEnded, JobRefused, WorkerStarted
 from cji_core.trail.trail import pruned_of, verified
@@ -41,6 +42,7 @@ class _Job:
     recipients: tuple[str, ...] = ()
     secondary_recipient: str = ""
     rows: int | None = None
+    column_rule: str = "a rule on column keys is broken"
 
 
 class Explained(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -102,13 +104,23 @@ def _header(path: Path, policy: Policy) -> Header:
         raise Failure(f"{path} is not the header of a job", remedy=str(error), status=2) from error
 
 
+def _reference(header: Header) -> Reference | None:
+    """The resident reference that the job uses or leaves behind."""
+    with suppress(Refusal):  # a job that has no plan is refused later, whatever the policy grants
+        return plan(header.operations, header.input_schemas).reference
+    return None
+
+
 def _schemas(header: Header) -> list[str]:
     """Schemas of the input parts, and of the resident reference that the job uses, if it does."""
     schemas = [part.schema for part in header.inputs]
-    with suppress(Refusal):  # a job that has no plan is refused later, whatever the policy grants
-        if (reference := plan(header.operations, header.input_schemas).reference) is not None:
-            schemas.append(reference.schema)
+    if (reference := _reference(header)) is not None:
+        schemas.append(reference.schema)
     return schemas
+
+
+def _end_of(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, 23, 59, 59, tzinfo=UTC)
 
 
 def _of_header(policy: Policy, header: Header, submitter: str, secondary: str, day: date) -> Explained:
@@ -127,9 +139,13 @@ def _of_header(policy: Policy, header: Header, submitter: str, secondary: str, d
         rows=asked.rows,
     )
     try:
-        grant = policy.authorise(asked, submitter_named(policy, submitter), day=day)
+        found = submitter_named(policy, submitter)
+        grant = policy.authorise(asked, found, day=day)
+        policy.authorise_columns(header, found, reference=_reference(header), now=_end_of(day))
         grant.require_secondary_recipient(secondary)
     except Denied as denied:
+        if isinstance(denied.__cause__, ColumnKeysError):
+            facts = replace(facts, column_rule=str(denied.__cause__))
         return _denied(policy, denied.by, facts)
     text = f"granted: {_who(facts)}, purpose {facts.purpose}: {listed(asked.operations)} on {in_words(grant.rule)}"
     return Explained(decision="granted", explanation=text)
@@ -280,6 +296,13 @@ def _jobs_per_day(policy: Policy, job: _Job) -> str:
     return f"all {agency.jobs_per_day if agency else ''} jobs of {_who(job)} on {job.day} were used".replace("  ", " ")
 
 
+def _column_keys(policy: Policy, job: _Job) -> str:
+    agency = _agencies(policy, job).get(job.originating_ori or job.requesting_ori)
+    granted = agency.sealed_columns.statements if agency and agency.sealed_columns else ()
+    listing = listed(each.hex() for each in granted)
+    return f"{job.column_rule}; statements of {job.originating_ori or job.requesting_ori}: {listing}"
+
+
 def _for_purpose(job: _Job) -> str:
     return f"{_who(job)}, purpose {job.purpose}"
 
@@ -297,4 +320,5 @@ _WORDS: Final[Mapping[DeniedBy, Callable[[Policy, _Job], str]]] = {
     DeniedBy.ROWS: _rows,
     DeniedBy.BYTES: _bytes,
     DeniedBy.JOBS_PER_DAY: _jobs_per_day,
+    DeniedBy.COLUMN_KEYS: _column_keys,
 }

@@ -7,6 +7,7 @@
             -> data classes, recipients (key ids), secondary recipients, rows and bytes of a job
 
     file        the TOML file: its keys and their shapes
+    columns     the decision on its sealed columns
     grant       what a job requests, the rule of an operation, and the grant of a job
     decision    the loaded policy, and the decision on one job
     changes     the difference between two policies
@@ -21,6 +22,7 @@ from cji_core.lazy import lazy
 
 if TYPE_CHECKING:
     from cji_core.format.job.policy.changes import Change, Fact, Subject
+    from cji_core.format.job.policy.columns import ColumnKeysError, ReferenceUse, SealedColumns
     from cji_core.format.job.policy.decision import Agency, Policy, Submitter
     from cji_core.format.job.policy.file import OPERATIONS, PURPOSE_CODES, PolicyInvalid
     from cji_core.format.job.policy.grant import AccessRequest, Grant, Rule, access_request
@@ -33,11 +35,14 @@ __all__ = [
     "AccessRequest",
     "Agency",
     "Change",
+    "ColumnKeysError",
     "Fact",
     "Grant",
     "Policy",
     "PolicyInvalid",
+    "ReferenceUse",
     "Rule",
+    "SealedColumns",
     "Subject",
     "Submitter",
     "access_request",

@@ -25,6 +25,8 @@ class Subject(enum.StrEnum):
     AGENCY = "agency"
     AGREEMENT = "agreement"
     JOBS_PER_DAY = "jobs_per_day"
+    COLUMN_SIGNING_KEY = "column_signing_key"
+    COLUMN_STATEMENT = "column_statement"
     OPERATION = "operation"
     DATA_CLASS = "data_class"
     RECIPIENT = "recipient"
@@ -92,6 +94,9 @@ def _of_agency(submitter: str, ori: str, agency: Agency) -> Iterator[Fact]:
     yield Fact(*where, Subject.AGENCY, ori)
     yield Fact(*where, Subject.AGREEMENT, f"{agreement.id} from {agreement.starts} until {agreement.until}")
     yield Fact(*where, Subject.JOBS_PER_DAY, str(agency.jobs_per_day))
+    if (columns := agency.sealed_columns) is not None:
+        yield Fact(*where, Subject.COLUMN_SIGNING_KEY, key_id(columns.signing_key))
+        yield from (Fact(*where, Subject.COLUMN_STATEMENT, each.hex()) for each in columns.statements)
 
 
 def _of_rule(where: tuple[str, str, str, str], rule: Rule) -> Iterator[Fact]:

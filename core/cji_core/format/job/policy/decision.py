@@ -23,7 +23,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_core.certs import WrongKey, load_ec_public_key
 from cji_core.errors import Denied, DeniedBy, Reason, Refusal, Stage
+from cji_core.format.job.header import Header
 from cji_core.format.job.identity import EntraRule, identity_sha256
+from cji_core.format.job.policy.columns import ReferenceUse, SealedColumns, authorise_columns
 from cji_core.format.job.policy.file import (
     AgencyTable,
     Agreement,
@@ -31,6 +33,7 @@ from cji_core.format.job.policy.file import (
     PolicyFile,
     PolicyInvalid,
     RuleTable,
+    SealedColumnsTable,
     SubmitterTable,
     distinct,
     read,
@@ -38,16 +41,21 @@ from cji_core.format.job.policy.file import (
 from cji_core.format.job.policy.grant import AccessRequest, ConfirmationKey, Grant, Rule
 from cji_core.jose import VerifyingKey, key_id, parse_verifying, public_jwk
 from cji_core.pairs import VerifyingPair
+from cji_core.strict import hex_decode
 from cji_core.suites import Suite
 from cji_core.verified import _CONSTRUCTOR_KEY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agency:
-    """An agency of a submitter; `purposes` has the rule of each operation by purpose code."""
+    """An agency of a submitter; `purposes` has the rule of each operation by purpose code.
+
+    `sealed_columns` is granted to jobs on this agency's records, those of which it is the originating agency.
+    """
 
     agreement: Agreement
     jobs_per_day: int
+    sealed_columns: SealedColumns | None
     purposes: Mapping[str, Mapping[str, Rule]]
 
 
@@ -186,6 +194,14 @@ class Policy:
             raise Denied(DeniedBy.ROWS)
         return grant
 
+    def authorise_columns(
+        self, header: Header, submitter: Submitter, *, reference: ReferenceUse | None, now: datetime
+    ) -> None:
+        """Return if a job of this submitter that `authorise` grants may use its column keys, else raise Denied."""
+        agency = submitter.agencies.get(header.originating_ori)
+        granted = None if agency is None else agency.sealed_columns
+        authorise_columns(header, granted, reference=reference, now=now)
+
 
 def _require_other_keys(submitters: Sequence[Submitter], others: Sequence[VerifyingKey]) -> None:
     """No key that signs headers confirms counts: a submitter is not a second witness of its own job."""
@@ -234,6 +250,7 @@ def _agency(given: AgencyTable, where: str) -> Agency:
     return Agency(
         agreement=given.agreement,
         jobs_per_day=given.jobs_per_day,
+        sealed_columns=_sealed_columns(given.sealed_columns, where),
         purposes={
             purpose.code: {
                 operation: Rule(
@@ -249,6 +266,15 @@ def _agency(given: AgencyTable, where: str) -> Agency:
             }
             for purpose in given.purposes
         },
+    )
+
+
+def _sealed_columns(given: SealedColumnsTable | None, where: str) -> SealedColumns | None:
+    if given is None:
+        return None
+    return SealedColumns(
+        signing_key=_signing_key(given.signing_key, f"{where}.agencies: sealed_columns.signing_key"),
+        statements=frozenset(map(hex_decode, given.statements)),
     )
 
 

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from cji_core.data_classes import DataClass
+from cji_core.digests import Hex96
 from cji_core.documents import toml
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.job.identity import MAX_TENANTS, EntraRule
@@ -94,12 +95,20 @@ class Agreement(_Table, frozen=True, kw_only=True):
         return self.starts <= day <= self.until
 
 
+class SealedColumnsTable(_Table, frozen=True, kw_only=True):
+    """The statements on column keys that are granted, by SHA-384, and the agency's key that signed them."""
+
+    signing_key: Annotated[str, Meta(max_length=4096)]
+    statements: Annotated[tuple[Hex96, ...], Meta(min_length=1)]
+
+
 class AgencyTable(_Table, frozen=True, kw_only=True):
     """An agency that the submitter may act for."""
 
     ori: str
     agreement: Agreement
     jobs_per_day: _Count
+    sealed_columns: SealedColumnsTable | None = None
     purposes: Annotated[tuple[PurposeTable, ...], Meta(min_length=1)]
 
 
@@ -200,6 +209,8 @@ def _check_agency(agency: AgencyTable, tables: CodeTables, where: str) -> None:
     _check_text(agency.agreement.id, f"{where}.agreement.id")
     if agency.agreement.until < agency.agreement.starts:
         raise PolicyInvalid(f"{where}.agreement: until is before from")
+    if agency.sealed_columns is not None:
+        distinct(agency.sealed_columns.statements, f"{where}.sealed_columns: statement named twice")
     distinct([each.code for each in agency.purposes], f"{where}.purposes: code used twice")
     for i, purpose in enumerate(agency.purposes):
         here = f"{where}.purposes[{i}]"
