@@ -340,7 +340,9 @@ def _dates(array: pa.Array, name: str, missing: Missing) -> tuple[Column, Bools,
     known = (parsed.digits >= ord("0")) & (parsed.digits <= ord("9"))
     usable = known.any(axis=1) & (known | (parsed.digits == UNKNOWN)).all(axis=1)
     digits = pc.cast(arrow.from_rows(np.ascontiguousarray(parsed.digits)), pa.binary())
-    nothing = usable & _among(digits, name, missing.placeholders)
+    listed = dates.parse(read(arrow.from_texts(missing.placeholders.get(name, ()), pa.binary())))
+    of_list = pc.cast(arrow.from_rows(np.ascontiguousarray(listed.digits[listed.fits])), pa.binary())
+    nothing = usable & arrow.bools(pc.is_in(digits, value_set=of_list))
     usable &= ~nothing
     number = np.full(len(usable) + 1, -1, np.int64)
     kept = np.flatnonzero(usable)

@@ -85,7 +85,7 @@ def bind(parameters: Link, schema: pa.Schema, *, linking: bool) -> Model:
         condition.column for condition in conditions if condition.test in _DATE_TESTS
     }
     of_dates |= {name for one in model.comparisons if one.missing == "no_day" for name in one.columns}
-    named |= parameters.columns
+    named |= parameters.columns | parameters.placeholders.keys()
     if not all(has(schema.names, name) for name in named) or not of_dates <= DATES:
         raise bad_parameters(Stage.COMPUTE)
     if not set(parameters.separators) <= set(schema.names) or (linking and not parameters.duplicates_in_source):

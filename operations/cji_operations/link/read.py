@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -10,7 +11,7 @@ from cji_core.format.records import RowStatus, Status
 from cji_core.format.records.column import Bools, Ints
 from cji_core.operations.link.declaration import Code, Link
 from cji_core.operations.status_codes import ValueCode
-from cji_core.operations.tables import Missing
+from cji_core.operations.tables.missing import Missing, shipped
 from cji_operations.link.columns import Table, read_table
 from cji_operations.link.frequent import Frequent, rows_with
 from cji_operations.link.variants import parted
@@ -83,7 +84,11 @@ def read_rows(
     parameters: Link,
     missing: Missing | None,
 ) -> ReadRows:
-    """The named columns of records and, where two tables are linked, of the side table below them."""
+    """The named columns of records and, where two tables are linked, of the side table below them.
+
+    `missing` is the shipped table by default; the job's own placeholders are added to it.
+    """
+    missing = _with_own(missing or shipped(), parameters.placeholders)
     n = sum(batch.num_rows for batch in records)
     own, other, row, cut = records, side or (), None, np.empty(0, np.int64)
     if parameters.separators:
@@ -94,6 +99,12 @@ def read_rows(
     not_dates, placeholders = (_rows(found, row, n) for found in (table.not_dates, table.placeholders))
     facts = RowFacts(n=n, not_dates=not_dates, placeholders=placeholders, cut=cut)
     return ReadRows(table=table, row=row, facts=facts)
+
+
+def _with_own(table: Missing, own: Mapping[str, tuple[str, ...]]) -> Missing:
+    """The table with the job's own placeholders."""
+    both = {name: (*table.placeholders.get(name, ()), *values) for name, values in own.items()}
+    return msgspec.structs.replace(table, placeholders=table.placeholders | both)
 
 
 def _rows(found: Mapping[str, Bools], row: Ints, n: int) -> dict[str, Ints]:

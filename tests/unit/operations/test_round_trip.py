@@ -39,8 +39,8 @@ FILLED: list[Parameters] = [
     Link(
         model=model_for(NAMES), match=0.9, clerical_review_threshold=0.8, linkage="components", cluster_stop=1.5,
         oversized="leave_out", record="SID", source="agency", separators={"last": ";", "first": "/"},
-        duplicates_in_source=False, never_differ=("FBI", "SOC"), block_rows=7, pairs=8,
-        random_pairs=9_000, training_pairs=10_000, seed=11,
+        duplicates_in_source=False, never_differ=("FBI", "SOC"), placeholders={"OLN": ("0", "X")}, block_rows=7,
+        pairs=8, random_pairs=9_000, training_pairs=10_000, seed=11,
     ),
     Screen(
         rules=SEARCH, max_hits=7, min_score=1.5, include_restricted=True, status_only=True, retain_seconds=9,

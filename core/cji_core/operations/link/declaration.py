@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from cji_core import documents, strict
 from cji_core.errors import Stage
 from cji_core.operations.declaration import Operation, Side, Signature
-from cji_core.operations.link.model import Model, is_model
+from cji_core.operations.link.model import Model, has, is_model
 from cji_core.operations.link.outputs import CLUSTER, PARTS, SIDE
 from cji_core.operations.link.person_model import model_for
 from cji_core.operations.link.splink_import import UnsupportedModelError, from_splink
@@ -37,8 +37,10 @@ class Code(RowCode):
 _MAX_MODEL_BYTES: Final = 64 << 10
 _SEPARATOR: Final = 8
 _PARTED: Final = 16
+_PLACEHOLDERS: Final = 1_000
 
 _Share = Annotated[float, Meta(gt=0, lt=1)]
+_Value = Annotated[str, Meta(min_length=1, max_length=64)]
 _Sample = Annotated[int, Meta(ge=1_000, le=1 << 26)]
 
 
@@ -56,7 +58,8 @@ class Link(Parameters, frozen=True, kw_only=True, tag="link"):
 
     Rows with one value in the column `record` are one record. `separators` part the values in the cells of a column.
     With a `source`, records of one number in two sources are two; without `duplicates_in_source` no two records of a
-    source are one person. In a cluster, records never differ in the columns `never_differ`.
+    source are one person. In a cluster, records never differ in the columns `never_differ`. `placeholders` are values
+    of a column that are missing, besides those of the worker's table.
     """
 
     model: Model | None = None
@@ -70,6 +73,7 @@ class Link(Parameters, frozen=True, kw_only=True, tag="link"):
     source: str = ""
     duplicates_in_source: bool = True
     never_differ: tuple[str, ...] = ()
+    placeholders: dict[str, tuple[_Value, ...]] = msgspec.field(default_factory=dict)
     oversized: Literal["split", "leave_out"] = "split"
     block_rows: Annotated[int, Meta(ge=2, le=1 << 20)] = 5_000
     pairs: Annotated[int, Meta(ge=1, le=1 << 34)] = 200_000_000
@@ -86,6 +90,10 @@ class Link(Parameters, frozen=True, kw_only=True, tag="link"):
             raise ValueError(f"separators: a text of 1 to {_SEPARATOR} characters for each column")
         if len(self.separators) > _PARTED or len(self.never_differ) > _PARTED or not all(self.never_differ):
             raise ValueError(f"separators, never_differ: at most {_PARTED} columns")
+        if len(self.placeholders) > _PARTED or not all(self.placeholders):
+            raise ValueError(f"placeholders: at most {_PARTED} columns")
+        if not all(1 <= len(values) <= _PLACEHOLDERS for values in self.placeholders.values()):
+            raise ValueError(f"placeholders: 1 to {_PLACEHOLDERS} values for each column")
         if self.separators.keys() & {self.record, self.source}:
             raise ValueError("separators: a row is of one record and one source")
         if self.source == "" and not self.duplicates_in_source:
@@ -126,7 +134,8 @@ def decode(message: pb.Link) -> Link:
     except strict.StrictError as error:
         raise bad_parameters(Stage.ADMIT) from error
     separators = {one.column: one.text for one in message.separators}
-    if len(separators) != len(message.separators):
+    placeholders = {one.column: tuple(one.values) for one in message.placeholders}
+    if len(separators) != len(message.separators) or len(placeholders) != len(message.placeholders):
         raise bad_parameters(Stage.ADMIT)
     return decoded(
         Link,
@@ -141,6 +150,7 @@ def decode(message: pb.Link) -> Link:
             "source": message.source,
             "duplicates_in_source": not message.no_duplicates_in_source,
             "never_differ": tuple(message.never_differ),
+            "placeholders": placeholders,
             "oversized": "leave_out" if message.leave_out_oversized else "split",
             "block_rows": message.block_rows,
             "pairs": message.pairs,
@@ -166,6 +176,9 @@ def encode(parameters: Link) -> pb.Link:
         source=parameters.source,
         no_duplicates_in_source=not parameters.duplicates_in_source,
         never_differ=parameters.never_differ,
+        placeholders=[
+            pb.Placeholders(column=name, values=values) for name, values in sorted(parameters.placeholders.items())
+        ],
         leave_out_oversized=parameters.oversized == "leave_out",
         block_rows=parameters.block_rows,
         pairs=parameters.pairs,
@@ -198,6 +211,9 @@ def _imported(data: bytes) -> Model:
 def _add_cluster(parameters: Link, columns: frozenset[str]) -> frozenset[str]:
     if CLUSTER in columns:
         raise ParametersError(f"the records have a column {CLUSTER} already", remedy="Rename or drop it.")
+    for name in sorted(parameters.columns | parameters.placeholders.keys()):
+        if not has(columns, name):
+            raise ParametersError(f"the records have no column {name}", remedy="Correct its name, or leave it out.")
     by_default = parameters.model is None and parameters.splink is None
     if by_default and not model_for(columns).deterministic_rules:
         raise ParametersError(

@@ -336,7 +336,7 @@ class Operation(_message.Message):
     def __init__(self, validate: _Optional[_Union[Validate, _Mapping]] = ..., link: _Optional[_Union[Link, _Mapping]] = ..., screen: _Optional[_Union[Screen, _Mapping]] = ..., deidentify: _Optional[_Union[Deidentify, _Mapping]] = ..., aggregate: _Optional[_Union[Aggregate, _Mapping]] = ..., disseminate: _Optional[_Union[Disseminate, _Mapping]] = ..., clear: _Optional[_Union[Clear, _Mapping]] = ..., redact: _Optional[_Union[Redaction, _Mapping]] = ..., standardize: _Optional[_Union[Standardize, _Mapping]] = ..., match_orders: _Optional[_Union[MatchOrders, _Mapping]] = ...) -> None: ...
 
 class Link(_message.Message):
-    __slots__ = ("model", "match", "clerical_review_threshold", "leave_out_oversized", "block_rows", "pairs", "random_pairs", "training_pairs", "seed", "components", "cluster_stop", "record", "separators", "source", "no_duplicates_in_source", "never_differ")
+    __slots__ = ("model", "match", "clerical_review_threshold", "leave_out_oversized", "block_rows", "pairs", "random_pairs", "training_pairs", "seed", "components", "cluster_stop", "record", "separators", "source", "no_duplicates_in_source", "never_differ", "placeholders")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MATCH_FIELD_NUMBER: _ClassVar[int]
     CLERICAL_REVIEW_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
@@ -353,6 +353,7 @@ class Link(_message.Message):
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     NO_DUPLICATES_IN_SOURCE_FIELD_NUMBER: _ClassVar[int]
     NEVER_DIFFER_FIELD_NUMBER: _ClassVar[int]
+    PLACEHOLDERS_FIELD_NUMBER: _ClassVar[int]
     model: bytes
     match: float
     clerical_review_threshold: float
@@ -369,7 +370,8 @@ class Link(_message.Message):
     source: str
     no_duplicates_in_source: bool
     never_differ: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, model: _Optional[bytes] = ..., match: _Optional[float] = ..., clerical_review_threshold: _Optional[float] = ..., leave_out_oversized: _Optional[bool] = ..., block_rows: _Optional[int] = ..., pairs: _Optional[int] = ..., random_pairs: _Optional[int] = ..., training_pairs: _Optional[int] = ..., seed: _Optional[int] = ..., components: _Optional[bool] = ..., cluster_stop: _Optional[float] = ..., record: _Optional[str] = ..., separators: _Optional[_Iterable[_Union[Separator, _Mapping]]] = ..., source: _Optional[str] = ..., no_duplicates_in_source: _Optional[bool] = ..., never_differ: _Optional[_Iterable[str]] = ...) -> None: ...
+    placeholders: _containers.RepeatedCompositeFieldContainer[Placeholders]
+    def __init__(self, model: _Optional[bytes] = ..., match: _Optional[float] = ..., clerical_review_threshold: _Optional[float] = ..., leave_out_oversized: _Optional[bool] = ..., block_rows: _Optional[int] = ..., pairs: _Optional[int] = ..., random_pairs: _Optional[int] = ..., training_pairs: _Optional[int] = ..., seed: _Optional[int] = ..., components: _Optional[bool] = ..., cluster_stop: _Optional[float] = ..., record: _Optional[str] = ..., separators: _Optional[_Iterable[_Union[Separator, _Mapping]]] = ..., source: _Optional[str] = ..., no_duplicates_in_source: _Optional[bool] = ..., never_differ: _Optional[_Iterable[str]] = ..., placeholders: _Optional[_Iterable[_Union[Placeholders, _Mapping]]] = ...) -> None: ...
 
 class Separator(_message.Message):
     __slots__ = ("column", "text")
@@ -378,6 +380,14 @@ class Separator(_message.Message):
     column: str
     text: str
     def __init__(self, column: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
+
+class Placeholders(_message.Message):
+    __slots__ = ("column", "values")
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    column: str
+    values: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, column: _Optional[str] = ..., values: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Screen(_message.Message):
     __slots__ = ("preset", "rules", "max_hits", "min_score", "include_restricted", "status_only", "tables_sha256", "retain_seconds", "resident_reference")

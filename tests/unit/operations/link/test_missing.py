@@ -3,13 +3,15 @@
 from importlib.resources import files
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
 from cji_core.errors import StartupError
 from cji_core.format.records import Status
-from cji_core.operations.link import Key, Link, Rule
+from cji_core.operations.link import LINK, Key, Link, Rule
+from cji_core.operations.parameters import ParametersError
 from cji_core.operations.status_codes import ValueCode
 from cji_core.operations.tables import load
 from cji_core.operations.tables.missing import shipped
@@ -27,6 +29,7 @@ NOTHING = [
     ("address_1", ["HOMELESS", " general delivery ", "Unknown", "TRANSIENT"]),
     ("FBI", ["9999999", "12345"]),
 ]
+NOTHING_OF = {name: values[0] for name, values in NOTHING}
 SOMETHING = [
     ("SOC", ["212456789", "2124", "899121234"]),
     ("DOB", ["19000102", "19010101"]),
@@ -55,6 +58,31 @@ def test_a_value_that_is_like_one_is_kept(column: str, values: list[str]) -> Non
     table = read_table([people(**{column: values})], (), frozenset((column,)), linking=False)
     assert sorted(table.columns[column].code.tolist()) == list(range(len(values)))
     assert not table.placeholders
+
+
+OWN = {"last": ("Ghost",), "DOB": ("1977-07-07",), "SOC": ("555-44-3333",), "address_1": ("city jail",)}
+OF_ROWS = {"last": "GHOST", "DOB": "19770707", "SOC": "555443333", "address_1": "City Jail"}
+
+
+@pytest.mark.parametrize("column", OWN)
+def test_a_job_has_placeholders_of_its_own(column: str) -> None:
+    """Beside those of the table, in any form that the column is compared in; missing in keys too."""
+    rows = {"last": ["A"] * 3, "postcode": ["1"] * 3} | {column: [OF_ROWS[column], NOTHING_OF[column], "19800203"]}
+    rules = (Rule(keys=(Key(column=column), Key(column="postcode"))), Rule(keys=(Key(column="postcode"),)))
+    model = replace(given_model(0.9, 0.1), blocking=rules)
+    for own, partly in ((OWN, [0, 1]), ({}, [1])):
+        found = linked(people(**rows), model=model, placeholders={column: own[column]} if own else {})
+        assert found.status.rows[found.status.codes == ValueCode.PLACEHOLDER].tolist() == partly
+
+
+def test_placeholders_of_a_job_are_texts_of_columns() -> None:
+    wrong: list[object] = [{"SOC": ["123", 5]}, {"SOC": []}, {"": ["1"]}, {"SOC": [""]}, {"SOC": "123"}, ["SOC"]]
+    for each in wrong:
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert({"kind": "link", "placeholders": each}, Link)
+    with pytest.raises(ParametersError, match="no column MNU"):
+        LINK.columns(Link(placeholders={"MNU": ("0",)}), frozenset({"last", "first"}))
+    assert LINK.columns(Link(placeholders={"last": ("GHOST",)}), frozenset({"NAM"}))
 
 
 def crowd(n: int, seed: int = 3) -> dict[str, list[str | None]]:

@@ -257,6 +257,7 @@ def test_copies_do_not_change_what_is_learnt() -> None:
         {"never_differ": ("NIC",)},
         {"separators": {"NIC": ";"}},
         {"source": "NIC", "duplicates_in_source": False},
+        {"placeholders": {"NIC": ("0",)}},
     ],
 )
 def test_a_column_that_is_not_there_is_refused(wrong: dict[str, Any]) -> None:
