@@ -24,6 +24,7 @@ from cji_core.trail import (
     VerifiedFailure,
     VerifiedReceipt,
     claims_unverified,
+    privacy_of,
     verify_failure,
     verify_receipt,
 )
@@ -134,6 +135,7 @@ def _expected(attested: AttestedWorker, job: Header | None) -> Expected:
         submitter_key=b64url(job.submitter),
         recipients=tuple(recipient.key_id for recipient in job.recipients),
         kek_id=job.kek_id,
+        privacy=privacy_of(job.operations),
     )
 
 

@@ -13,7 +13,7 @@ from cji_client.verbs.answers import ProvenReceipt
 from cji_client.verify import names_token
 from cji_core.command.json_output import print_json
 from cji_core.fips import NOT_VALIDATED
-from cji_core.trail import CryptoModule, TasksClaim, VerifiedFailure, VerifiedReceipt
+from cji_core.trail import CryptoModule, PrivacyClaim, TasksClaim, VerifiedFailure, VerifiedReceipt
 from cji_core.trail.confirmations import VerifiedConfirmation
 
 Either = VerifiedReceipt | VerifiedFailure
@@ -90,6 +90,15 @@ def _tasks(tasks: TasksClaim | UnsetType) -> dict[str, str]:
     return {"tasks": f"{tasks.statements} statements, root {tasks.root_sha256}", "ran on": ", ".join(nodes)}
 
 
+def privacy_rows(privacy: PrivacyClaim | UnsetType) -> dict[str, str]:
+    """Of a table with noise: what it spent, and that nobody but the submitter keeps the budget."""
+    if not isinstance(privacy, PrivacyClaim):
+        return {}
+    spent = f"epsilon {privacy.epsilon_thousandths / 1000:g} of project {privacy.project}"
+    rows = f"{privacy.rows_per_person} rows of a person"
+    return {"privacy": f"{spent}, {rows}; its budget is {privacy.budget}: no worker adds up tables"}
+
+
 def _receipt_rows(one: VerifiedReceipt, attested: AttestedWorker, trust: Trust) -> dict[str, str]:
     claims, volumes = one.claims, one.claims.volumes
     return {
@@ -111,6 +120,7 @@ def _receipt_rows(one: VerifiedReceipt, attested: AttestedWorker, trust: Trust) 
         "risks": f"accepted by the operator: {', '.join(claims.accepted_advisories) or 'none'}",
         "policy": claims.policy_sha384,
         **_tasks(claims.tasks),
+        **privacy_rows(claims.privacy),
     }
 
 

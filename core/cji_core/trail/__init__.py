@@ -5,7 +5,18 @@ The writers of its files need Unix and are not imported here: `cji_worker.trail.
 
 from cji_core.trail.chain import GENESIS, ChainError, Head, Record, append_record, read, verify_next
 from cji_core.trail.chain import verify as verify_chain
-from cji_core.trail.claims import WITNESSES, Claims, CryptoModule, Expected, Node, PartDigest, TasksClaim, Transport
+from cji_core.trail.claims import (
+    WITNESSES,
+    Claims,
+    CryptoModule,
+    Expected,
+    Node,
+    PartDigest,
+    PrivacyClaim,
+    TasksClaim,
+    Transport,
+    privacy_of,
+)
 from cji_core.trail.compact import ReceiptError
 from cji_core.trail.events import (
     Attested,
@@ -112,6 +123,7 @@ __all__ = [
     "Machine",
     "Node",
     "PartDigest",
+    "PrivacyClaim",
     "ReceiptError",
     "Record",
     "ReferenceCause",
@@ -152,6 +164,7 @@ __all__ = [
     "WorkerStopped",
     "append_record",
     "claims_unverified",
+    "privacy_of",
     "read",
     "read_statement",
     "receipt_sha384",

@@ -1,11 +1,12 @@
 """The claims of a receipt, and the values that its reader expects.
 
-Invariant: `Claims` has no optional member but `tasks`, which marks a job in parts; a receipt without one of the others
-is invalid. Digests are lower-case hexadecimal, times are UTC with hundredths of a second, rows and bytes are counts. No
-claim contains values of records.
+Invariant: `Claims` has no optional member but `tasks`, which marks a job in parts, and `privacy`, which marks a table
+with noise; a receipt without one of the others is invalid. Digests are lower-case hexadecimal, times are UTC with
+hundredths of a second, rows and bytes are counts. No claim contains values of records.
 """
 
-from typing import Annotated, Final, Literal, TypeAlias
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -13,6 +14,9 @@ from msgspec import UNSET, Meta, UnsetType
 from cji_core.digests import Hex32, Hex64, Hex96
 from cji_core.suites import Suite
 from cji_core.trail.fields import Code, Count, KeyId, Ori, Text, Token, TpmClock, Url, Utc, Volumes
+
+if TYPE_CHECKING:
+    from cji_core.wire.v1.worker_pb2 import Operation
 
 Witnesses: TypeAlias = tuple[Literal["front"], Literal["cell"]]
 WITNESSES: Final[Witnesses] = ("front", "cell")
@@ -74,6 +78,31 @@ class TasksClaim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     nodes: Annotated[tuple[Node, ...], Meta(min_length=1)]
 
 
+class PrivacyClaim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of a table with noise: the project whose persons it is about, epsilon in thousandths, the rows of a person.
+
+    `budget` is "advisory": nobody but the submitter adds up what the tables of a project spend.
+    """
+
+    project: Text
+    epsilon_thousandths: Count
+    rows_per_person: Count
+    budget: Literal["advisory"] = "advisory"
+
+
+def privacy_of(operations: Sequence["Operation"]) -> PrivacyClaim | UnsetType:
+    """The claim of a job with these operations, by its last one; none for a table without noise."""
+    last = operations[-1]
+    if not (last.HasField("aggregate") and last.aggregate.HasField("privacy")):
+        return UNSET
+    privacy = last.aggregate.privacy
+    return PrivacyClaim(
+        project=privacy.project,
+        epsilon_thousandths=privacy.epsilon_thousandths,
+        rows_per_person=privacy.rows_per_person,
+    )
+
+
 class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that a receipt vouches for. Parts are in the order of their numbers. No claim names a person.
 
@@ -133,6 +162,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     trail: Hex96
     audit_anchor: Count
     tasks: TasksClaim | UnsetType = UNSET
+    privacy: PrivacyClaim | UnsetType = UNSET
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,6 +201,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     transport: Transport | UnsetType = UNSET
     host_profile: str | UnsetType = UNSET
     trail: str | UnsetType = UNSET
+    privacy: PrivacyClaim | UnsetType = UNSET
 
     def differences(self, claims: Claims) -> tuple[str, ...]:
         """Names of the claims that differ, in the order of this class, e.g. `outputs[1].sha256`."""

@@ -25,6 +25,7 @@ from cji_core.operations.link.outputs import PARTS
 from cji_core.operations.match_orders import MatchOrders
 from cji_core.operations.screen import Screen
 from cji_core.operations.validate import Validate
+from cji_core.trail import PrivacyClaim
 from cji_operations.validate import Options, eds, validate
 from cji_simulator.site import Site
 from tests.support.clear_tools import NAMES, batch, conviction
@@ -436,8 +437,11 @@ def test_a_private_table_is_the_same_in_a_repeat(site: Site, tmp_path: Path) -> 
     spec = site.spec(
         Aggregate(keys={"SEX": ("F", "M")}, person="SID", privacy=privacy), input=InputSpec(schema="person/1")
     )
-    first, again = (site.open(site.run(table, spec)) for _ in range(2))
+    results = [site.run(table, spec) for _ in range(2)]
+    first, again = map(site.open, results)
     assert first["result"].equals(again["result"])
+    stated = PrivacyClaim(project="p1", epsilon_thousandths=500, rows_per_person=2, budget="advisory")
+    assert [result.receipt.claims.privacy for result in results] == [stated, stated]
     rows = first["result"]["rows"].to_pylist()
     assert all(abs(number - exact) < 100 for number, exact in zip(rows, (50, 50, 100, 200), strict=True))
     assert not any(first["row_status"]["status"].to_pylist())

@@ -7,7 +7,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA384
+from msgspec import UNSET
 
+from cji_client.verbs.receipt_rows import privacy_rows
 from cji_core.jose import key_id, parse_canonical_verifying, public_jwk, thumbprint
 from cji_core.jose import sign as sign_message
 from cji_core.pairs import SigningPair
@@ -17,14 +19,17 @@ from cji_core.trail import (
     Claims,
     Expected,
     Node,
+    PrivacyClaim,
     ReceiptError,
     TasksClaim,
     VerifiedReceipt,
+    privacy_of,
     receipt_sha384,
     sign,
     verify_receipt,
 )
 from cji_core.trail.rules import SequenceError, verify_sequence
+from cji_core.wire.v1 import worker_pb2 as pb
 from tests.support.receipts import CLAIMS
 
 KEY = ec.generate_private_key(ec.SECP384R1())
@@ -79,8 +84,9 @@ def test_only_verify_makes_a_verified_receipt() -> None:
 
 
 def test_every_member_of_the_issue_is_a_required_claim() -> None:
-    assert "tasks" not in json.loads(PAYLOAD)  # the only one that a job on one machine does not have
-    for name in set(Claims.__struct_fields__) - {"tasks"}:
+    optional = {"tasks", "privacy"}  # of jobs in parts, and of tables with noise
+    assert not optional & json.loads(PAYLOAD).keys()
+    for name in set(Claims.__struct_fields__) - optional:
         payload = json.loads(PAYLOAD)
         del payload[name]
         assert _field(_signed(HEADER, json.dumps(payload, separators=(",", ":")).encode())) == "payload"
@@ -97,6 +103,30 @@ def test_a_receipt_of_a_job_in_parts() -> None:
         assert _field(_signed(HEADER, json.dumps(payload, separators=(",", ":")).encode())).startswith("tasks")
     payload = {**_json(receipt, 1), "tasks": None}
     assert _field(_signed(HEADER, json.dumps(payload, separators=(",", ":")).encode())) == "tasks"
+
+
+def test_a_receipt_of_a_table_with_noise() -> None:
+    """It states what the table spent and that nobody keeps the budget; a reader with the header misses it."""
+    privacy = pb.Privacy(epsilon_thousandths=500, rows_per_person=3, project="study", wrapped_project_key=b"x")
+    claim = privacy_of([pb.Operation(link=pb.Link()), pb.Operation(aggregate=pb.Aggregate(privacy=privacy))])
+    assert claim == PrivacyClaim(project="study", epsilon_thousandths=500, rows_per_person=3, budget="advisory")
+    assert privacy_of([pb.Operation(aggregate=pb.Aggregate())]) is privacy_of([pb.Operation(link=pb.Link())]) is UNSET
+    receipt = sign(msgspec.structs.replace(CLAIMS, privacy=claim), KEY)
+    wanted = msgspec.structs.replace(REAL, privacy=claim)
+    assert verify_receipt(receipt, key=PUBLIC, expected=wanted).claims.privacy == claim
+    for other in (
+        CLAIMS,
+        msgspec.structs.replace(CLAIMS, privacy=PrivacyClaim(project="p", epsilon_thousandths=500, rows_per_person=3)),
+    ):
+        with pytest.raises(ReceiptError) as refused:
+            verify_receipt(sign(other, KEY), key=PUBLIC, expected=wanted)
+        assert refused.value.differing[0].startswith("privacy")
+    shown = privacy_rows(claim)["privacy"]
+    assert shown == "epsilon 0.5 of project study, 3 rows of a person; its budget is advisory: no worker adds up tables"
+    assert privacy_rows(UNSET) == {}
+    payload = _json(receipt, 1)
+    payload["privacy"]["budget"] = "kept"
+    assert _field(_signed(HEADER, json.dumps(payload, separators=(",", ":")).encode())).startswith("privacy")
 
 
 def test_every_byte_flipped_in_a_receipt_is_refused_and_named() -> None:

@@ -36,6 +36,7 @@ from cji_core.trail import (
     TrailCheckpoint,
     Transport,
     claims_unverified,
+    privacy_of,
     receipt_sha384,
     sign,
     sign_statement,
@@ -166,6 +167,7 @@ class ReceiptSigner:
             tpm=tpm_clock(attestation),
             audit_anchor=self._anchor.value,
             tasks=tasks,
+            privacy=privacy_of(header.operations),
         )
         return sign(claims, self._private)
 
