@@ -1,7 +1,9 @@
 """The readers of records, which agencies send as they have them: each kind of file, sheets of workbooks, dates."""
 
+import base64
 import functools
 import io
+import json
 import zipfile
 from collections.abc import Callable
 from typing import Any, Final
@@ -9,14 +11,17 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet
 
+from cji_client.columns.cells import is_cell
 from cji_client.date_formats import CANDIDATES
 from cji_client.errors import SpecError
 from cji_client.files import read_file
 from cji_client.sources import fit
 from cji_client.spec import InputSpec
+from cji_core.strict import parse
 from tests.fuzz.attestation_targets import target
-from tests.fuzz.mutators import BYTES, SIZED, TEXT
+from tests.fuzz.mutators import BYTES, JSON, SIZED, TEXT
 from tests.fuzz.worker_targets import folder
+from tests.support.cells_of_form import cell, written
 from tests.support.workbooks import MAIN, package, sheet_xml
 
 __all__ = ["INPUTS"]
@@ -40,13 +45,14 @@ _OTHERS: Final = {"xl/sharedStrings.xml": _STRINGS, "xl/styles.xml": _STYLES}
 _SHEET: Final = "xl/worksheets/sheet1.xml"
 
 
-def _records(name: str, spec: InputSpec) -> Callable[[bytes], object]:
+def _records(name: str, spec: InputSpec | Callable[[], InputSpec]) -> Callable[[bytes], object]:
     """All batches of a file of this name."""
 
     def read(data: bytes) -> object:
         path = folder() / name
         path.write_bytes(data)
-        source = fit(read_file(path, spec), spec)
+        given = spec if isinstance(spec, InputSpec) else spec()
+        source = fit(read_file(path, given), given)
         return source, pa.Table.from_batches(source.open().batches, schema=source.schema)
 
     return read
@@ -78,6 +84,38 @@ def _written(data: bytes, value: Any) -> bool:
     texts = (text for column in value[1].columns for text in column.to_pylist() if text is not None)
     plain = data.replace(b'"', b"")
     return _every_row(data, value) and all(text.replace('"', "").encode() in plain for text in texts)
+
+
+@functools.cache
+def _encrypted() -> InputSpec:
+    (folder() / "sql").mkdir()
+    return InputSpec(schema="person/1", columns=written(folder() / "sql", ("SSN", "SOC"), ("Born", "DOB")))
+
+
+@functools.cache
+def _container() -> InputSpec:
+    (folder() / "cosmos").mkdir()
+    paths = ("/ssn", "SOC"), ("/home/street", "address_1"), ("/tags/0", "first")
+    columns = written(folder() / "cosmos", *paths, form="cosmos_db")
+    return InputSpec(schema="person/1", columns=columns, rename={"/id": "record_id"})
+
+
+def _cells_fair(data: bytes, value: Any) -> bool:
+    """Each cell has the form of one, and the file has it in one of the codings."""
+    plain = data.replace(b'"', b"")
+    cells = (cell for name in value[0].sealed for cell in value[1][name].to_pylist() if cell is not None)
+    return _every_row(data, value) and all(
+        is_cell(cell, marker=False) and (cell.hex().encode() in plain.lower() or base64.b64encode(cell) in plain)
+        for cell in cells
+    )
+
+
+def _documents_fair(data: bytes, value: Any) -> bool:
+    """A row for each document, whose cells are the leaves that the document has there."""
+    documents = [parse(line, limit=len(line), depth=200) for line in data.splitlines(keepends=True) if line.strip()]
+    leaves = [document.get("ssn") for document in documents]
+    cells = [None if cell is None else base64.b64encode(cell).decode() for cell in value[1]["SOC"].to_pylist()]
+    return _every_row(data, value) and cells == leaves
 
 
 def _lines_fair(data: bytes, value: Any) -> bool:
@@ -122,6 +160,22 @@ def _day_lines() -> tuple[bytes, ...]:
     return *others, "\n".join(written).encode()
 
 
+def _cell_lines() -> tuple[bytes, ...]:
+    one, two = cell(1), cell(2, blocks=3)
+    coded = base64.b64encode(two).decode()
+    return (
+        f"SSN,Born\n0x{one.hex().upper()},{coded}\n,{coded}\n{two.hex()},\n".encode(),
+        f"SSN;last\n{base64.b64encode(one).decode()};neumann\n".encode(),
+    )
+
+
+def _document_lines() -> tuple[bytes, ...]:
+    one, two = (base64.b64encode(cell(seed, marker=5)).decode() for seed in (1, 2))
+    first = {"id": "1", "ssn": one, "home": {"street": two, "zip": one, "x": None}, "tags": [two], "_ts": 1.5}
+    other: dict[str, Any] = {"id": None, "ssn": None, "home": {}, "tags": [], "more": {"a": [1, {"b": "c"}]}}
+    return b"".join(json.dumps(each).encode() + b"\n" for each in (first, other)), json.dumps(first).encode()
+
+
 def _input(name: str, corpus: Callable[[], tuple[bytes, ...]], read: Callable[[bytes], object], **rest: Any) -> Any:
     given: dict[str, Any] = {"refusals": (SpecError,), "fair": _every_row, "weight": 6}
     return target(f"input-{name}", corpus, read, **(given | rest))
@@ -154,6 +208,14 @@ INPUTS: Final = (
         lambda: (_columnar(functools.partial(pyarrow.parquet.write_table, _TABLE)),),
         _records("people.parquet", _PERSON),
         mutators=SIZED,
+    ),
+    _input("cells", _cell_lines, _records("people.csv", _encrypted), fair=_cells_fair, mutators=_ANY),
+    _input(
+        "documents",
+        _document_lines,
+        _records("people.jsonl", _container),
+        fair=_documents_fair,
+        mutators=(*JSON, *_ANY),
     ),
     _input("dates", _day_lines, _dates, fair=_dates_fair, mutators=_ANY, weight=4),
 )

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from cji_client.columns.documents import ClearLeaf, Documents
-from cji_client.columns.file import ColumnsFile
+from cji_client.columns.file import ColumnsFile, decode_columns
 from cji_client.errors import ColumnError, SpecError
 from cji_client.files import read_file
 from cji_client.sources import fit
@@ -199,3 +199,28 @@ def test_files_of_documents_are_read(tmp_path: Path) -> None:
             fit(read_file(tmp_path / name, spec), spec)
     with unusable(SpecError, "people.json is JSON", remedy="need `columns`"):
         fit(read_file(tmp_path / "people.json", InputSpec(schema="person/1")), InputSpec(schema="person/1"))
+
+
+@pytest.mark.vectors
+def test_documents_that_azure_cosmos_wrote(vectors: Path) -> None:
+    found = json.loads((vectors / "columns/cosmos_documents.json").read_text())["vectors"]
+    leaves = {
+        "v1": (("/ssn", "SOC"), ("/name", "last"), ("/grade", "SID"), ("/active", "SEX"), ("/rate", "HGT")),
+        "v2": (("/id", "record_id"), ("/tenant", "ORI"), ("/email", "last"), ("/amount", "SID")),
+    }
+    schemas = {"v1": "person/1", "v2": "hotfile/1"}
+    for each in found:
+        names = leaves[each["container"]]
+        toml = columns_toml(*names, form="cosmos_db", schema=schemas[each["container"]])
+        columns, document = decode_columns(toml.encode()), each["encrypted"]
+        if each["kind"] in ("marker", "not-encrypted"):
+            with unusable(ColumnError, "/ssn: found text that is not a cell"):
+                Documents([document], columns)
+            continue
+        table = Documents([document], columns).table  # of a wrong MAC the form is right
+        for path, _ in names:
+            leaf = document.get(path[1:])
+            [cell_there] = table[path].to_pylist()
+            assert cell_there == (
+                None if leaf is None else base64.b64decode(leaf, altchars=b"-_" if path == "/id" else None)
+            )

@@ -1,118 +1,44 @@
 """From columns.toml and the keys of a table to the header of a job, or to a refusal before anything is sent."""
 
-import json
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_client.columns.job import read_keys
 from cji_client.errors import SpecError
-from cji_client.prepared import Prepared, prepare
-from cji_client.seal import SealedJob
-from cji_client.spec import InputSpec, JobSpec, SideSpec
-from cji_core.format.columns import ColumnKeys, ColumnRight
-from cji_core.format.envelope import open_dek, signer_thumbprint
+from cji_client.prepared import prepare
+from cji_client.spec import InputSpec, SideSpec
+from cji_core.format.columns import ColumnRight
+from cji_core.format.envelope import open_dek
 from cji_core.format.job import SealedOutput, SizeClass, parse
-from cji_core.format.keys import PinnedKey, new_signing_key
-from cji_core.jose import key_id, public_jwk
-from cji_core.operations.link import Link
+from cji_core.format.keys import new_signing_key
 from cji_core.operations.validate import Validate
 from cji_core.strict import b64url
-from cji_core.suites import Suite
 from tests.support.cells_of_form import TOKEN, cell, columns_toml, unusable
-from tests.support.column_keys import CEKS, KEYS, column, sealed, statement, worker_key
+from tests.support.column_keys import column, worker_key
+from tests.support.encrypted_table import COLUMNS, NOW, EncryptedTable
 from tests.support.job_specs import KEK_ID
-from tests.support.rsa_keys import rsa_key
 
-NOW = datetime.now(UTC).replace(microsecond=0)
-OPEN, SEAL = ColumnRight.OPEN, ColumnRight.SEAL
-COLUMNS = (
-    column("SOC", "nvarchar(60)", rights=frozenset({OPEN})),
-    column("last", "nvarchar(60)", rights=frozenset({OPEN, SEAL})),
-    column("person_token", "nvarchar(60)", rights=frozenset({SEAL})),
-)
 NCIC = (Validate(rule_set="ncic/1"),)
 TABLE = pa.table(
     {"id": ["a", "b"], "SSN": pa.array([cell(1), None], pa.binary()), "LastName": pa.array([cell(2)] * 2, pa.binary())}
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """A columns.toml with its keys in a folder, and who may use them."""
-
-    folder: Path
-    signing: ec.EllipticCurvePrivateKey
-
-    def statement(self, **changes: Any) -> ColumnKeys:
-        values: dict[str, Any] = {
-            "submitters": [signer_thumbprint(self.signing.public_key(), Suite.CLASSICAL_1)],
-            "kek_id": KEK_ID,
-            "originating_ori": "CA0190000",
-            "keys": KEYS[:1],
-            "columns": COLUMNS,
-            "created": NOW - timedelta(days=1),
-            "not_after": NOW + timedelta(days=30),
-            **changes,
-        }
-        return sealed(statement(**values), ceks=CEKS[:1])
-
-    def write(self, keys: ColumnKeys, **members: str) -> None:
-        own = {
-            "statement": b64url(keys.statement.data),
-            "wrapped_key": b64url(keys.wrapped_key),
-            "sealed_keys": b64url(keys.sealed_keys),
-            "signature": b64url(keys.signature),
-        }
-        (self.folder / "persons.keys.json").write_text(json.dumps({**own, **members}))
-
-    @property
-    def columns(self) -> Path:
-        return self.folder / "columns.toml"
-
-    def spec(self, **changes: Any) -> JobSpec:
-        values: dict[str, Any] = {
-            "audience": "pool",
-            "originating_ori": "CA0190000",
-            "requesting_ori": "CA0190000",
-            "operator_id": "op",
-            "requestor": "r",
-            "reason": "r",
-            "purpose_code": "C",
-            "kek_id": KEK_ID,
-            "kek_thumbprint": key_id(rsa_key(bits=3072).public_key()),
-            "recipients": (public_jwk(rsa_key(bits=3072).public_key()),),
-            "input": InputSpec(schema="person/1", columns=self.columns, rename={"id": "record_id"}),
-            "operations": (Link(),),
-            "valid_hours": 2,
-            **changes,
-        }
-        return JobSpec(**values)
-
-    def seal(self, prepared: Prepared) -> SealedJob:
-        jwk = public_jwk(rsa_key(bits=3072).public_key())
-        kek = PinnedKey.check(KEK_ID, jwk, expected=prepared.spec.kek_thumbprint)
-        return prepared.seal(kek, self.signing)
-
-    def sealed(self, table: pa.Table = TABLE, **changes: Any) -> SealedJob:
-        return self.seal(prepare(table, self.spec(**changes)))
-
-
 @pytest.fixture
-def table(tmp_path: Path) -> Table:
-    made = Table(folder=tmp_path, signing=new_signing_key())
+def table(tmp_path: Path) -> EncryptedTable:
+    made = EncryptedTable(folder=tmp_path, signing=new_signing_key())
     made.columns.write_text(columns_toml(("SSN", "SOC"), ("LastName", "last"), rest=TOKEN))
     made.write(made.statement())
     return made
 
 
-def test_the_header_states_columns_keys_and_outputs(table: Table) -> None:
-    job = table.sealed()
+def test_the_header_states_columns_keys_and_outputs(table: EncryptedTable) -> None:
+    job = table.sealed(TABLE)
     header = parse(job.header.data)
     assert header.size_class is SizeClass.POWER_OF_TWO
     assert header.column_keys == (read_keys(table.folder / "persons.keys.json"),)
@@ -126,14 +52,14 @@ def test_the_header_states_columns_keys_and_outputs(table: Table) -> None:
     assert len(dek) == 32
 
 
-def test_columns_that_the_input_lacks_are_not_stated(table: Table) -> None:
+def test_columns_that_the_input_lacks_are_not_stated(table: EncryptedTable) -> None:
     job = table.sealed(TABLE.drop_columns(["SSN"]), operations=NCIC)
     assert job.header.inputs[0].sealed_columns == ("last",)
     with unusable(SpecError, "records has the encrypted columns SOC, last, and the job was sealed for last"):
         job.seal_part(0, TABLE)
 
 
-def test_inputs_of_one_table_have_their_keys_once(table: Table) -> None:
+def test_inputs_of_one_table_have_their_keys_once(table: EncryptedTable) -> None:
     input_spec = table.spec().input
     side = SideSpec(file=Path("x"), schema="person/1", columns=table.columns, rename={"id": "record_id"})
     spec = table.spec(sides={"link_to": side})
@@ -156,11 +82,11 @@ def test_inputs_of_one_table_have_their_keys_once(table: Table) -> None:
     assert [each.column_keys for each in header.sealed_outputs] == [1]
 
 
-def test_exact_sizes_are_refused_before_anything_is_read(table: Table) -> None:
+def test_exact_sizes_are_refused_before_anything_is_read(table: EncryptedTable) -> None:
     with unusable(SpecError, 'size_class = "exact" shows how long results are', remedy="Remove size_class"):
         prepare(lambda: pytest.fail("it was read"), table.spec(size_class="exact"))
     plain = InputSpec(schema="person/1", rename={"id": "record_id"}, drop=("SSN", "LastName"))
-    job = table.sealed(input=plain, operations=NCIC)
+    job = table.sealed(TABLE, input=plain, operations=NCIC)
     assert job.header.size_class is SizeClass.EXACT
     assert job.header.column_keys == ()
 
@@ -175,23 +101,26 @@ def test_exact_sizes_are_refused_before_anything_is_read(table: Table) -> None:
         ({"not_after": NOW + timedelta(hours=1)}, "before the job does"),
         ({"table": "cjis.dbo.Others"}, "has the keys of cjis.dbo.Others, not of cjis.dbo.Persons"),
         ({"columns": COLUMNS[1:]}, "do not allow to open SOC"),
-        ({"columns": (column("SOC", "date", rights=frozenset({SEAL})), *COLUMNS[1:])}, "do not allow to open SOC"),
+        (
+            {"columns": (column("SOC", "date", rights=frozenset({ColumnRight.SEAL})), *COLUMNS[1:])},
+            "do not allow to open SOC",
+        ),
         ({"columns": COLUMNS[:2]}, "do not allow to seal person_token"),
     ],
 )
-def test_keys_that_do_not_serve_the_job_are_refused(table: Table, changes: dict[str, Any], says: str) -> None:
+def test_keys_that_do_not_serve_the_job_are_refused(table: EncryptedTable, changes: dict[str, Any], says: str) -> None:
     table.write(table.statement(**changes))
     with unusable(SpecError, says, remedy="cji columns rewrap"):
-        table.sealed()
+        table.sealed(TABLE)
 
 
 @pytest.mark.parametrize(
     "members", [{"signature": "!"}, {"statement": b64url(b"x")}, {"more": "x"}, {"sealed_keys": b64url(b"x" * 59)}]
 )
-def test_a_file_that_holds_no_keys_is_refused(table: Table, members: dict[str, str]) -> None:
+def test_a_file_that_holds_no_keys_is_refused(table: EncryptedTable, members: dict[str, str]) -> None:
     table.write(table.statement(), **members)
     with unusable(SpecError, "persons.keys.json has no column keys that can be read"):
-        table.sealed()
+        table.sealed(TABLE)
     (table.folder / "persons.keys.json").unlink()
     with unusable(SpecError, "persons.keys.json cannot be read"):
-        table.sealed()
+        table.sealed(TABLE)
