@@ -334,8 +334,9 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     ),
     Reason.COLUMN_CELL_INVALID: _info(
         "caller",
-        "The job cannot leave this row out: a cell of a side table or of a job in parts does not open, or a value of a "
-        "result does not fit the column that it is sealed as. Correct the row, or the type in columns.toml.",
+        "The job cannot leave this row out: every cell of the column is faulty, or one of a side table or of a job in "
+        "parts is, or a value of a result does not fit the column that it is sealed as. Correct the row, or type and "
+        "encryption of the column in columns.toml.",
     ),
 }
 

@@ -9,9 +9,9 @@
 Everything is a pure function of cells and keys, and for randomized cells of the random bytes that a caller draws.
 """
 
-from cji_operations.sealed_columns.opened import OpenedValues
+from cji_operations.sealed_columns.opened import MAX_SEEN, OpenedValues
 from cji_operations.sealed_columns.opener import ColumnOpener, OpenedColumn
 from cji_operations.sealed_columns.plain import ValueUnfit
 from cji_operations.sealed_columns.sealer import ColumnSealer
 
-__all__ = ["ColumnOpener", "ColumnSealer", "OpenedColumn", "OpenedValues", "ValueUnfit"]
+__all__ = ["MAX_SEEN", "ColumnOpener", "ColumnSealer", "OpenedColumn", "OpenedValues", "ValueUnfit"]

@@ -11,8 +11,8 @@ from cji_core.format.records import arrow
 from cji_core.format.records.column import Bools, Bytes, Ints
 from cji_operations.sealed_columns.plain import ValueUnfit
 
-_MAX_SEEN: Final = 1 << 20
-"""Maximum number of cells of a randomized column that are remembered, in 24 MiB."""
+MAX_SEEN: Final = 1 << 20
+"""Maximum number of cells of randomized columns that are remembered, in 24 MiB."""
 
 _Words = npt.NDArray[np.uint64]
 
@@ -63,21 +63,21 @@ def _words(prints: Bytes) -> tuple[_Words, _Words]:
 class Seen:
     """Cells of a randomized column: a cell that comes again was copied, because its IV is random."""
 
-    __slots__ = ("_places",)
+    __slots__ = ("_most", "_places")
 
-    def __init__(self) -> None:
-        self._places = Places()
+    def __init__(self, most: int) -> None:
+        self._most, self._places = most, Places()
 
     def repeated(self, prints: Bytes) -> Bools:
         """bool[n]: the cell with this print, the beginning of its MAC, has come before.
 
-        The first million are remembered, and those of a slice.
+        As many as `most` are remembered, and those of a slice.
         """
         known = self._places.find(prints) >= 0
         _, first = np.unique(_words(prints)[0], return_index=True)
         again = np.ones(len(prints), np.bool_)
         again[first] = False
-        if self._places.count < _MAX_SEEN:
+        if self._places.count < self._most:
             self._places.add(prints)
         return known | again
 

@@ -13,7 +13,7 @@ from cji_core.format.records import arrow
 from cji_core.format.records.column import Bools, Bytes, Ints, Text, fixed, read
 from cji_core.operations.status_codes import CellCode
 from cji_operations.sealed_columns.cells import BLOCK_BYTES, CellKeys, Codes, open_cells
-from cji_operations.sealed_columns.opened import OpenedValues, Seen
+from cji_operations.sealed_columns.opened import MAX_SEEN, OpenedValues, Seen
 from cji_operations.sealed_columns.plain import coded, compact, first_of
 from cji_operations.sealed_columns.types import MARKERS, encoding_of, rendered
 
@@ -22,6 +22,8 @@ _BYTES: Final = 1 << 21
 """Cells are opened in slices of so many rows and bytes, or one: their blocks stay in the cache."""
 _SHORT_BYTES: Final = 1024
 _SAMPLE: Final = 16
+_UNVERIFIED: Final = (CellCode.CELL_LENGTH, CellCode.CELL_VERSION, CellCode.CELL_MAC)
+"""Faults of cells that say nothing for the key."""
 _NOTHING: Final = Text(data=np.empty(0, np.uint8), starts=np.empty(0, np.int64), lengths=np.empty(0, np.int64))
 
 
@@ -56,17 +58,19 @@ class ColumnOpener:
         target: pa.DataType,
         day: bool = False,
         opened: OpenedValues | None = None,
+        remembered: int = MAX_SEEN,
     ) -> None:
         """`target` is what the column's values become: utf8, binary, bool or uint64.
 
         `day`: the column holds dates, so of a moment its day is taken. `opened` collects the values of a deterministic
-        column, so that they can be sealed again. Raises ValueError if no value of the type could be one of `target`.
+        column, so that they can be sealed again. `remembered`: so many cells of a randomized one are compared with
+        those after them. Raises ValueError if no value of the type could be one of `target`.
         """
         self._kind, self._keys, self._encoding = kind, CellKeys.of(cek), encoding_of(kind)
         self._marker = bytes((MARKERS[kind.name],)) if format is ColumnFormat.COSMOS_DB else b""
         self._deterministic, self._target, self._day, self._opened = deterministic, target, day, opened
         rendered(self._encoding.decode(_NOTHING).array, kind, target)
-        self._seen = Seen()
+        self._seen = Seen(remembered)
         self._rows = self._longer = self._unverified = 0
         self.cells = 0
         """Cells so far, faulty ones included."""
@@ -156,9 +160,9 @@ class ColumnOpener:
         faulty = np.flatnonzero(opened.faulty)
         self.cells += cells
         self.good += cells - len(faulty)
-        self._unverified += int(np.count_nonzero(opened.codes == CellCode.CELL_MAC))
-        if self.first_fault is None and len(faulty):
-            self.first_fault = self._rows + int(faulty[0])
+        if len(faulty):
+            self._unverified += int(np.count_nonzero(np.isin(opened.codes[faulty], _UNVERIFIED)))
+            self.first_fault = self._rows + int(faulty[0]) if self.first_fault is None else self.first_fault
         self._rows += len(opened.codes)
 
 

@@ -7,8 +7,8 @@ No other module between streams and operations knows of cells: the schema of an 
 as opened, and operations get a plain table. Batches are opened in pieces, so memory follows the piece.
 
 A row of the records with a faulty cell is left out before the first operation, and its status has the reason. Side
-tables and jobs in parts have no status for such a row, so a faulty cell refuses the job there. So does a column under
-whose key no cell opens, in any job.
+tables and jobs in parts have no status for such a row, so a faulty cell refuses the job there. A column that has cells,
+and no good one, refuses any job.
 """
 
 import os
@@ -28,7 +28,7 @@ from cji_core.format.records import SCHEMAS, RowStatus, Status, arrow
 from cji_core.format.records.declared import BINARY, UTF8
 from cji_core.operations.status_codes import CellCode
 from cji_operations.operation import CHUNK_ROWS
-from cji_operations.sealed_columns import ColumnOpener, ColumnSealer, OpenedValues, ValueUnfit
+from cji_operations.sealed_columns import MAX_SEEN, ColumnOpener, ColumnSealer, OpenedValues, ValueUnfit
 from cji_worker.cell.pipeline import Ints
 from cji_worker.column_faults import CellsRefused
 from cji_worker.ipc.messages import CellPlace
@@ -108,15 +108,15 @@ class InputColumns:
                 yield rows.batch
 
     def finish(self, *, strict: bool) -> None:
-        """Check an input that is complete. Raises COLUMN_KEY_WRONG if a column has cells, and none of them opened.
+        """Check an input that is complete: a column that has cells has a good one, or if `strict`, no faulty one.
 
-        If `strict`, also COLUMN_CELL_INVALID for any faulty cell.
+        Raises COLUMN_KEY_WRONG for a column of which no cell verified, else COLUMN_CELL_INVALID.
         """
         for number, opener in enumerate(self._openers.values()):
             if opener.cells.wrong_key:
                 raise self._refused(Reason.COLUMN_KEY_WRONG, number, opener.cells.first_fault)
         for number, opener in enumerate(self._openers.values()):
-            if strict and opener.cells.first_fault is not None:
+            if opener.cells.first_fault is not None and (strict or not opener.cells.good):
                 raise self._refused(Reason.COLUMN_CELL_INVALID, number, opener.cells.first_fault)
 
     def _refused(self, reason: Reason, column: int, row: int | None) -> Refusal:
@@ -186,6 +186,8 @@ class JobColumns:
         self._keys = [[next(given) for _ in each.statement.keys] for each in header.column_keys]
         self._opened: dict[bytes, OpenedValues] = {}
         """The values that deterministic outputs are looked up among, by their key."""
+        self._remembered = MAX_SEEN // max(1, sum(len(part.sealed_columns) for part in header.inputs))
+        """Cells of each column, so that their memory does not follow the number of columns."""
         sealers = dict[str, dict[str, tuple[int, ColumnSealer]]]()
         for number, output in enumerate(header.sealed_outputs):
             sealers.setdefault(output.output, {})[output.column] = (number, self._sealer(output))
@@ -220,6 +222,7 @@ class JobColumns:
                 target=target,
                 day=column.date,
                 opened=self._opened.get(cek),
+                remembered=self._remembered,
             )
         except ValueError:  # no value of this type could be one of the column
             raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.UNSEAL) from None

@@ -89,12 +89,8 @@ def run_job(
         task.run(
             keys.dek, _opened(context, header, keys.dek, project_key=project_key), JobColumns(header, keys.columns)
         )
-    except Denied as denied:
-        channels.control.send(CellFailed(reason=denied.reason, stage=denied.stage, denied_by=denied.by))
-        return 1
     except Refusal as refusal:
-        place = refusal.place if isinstance(refusal, CellsRefused) else None
-        channels.control.send(CellFailed(reason=refusal.reason, stage=refusal.stage, cells=place))
+        channels.control.send(_failed(refusal))
         return 1
     except MemoryError:
         channels.control.send(CellFailed(reason=Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE))
@@ -102,6 +98,15 @@ def run_job(
     except ChannelClosed:
         return 0  # a peer gave the job up
     return 0
+
+
+def _failed(refusal: Refusal) -> CellFailed:
+    return CellFailed(
+        reason=refusal.reason,
+        stage=refusal.stage,
+        denied_by=refusal.by if isinstance(refusal, Denied) else None,
+        cells=refusal.place if isinstance(refusal, CellsRefused) else None,
+    )
 
 
 def _reference_slot(planned: Plan, region: Region) -> memoryview:

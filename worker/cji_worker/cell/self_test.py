@@ -115,10 +115,7 @@ def _run_case(
     suite: Suite = Suite.CLASSICAL_1,
     ceks: Sequence[bytes] = (),
 ) -> None:
-    """One job, with sealed columns if there are `ceks`.
-
-    Every message of keyholder and front waits in its channel before the job starts.
-    """
+    """One job, with sealed columns if there are `ceks`. All messages wait in their channels before it starts."""
     control, cell_control = Channel.pair()
     data, cell_data = Channel.pair()
     keyholder: Channel[KeyholderFromCell, CellFromKeyholder] = Channel(control, KeyholderFromCell)
