@@ -1,4 +1,4 @@
-"""Forty mistakes of submitters: each changes one thing in a job that would succeed, and has its command.
+"""Mistakes of submitters: each changes one thing in a job or a command that would succeed, and has its command.
 
 A mistake is a function of a `Desk`, a folder with everything of one job; it returns the command's arguments. `printed`
 makes the output the same in every run: names of folders, ports, ids and times are replaced.
@@ -25,6 +25,7 @@ from cji_simulator.certificates import authority, leaf, pem, private_pem
 from cji_simulator.raw import RawWorker, forge
 from cji_simulator.site import Site
 from tests.support.cells_of_form import cell, written
+from tests.support.column_mistakes import COLUMN_MISTAKES
 from tests.support.private_files import put_private
 
 RECORDS: Final = """\
@@ -206,6 +207,10 @@ def _other_job(at: Desk) -> list[str]:
     return _receipt(at, "--profile", f"{at.folder}/client.toml", "--expect-header", f"{at.folder}/other.bin")
 
 
+def _in_folder(mistake: Callable[[Path], list[str]]) -> Callable[[Desk], list[str]]:
+    return lambda at: mistake(at.folder)
+
+
 Mistake = Callable[[Desk], list[str]]
 
 MISTAKES: Final[dict[str, Mistake]] = {
@@ -278,6 +283,8 @@ MISTAKES: Final[dict[str, Mistake]] = {
     "the receipt is empty": lambda at: _receipt(at, "--profile", f"{at.folder}/client.toml", text=""),
     "the receipt is that of another job": _other_job,
     "the profile with the provider's keys was not given": _receipt,
+    # keys of encrypted columns
+    **{name: _in_folder(mistake) for name, mistake in COLUMN_MISTAKES.items()},
 }
 """By name; each would succeed without its one change."""
 

@@ -38,13 +38,13 @@ class EncryptedValue:
     def parse(cls, data: bytes) -> Self:
         """The fields of these bytes. Raises ColumnKeyRefused for anything else."""
         if len(data) < _HEAD.size:
-            raise ColumnKeyRefused("it is cut short", remedy=_COPY)
+            raise ColumnKeyRefused("encrypted_value is cut short", remedy=_COPY)
         version, path_size, size = _HEAD.unpack_from(data)
         if version != _VERSION:
-            raise ColumnKeyRefused(f"it has version {version}, and only version 1 is known", remedy=_COPY)
+            raise ColumnKeyRefused(f"encrypted_value has version {version}, and only version 1 is known", remedy=_COPY)
         end = _HEAD.size + path_size
         if not path_size or size not in RSA_BYTES or len(data) != end + 2 * size:
-            raise ColumnKeyRefused("the sizes in it are not those of its parts", remedy=_COPY)
+            raise ColumnKeyRefused("the sizes in encrypted_value are not those of its parts", remedy=_COPY)
         return cls(
             path=data[_HEAD.size : end],
             ciphertext=data[end : end + size],

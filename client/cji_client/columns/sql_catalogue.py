@@ -197,7 +197,7 @@ class _Reader:
         try:
             found = EncryptedValue.parse(bytes.fromhex(value.encrypted_value[2:]))
         except ColumnKeyRefused as refused:
-            self._note("value-malformed", value.column_encryption_key, f"ENCRYPTED_VALUE: {refused}.")
+            self._note("value-malformed", value.column_encryption_key, f"ENCRYPTED_VALUE cannot be read: {refused}.")
             return
         if not found.has_path(master.key_path):
             text = f"The key path in ENCRYPTED_VALUE is not that of {master.name}: rewrap will refuse it."

@@ -22,9 +22,9 @@ PAGE = ROOT / "docs/mistakes.md"
 HEAD = """\
 # Mistakes, and what the command prints
 
-Each of these changes one thing in a job that would succeed. The text is what `cji` prints, with its exit status: 1
-refused by the worker, 2 unusable input, 3 a check failed, 4 try again later. A test makes every mistake and compares.
-Ids, times and ports are replaced by words in capital letters.
+Each of these changes one thing in a job, or a command, that would succeed. The text is what `cji` prints, with its
+exit status: 1 refused by the worker, 2 unusable input, 3 a check failed, 4 try again later. A test makes every mistake
+and compares. Ids, times and ports are replaced by words in capital letters.
 """
 WRITE = bool(os.environ.get("CJI_WRITE_MISTAKES"))
 

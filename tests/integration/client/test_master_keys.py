@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.keyvault.keys.crypto import CryptographyClient, KeyWrapAlgorithm, SignatureAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cji_client.columns.errors import ColumnKeyRefused
 from cji_client.columns.opening import open_key
@@ -18,16 +17,15 @@ from cji_core.azure_client import ManagedIdentity, client_options
 from cji_core.strict import b64url
 from cji_simulator import Simulation
 from tests.integration.client.test_vault_keys import key_at
-from tests.unit.client.columns.test_opening import columns_file
+from tests.support.encrypted_values import OAEP, columns_file
 
 CEK = bytes(range(32))
-_OAEP = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)
 
 
 def written(master: VaultMasterKey, *, cek: bytes = CEK) -> bytes:
     """ENCRYPTED_VALUE as Microsoft's provider for vaults makes it, signed by the vault."""
     n, e = (int.from_bytes(value, "big") for value in (master.jwk.n, master.jwk.e))
-    ciphertext = rsa.RSAPublicNumbers(e, n).public_key().encrypt(cek, _OAEP)
+    ciphertext = rsa.RSAPublicNumbers(e, n).public_key().encrypt(cek, OAEP)
     path = master.key_id.lower().encode("utf-16-le")
     signed = b"\1" + len(path).to_bytes(2, "little") + len(ciphertext).to_bytes(2, "little") + path + ciphertext
     return signed + master.client.sign(SignatureAlgorithm.rs256, hashlib.sha256(signed).digest()).signature

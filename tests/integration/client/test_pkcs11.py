@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from cji_client.columns.errors import ColumnKeyRefused
 from cji_client.columns.master_keys import master_keys
@@ -16,7 +15,7 @@ from cji_client.pkcs11_keys import TokenDecrypter, TokenSigner
 from cji_client.signers import header_signature
 from cji_core.format.envelope import wrap_result_key
 from cji_core.suites import Suite
-from tests.unit.client.columns.test_opening import PATH, columns_file
+from tests.support.encrypted_values import OAEP, PATH, columns_file
 
 pkcs11 = pytest.importorskip("pkcs11", reason="python-pkcs11 is not installed: make pkcs11")
 LIBRARY = Path("/usr/lib/softhsm/libsofthsm2.so")
@@ -93,8 +92,7 @@ def test_a_token_opens_column_keys(token: None, tmp_path: Path) -> None:
         key = session.get_key(object_class=pkcs11.ObjectClass.PRIVATE_KEY, label="master")
         public = session.get_key(object_class=pkcs11.ObjectClass.PUBLIC_KEY, label="master")
         n, e = (int.from_bytes(public[attribute], "big") for attribute in (MODULUS, EXPONENT))
-        oaep = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)
-        ciphertext = rsa.RSAPublicNumbers(e, n).public_key().encrypt(bytes(range(32)), oaep)
+        ciphertext = rsa.RSAPublicNumbers(e, n).public_key().encrypt(bytes(range(32)), OAEP)
         path = PATH.encode("utf-16-le")
         signed = b"\1" + len(path).to_bytes(2, "little") + len(ciphertext).to_bytes(2, "little") + path + ciphertext
         value = signed + key.sign(signed, mechanism=pkcs11.Mechanism.SHA256_RSA_PKCS)

@@ -7,41 +7,7 @@ import pytest
 from cji_client.columns.file import decode_columns, load_columns
 from cji_core.data_classes import DataClass
 from cji_core.errors import SpecError
-
-GOOD = """\
-format = "sql_server"
-table = "cjis.dbo.Persons"
-schema = "person/1"
-keys_file = "persons.keys.json"
-
-[[keys]]
-name = "CEK_Identity"
-master_key = "https://contoso.vault.azure.net/keys/CMK/0123456789abcdef0123456789abcdef"
-provider = "azure_key_vault"
-encrypted_value = "016e00"
-
-[[columns]]
-name = "LastName"
-record = "last"
-type = "nvarchar(60)"
-encryption = "deterministic"
-key = "CEK_Identity"
-rights = ["open", "compare"]
-
-[[columns]]
-name = "Token"
-record = "person_token"
-type = "varchar(64) utf-8"
-encryption = "randomized"
-key = "CEK_Identity"
-rights = ["seal"]
-data_class = "control number"
-
-[[results]]
-output = "result"
-column = "token"
-as = "person_token"
-"""
+from tests.support.encrypted_values import COLUMNS_TOML as GOOD
 
 
 def test_a_whole_description(tmp_path: Path) -> None:

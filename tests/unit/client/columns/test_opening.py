@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from cji_client.columns.errors import ColumnKeyRefused
-from cji_client.columns.file import ColumnsFile, decode_columns
 from cji_client.columns.master_keys import FileMasterKey, master_keys
 from cji_client.columns.opening import open_key
 from cji_core.errors import SpecError
-from tests.unit.client.columns.test_columns_file import GOOD
+from tests.support.encrypted_values import CEK, columns_file, encrypted_value, pem, private_file
 
 PROVIDERS = {
     "certificate-store": "certificate_store",
@@ -26,20 +25,6 @@ PROVIDERS = {
     **dict.fromkeys(("azure-key-vault", "azure-key-vault-utf8", "tampered", "version"), "azure_key_vault"),
     **dict.fromkeys(("tedious", "wrong-path", "wrong-master-key"), "azure_key_vault"),
 }
-OAEP = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)
-PATH = "https://contoso.vault.azure.net/keys/CMK/0123456789abcdef0123456789abcdef"
-CEK = bytes(range(32))
-
-
-def columns_file(
-    value: str, path: str = PATH, provider: str = "azure_key_vault", kind: str = "sql_server"
-) -> ColumnsFile:
-    text = GOOD.replace("016e00", value).replace("azure_key_vault", provider).replace('"sql_server"', f'"{kind}"')
-    if kind == "cosmos_db":
-        text = text.replace('"LastName"', '"/last"').replace('"Token"', '"/token"')
-        text = text.replace("varchar(64) utf-8", "string").replace("nvarchar(60)", "string")
-    start, _, rest = text.partition('master_key = "')
-    return decode_columns(f'{start}master_key = "{path}{rest[rest.index(chr(34)) :]}'.encode())
 
 
 def opened(value: str, masters: list[FileMasterKey], **more: str) -> bytes:
@@ -52,30 +37,9 @@ def private() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, 2048)
 
 
-def pem(key: rsa.RSAPrivateKey, password: bytes | None = None) -> bytes:
-    encryption = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
-
-
-def private_file(path: Path, data: bytes) -> Path:
-    path.write_bytes(data)
-    path.chmod(0o600)
-    return path
-
-
 @pytest.fixture
 def master(private: rsa.RSAPrivateKey, tmp_path: Path) -> FileMasterKey:
     return FileMasterKey(private_file(tmp_path / "cmk.pem", pem(private)))
-
-
-def encrypted_value(
-    key: rsa.RSAPrivateKey, *, cek: bytes = CEK, path: str = PATH, encoding: str = "utf-16-le", version: int = 1
-) -> bytes:
-    """By the published form, with no code of the product."""
-    inside, ciphertext = path.lower().encode(encoding), key.public_key().encrypt(cek, OAEP)
-    head = bytes((version,)) + len(inside).to_bytes(2, "little") + len(ciphertext).to_bytes(2, "little")
-    signed = head + inside + ciphertext
-    return signed + key.sign(signed, padding.PKCS1v15(), hashes.SHA256())
 
 
 def vectors() -> Iterator[Any]:
@@ -139,7 +103,7 @@ def test_the_published_form_opens(private: rsa.RSAPrivateKey, master: FileMaster
     ("more", "what"),
     [
         ({"path": "https://other.vault.azure.net/keys/CMK/1"}, "the key path inside encrypted_value is not master_key"),
-        ({"version": 2}, "it has version 2"),
+        ({"version": 2}, "encrypted_value has version 2"),
         ({"cek": bytes(16)}, "it has 16 bytes"),
     ],
 )

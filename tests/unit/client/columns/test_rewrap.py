@@ -23,8 +23,8 @@ from cji_core.format.keys import load_signing_key
 from cji_core.jose import key_id, parse_verifying, public_jwk, thumbprint
 from cji_core.strict import b64url, b64url_decode
 from tests.support.column_keys import worker_key
-from tests.unit.client.columns.test_columns_file import GOOD
-from tests.unit.client.columns.test_opening import CEK, PATH, encrypted_value, pem, private_file
+from tests.support.encrypted_values import CEK, PATH, encrypted_value, pem, private_file
+from tests.support.encrypted_values import COLUMNS_TOML as GOOD
 
 OTHER = bytes(reversed(CEK))
 KEK_ID = "https://kv.vault.azure.net/keys/cji/" + "ab" * 16
