@@ -123,10 +123,8 @@ def seal(
     if the spec violates a rule of the header or of an operation.
     """
     signer = _signer(spec, kek, signing_key)
-    submitter = signer_thumbprint(signer.public_key(), spec.suite)
     created = (now or datetime.now(UTC)).replace(microsecond=0)
-    not_after = created + timedelta(hours=spec.valid_hours)
-    columns = _columns(spec, encrypted, submitter=submitter, not_after=not_after)
+    columns = _columns(spec, encrypted)
     dek, wrapped_dek = new_dek(kek.wrapping, spec.suite)
     send_key = new_send_key(spec.suite)
     inputs = _parts(spec, rows, columns)
@@ -137,17 +135,20 @@ def seal(
         columns,
         dek,
         job_id=new_job_id(),
-        submitter=submitter,
+        submitter=signer_thumbprint(signer.public_key(), spec.suite),
         send_key=signer_thumbprint(send_key.public_key(), spec.suite),
         inputs=inputs,
         operations=operations,
         kek_id=kek.kek_id,
         wrapped_dek=wrapped_dek,
         created=created,
-        not_after=not_after,
+        not_after=created + timedelta(hours=spec.valid_hours),
     )
+    header = parse(data)
+    if columns is not None:
+        columns.check(header, planned, created)
     return SealedJob(
-        header=parse(data),
+        header=header,
         signature=header_signature(signer, data, spec.suite),
         plan=planned,
         send_key=send_key,
@@ -195,21 +196,19 @@ def inputs_of(spec: JobSpec) -> dict[str, InputSpec]:
     return {**spec.sides, INPUT_NAME: spec.input}
 
 
-def _columns(
-    spec: JobSpec, encrypted: Mapping[str, Sequence[str]], *, submitter: bytes, not_after: datetime
-) -> "JobColumns | None":
+def _columns(spec: JobSpec, encrypted: Mapping[str, Sequence[str]]) -> "JobColumns | None":
     """The encrypted columns of the job, with their keys; None if it has none."""
     files = {name: each.columns for name, each in inputs_of(spec).items() if each.columns is not None}
     if not files:
         return None
-    from cji_client.columns.job import Use, job_columns  # noqa: PLC0415 - for those who have such a table
+    from cji_client.columns.job import job_columns  # noqa: PLC0415 - for those who have such a table
 
     if missing := files.keys() - encrypted.keys():
         raise SpecError(
             f"the encrypted columns of {_listed(missing)} are not known",
             remedy="Seal the job with `prepare` and `Prepared.seal`, which read the input first.",
         )
-    return job_columns(files, encrypted, Use(spec=spec, submitter=submitter, not_after=not_after))
+    return job_columns(files, encrypted)
 
 
 def _parts(spec: JobSpec, rows: int | None, columns: "JobColumns | None") -> list[InputPart]:

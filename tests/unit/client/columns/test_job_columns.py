@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from cji_client.columns.job import read_keys
+from cji_client.columns.keys_file import load_keys
 from cji_client.errors import SpecError
 from cji_client.prepared import prepare
 from cji_client.spec import InputSpec, SideSpec
@@ -23,6 +23,7 @@ from tests.support.column_keys import column, worker_key
 from tests.support.encrypted_table import COLUMNS, NOW, EncryptedTable
 from tests.support.job_specs import KEK_ID
 
+COMPARED = [replace(each, rights=each.rights | {ColumnRight.OPEN, ColumnRight.COMPARE}) for each in COLUMNS]
 NCIC = (Validate(rule_set="ncic/1"),)
 TABLE = pa.table(
     {"id": ["a", "b"], "SSN": pa.array([cell(1), None], pa.binary()), "LastName": pa.array([cell(2)] * 2, pa.binary())}
@@ -41,7 +42,7 @@ def test_the_header_states_columns_keys_and_outputs(table: EncryptedTable) -> No
     job = table.sealed(TABLE)
     header = parse(job.header.data)
     assert header.size_class is SizeClass.POWER_OF_TWO
-    assert header.column_keys == (read_keys(table.folder / "persons.keys.json"),)
+    assert header.column_keys == (load_keys(table.folder / "persons.keys.json"),)
     [part] = header.inputs
     assert (part.sealed_columns, part.column_keys) == (("SOC", "last"), 0)
     assert header.sealed_outputs == (
@@ -59,7 +60,17 @@ def test_columns_that_the_input_lacks_are_not_stated(table: EncryptedTable) -> N
         job.seal_part(0, TABLE)
 
 
+def test_columns_are_compared_only_where_that_is_stated(table: EncryptedTable) -> None:
+    side = SideSpec(file=Path("x"), schema="person/1", rename={"id": "record_id"})
+    prepared = prepare(TABLE, table.spec(sides={"link_to": side}), sides={"link_to": pa.table({"id": ["a"]})})
+    with unusable(SpecError, "a column may not be compared with unsealed values: SOC", remedy="cji columns rewrap"):
+        table.seal(prepared)
+    table.write(table.statement(columns=COMPARED))
+    assert table.seal(prepared).header.column_keys
+
+
 def test_inputs_of_one_table_have_their_keys_once(table: EncryptedTable) -> None:
+    table.write(table.statement(columns=COMPARED))
     input_spec = table.spec().input
     side = SideSpec(file=Path("x"), schema="person/1", columns=table.columns, rename={"id": "record_id"})
     spec = table.spec(sides={"link_to": side})
@@ -73,7 +84,7 @@ def test_inputs_of_one_table_have_their_keys_once(table: EncryptedTable) -> None
     other.mkdir()
     second = replace(table, folder=other)
     second.columns.write_text(columns_toml(("SSN", "SOC"), ("LastName", "last")).replace("Persons", "Others"))
-    second.write(second.statement(table="cjis.dbo.Others"))
+    second.write(second.statement(table="cjis.dbo.Others", columns=COMPARED))
     side = SideSpec(file=Path("x"), schema="person/1", columns=second.columns, rename=input_spec.rename)
     spec = table.spec(sides={"link_to": side})
     header = table.seal(prepare(TABLE, spec, sides={"link_to": TABLE})).header
@@ -94,11 +105,11 @@ def test_exact_sizes_are_refused_before_anything_is_read(table: EncryptedTable) 
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"originating_ori": "CA0190001"}, "are not for records of CA0190000"),
-        ({"purpose_codes": ["E"]}, "are not for the purpose C"),
-        ({"submitters": [b"x" * 32]}, "are not for this signing key"),
-        ({"kek_id": KEK_ID[:-1] + "0"}, "are not for the worker's key"),
-        ({"not_after": NOW + timedelta(hours=1)}, "before the job does"),
+        ({"originating_ori": "CA0190001"}, "the statement is of another agency"),
+        ({"purpose_codes": ["E"]}, "the statement is for other purposes"),
+        ({"submitters": [b"x" * 32]}, "the statement is for other submitters"),
+        ({"kek_id": KEK_ID[:-1] + "0"}, "the statement is for another key of a worker"),
+        ({"not_after": NOW + timedelta(hours=1)}, "the statement ends before the job may"),
         ({"table": "cjis.dbo.Others"}, "has the keys of cjis.dbo.Others, not of cjis.dbo.Persons"),
         ({"columns": COLUMNS[1:]}, "do not allow to open SOC"),
         (
@@ -119,7 +130,7 @@ def test_keys_that_do_not_serve_the_job_are_refused(table: EncryptedTable, chang
 )
 def test_a_file_that_holds_no_keys_is_refused(table: EncryptedTable, members: dict[str, str]) -> None:
     table.write(table.statement(), **members)
-    with unusable(SpecError, "persons.keys.json has no column keys that can be read"):
+    with unusable(SpecError, "persons.keys.json has no keys of columns"):
         table.sealed(TABLE)
     (table.folder / "persons.keys.json").unlink()
     with unusable(SpecError, "persons.keys.json cannot be read"):

@@ -22,7 +22,12 @@ from cji_core.lazy import lazy
 
 if TYPE_CHECKING:
     from cji_core.format.job.policy.changes import Change, Fact, Subject
-    from cji_core.format.job.policy.columns import ColumnKeysError, ReferenceUse, SealedColumns
+    from cji_core.format.job.policy.columns import (
+        ColumnKeysError,
+        ReferenceUse,
+        SealedColumns,
+        require_column_use,
+    )
     from cji_core.format.job.policy.decision import Agency, Policy, Submitter
     from cji_core.format.job.policy.file import OPERATIONS, PURPOSE_CODES, PolicyInvalid
     from cji_core.format.job.policy.grant import AccessRequest, Grant, Rule, access_request
@@ -46,4 +51,5 @@ __all__ = [
     "Subject",
     "Submitter",
     "access_request",
+    "require_column_use",
 ]

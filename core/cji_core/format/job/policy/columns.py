@@ -9,7 +9,8 @@
     7 an opened column meets values of its class that came unsealed only where it is stated with the right COMPARE
     8 no opened column outlives its job: none is in a reference that stays resident
 
-Any of them denies the job as COLUMN_KEYS. `__cause__` names the broken one for an operator who has the header.
+Any of them denies the job as COLUMN_KEYS. `__cause__` names the broken one for an operator who has the header. Rules 3
+to 8 need no policy: a client applies them to its own header before it sends anything.
 """
 
 from collections.abc import Iterator
@@ -54,7 +55,7 @@ class ReferenceUse(Protocol):
 
 
 class ColumnKeysError(CoreError):
-    """The broken rule on column keys, in fixed words. Travels in `__cause__` only."""
+    """The broken rule on column keys, in fixed words, and the column's name. A worker has it in `__cause__` only."""
 
     code = "column-keys"
     remedy = "Compare the statement (`cji columns check`) with header and policy."
@@ -69,25 +70,36 @@ def authorise_columns(
     """
     try:
         for keys in header.column_keys:
-            _check_statement(keys, header, granted, now)
-        for part in header.inputs:
-            _check_input(part, header, reference)
-        for output in header.sealed_outputs:
-            stated = header.column_keys[output.column_keys].statement.column(output.as_column)
-            _require(stated is not None and ColumnRight.SEAL in stated.rights, "a result may not be sealed so")
+            _check_grant(keys, granted)
+        require_column_use(header, reference=reference, now=now)
     except ColumnKeysError as error:
         raise Denied(DeniedBy.COLUMN_KEYS) from error
 
 
-def _check_statement(keys: ColumnKeys, header: Header, granted: SealedColumns | None, now: datetime) -> None:
-    """Rules 1 to 4; nothing is verified for a statement that is not granted."""
-    statement = keys.statement
-    if granted is None or statement.sha384 not in granted.statements:
+def require_column_use(header: Header, *, reference: ReferenceUse | None, now: datetime) -> None:
+    """Return if a header keeps to the statements in it: rules 3 to 8. Raises ColumnKeysError. `now` is aware."""
+    for keys in header.column_keys:
+        _check_statement(keys.statement, header, now)
+    for part in header.inputs:
+        _check_input(part, header, reference)
+    for output in header.sealed_outputs:
+        stated = header.column_keys[output.column_keys].statement.column(output.as_column)
+        allowed = stated is not None and ColumnRight.SEAL in stated.rights
+        _require(allowed, f"a result may not be sealed so: {output.as_column}")
+
+
+def _check_grant(keys: ColumnKeys, granted: SealedColumns | None) -> None:
+    """Rules 1 and 2; nothing is verified for a statement that is not granted."""
+    if granted is None or keys.statement.sha384 not in granted.statements:
         raise ColumnKeysError("the policy does not list the statement")
     try:
         verify_statement(keys, granted.signing_key)
     except InvalidSignature:
         raise ColumnKeysError("the policy's signing_key did not sign the statement") from None
+
+
+def _check_statement(statement: ColumnKeyStatement, header: Header, now: datetime) -> None:
+    """Rules 3 and 4."""
     _require(statement.originating_ori == header.originating_ori, "the statement is of another agency")
     _require(header.purpose_code in statement.purpose_codes, "the statement is for other purposes")
     _require(header.submitter in statement.submitters, "the statement is for other submitters")
@@ -112,11 +124,11 @@ def _check_input(part: InputPart, header: Header, reference: ReferenceUse | None
 def _check_column(name: str, schema: str, statement: ColumnKeyStatement, unsealed: set[DataClass]) -> None:
     stated, column = statement.column(name), SCHEMAS[schema].columns.get(name)
     if stated is None or column is None:
-        raise ColumnKeysError("a sealed column is not stated, or not one of the schema")
-    _require(stated.data_class is column.data_class, "a column has another class of data")
-    _require(ColumnRight.OPEN in stated.rights, "a column may not be opened")
-    compared = ColumnRight.COMPARE in stated.rights
-    _require(compared or stated.data_class not in unsealed, "a column may not be compared with unsealed values")
+        raise ColumnKeysError(f"a sealed column is not stated, or not one of the schema: {name}")
+    _require(stated.data_class is column.data_class, f"a column has another class of data: {name}")
+    _require(ColumnRight.OPEN in stated.rights, f"a column may not be opened: {name}")
+    compared = ColumnRight.COMPARE in stated.rights or stated.data_class not in unsealed
+    _require(compared, f"a column may not be compared with unsealed values: {name}")
 
 
 def _unsealed_elsewhere(part: InputPart, header: Header, reference: ReferenceUse | None) -> Iterator[DataClass]:
