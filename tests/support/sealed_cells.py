@@ -1,6 +1,7 @@
 """Cells for tests: the published vectors, and columns of cells made by the slow twin."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -8,9 +9,9 @@ from typing import Any, Final
 import pyarrow as pa
 
 from cji_core.format.columns import SqlType
-from cji_operations.sealed_columns import ColumnOpener
+from cji_operations.sealed_columns import ColumnOpener, ColumnSealer, OpenedValues
 
-__all__ = ["CEK", "binary", "opener", "published", "target_of", "type_of"]
+__all__ = ["CEK", "binary", "opener", "published", "sealer", "target_of", "type_of"]
 
 CEK: Final = bytes(range(32))
 
@@ -42,3 +43,11 @@ def opener(kind: str | SqlType, *, deterministic: bool = True, cek: bytes = CEK,
     found = SqlType.parse(kind) if isinstance(kind, str) else kind
     more = {"target": target_of(found), **more}
     return ColumnOpener(found, found.format, deterministic=deterministic, cek=cek, **more)
+
+
+def sealer(kind: str, *, cek: bytes = CEK, opened: OpenedValues | None = None) -> ColumnSealer:
+    """Of a column of this type; deterministic where there are opened values."""
+    found = SqlType.parse(kind)
+    return ColumnSealer(
+        found, found.format, deterministic=opened is not None, cek=cek, random=os.urandom, opened=opened
+    )

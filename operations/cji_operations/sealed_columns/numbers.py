@@ -24,8 +24,8 @@ from cji_core.operations.status_codes import CellCode
 from cji_operations.sealed_columns.plain import (
     Decoded,
     Encoding,
-    ValueUnfit,
     as_text,
+    cast,
     coded,
     first_of,
     of_width,
@@ -50,13 +50,6 @@ def _matching(array: pa.Array, pattern: str) -> pa.Array:
     return pc.replace_substring_regex(text, r"^\+", "")
 
 
-def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
-    try:
-        return array.cast(kind)
-    except (pa.ArrowException, OverflowError):
-        raise ValueUnfit from None
-
-
 @dataclass(frozen=True, slots=True)
 class Integers(Encoding):
     """Whole numbers from `least` to `greatest`; `bits` are truth values."""
@@ -79,7 +72,7 @@ class Integers(Encoding):
             array = array.cast(pa.int64())
         elif not pa.types.is_integer(array.type):
             array = _matching(array, _INTEGER)
-        found = arrow.numbers(_cast(array, pa.int64()))
+        found = arrow.numbers(cast(array, pa.int64()))
         require((found >= self.least) & (found <= self.greatest))
         return rows_of(np.ascontiguousarray(found, "<i8").view(np.uint8).reshape(-1, 8))
 
@@ -111,7 +104,7 @@ class Decimals(Encoding):
     def encode(self, array: pa.Array) -> Text:
         """Of numbers and text; digits that the scale does not have are refused, not rounded."""
         text = _matching(array, _DECIMAL)
-        words, negative = _words(_cast(text, pa.decimal128(self.precision, self.scale)))
+        words, negative = _words(cast(text, pa.decimal128(self.precision, self.scale)))
         matrix = np.empty((len(words), 17), np.uint8)
         matrix[:, 0] = ~negative
         matrix[:, 1:] = words.view(np.uint8).reshape(-1, 16)
@@ -160,7 +153,7 @@ class Money(Encoding):
 
     def encode(self, array: pa.Array) -> Text:
         """Of numbers and text with at most four digits behind the point."""
-        words, negative = _words(_cast(_matching(array, _DECIMAL), pa.decimal128(_WIDE, _MONEY_SCALE)))
+        words, negative = _words(cast(_matching(array, _DECIMAL), pa.decimal128(_WIDE, _MONEY_SCALE)))
         limit = np.uint64(1 << (self.bits - 1))
         require((words[:, 1] == 0) & (words[:, 0] <= limit - np.uint64(1) + negative.astype(np.uint64)))
         found = np.where(negative, -words[:, 0], words[:, 0])
@@ -185,6 +178,6 @@ class Reals(Encoding):
     def encode(self, array: pa.Array) -> Text:
         """Of numbers and text; in 4 bytes the nearest number."""
         kind = pa.float32() if self.width == 4 else pa.float64()
-        found = arrow.numbers(_cast(_matching(array, _REAL), kind))
+        found = arrow.numbers(cast(_matching(array, _REAL), kind))
         require(np.isfinite(found))
         return rows_of(np.ascontiguousarray(found, f"<f{self.width}").view(np.uint8).reshape(-1, self.width))

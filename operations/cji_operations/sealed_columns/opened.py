@@ -96,7 +96,7 @@ class OpenedValues:
         self._cells = list[pa.Array]()
 
     def add(self, prints: Bytes, cells: pa.Array) -> None:
-        """Values by the IVs that they have, without what pads them, and their `binary` cells."""
+        """Values by the IVs that they have as results, without what pads them, and their `binary` cells."""
         rows = self._places.add(prints)
         self._cells.append(cells.take(arrow.from_numpy(rows)))
 

@@ -15,7 +15,7 @@ from cji_core.operations.status_codes import CellCode
 from cji_operations.sealed_columns.cells import BLOCK_BYTES, CellKeys, Codes, open_cells
 from cji_operations.sealed_columns.opened import MAX_SEEN, OpenedValues, Seen
 from cji_operations.sealed_columns.plain import coded, compact, first_of
-from cji_operations.sealed_columns.types import MARKERS, encoding_of, rendered
+from cji_operations.sealed_columns.types import encoding_of, marker_of, rendered
 
 _ROWS: Final = 16_384
 _BYTES: Final = 1 << 21
@@ -67,7 +67,7 @@ class ColumnOpener:
         those after them. Raises ValueError if no value of the type could be one of `target`.
         """
         self._kind, self._keys, self._encoding = kind, CellKeys.of(cek), encoding_of(kind)
-        self._marker = bytes((MARKERS[kind.name],)) if format is ColumnFormat.COSMOS_DB else b""
+        self._marker = marker_of(kind, format)
         self._deterministic, self._target, self._day, self._opened = deterministic, target, day, opened
         rendered(self._encoding.decode(_NOTHING).array, kind, target)
         self._seen = Seen(remembered)
@@ -126,7 +126,7 @@ class ColumnOpener:
         codes[rows] = first_of(decoded.codes, column.codes)
         place = np.full(len(codes), -1, np.int64)
         place[rows] = np.where(codes[rows] > 0, -1, np.arange(len(rows)))
-        self._remember(bare, sound, rows, codes)
+        self._remember(bare, decoded.array, rows, codes)
         return column.array, place, codes
 
     def _check_ivs(self, values: Text, ivs: Bytes, codes: Codes) -> None:
@@ -142,17 +142,18 @@ class ColumnOpener:
         )
         codes[rows] = coded(wrong, code)
 
-    def _remember(self, cells: Text, sound: Text, rows: Ints, codes: Codes) -> None:
-        """Find repeated cells, or keep the cells of opened values."""
-        good = codes[rows] == 0
+    def _remember(self, cells: Text, decoded: pa.Array, rows: Ints, codes: Codes) -> None:
+        """Find repeated cells, or keep the cells of opened values: by what these values are sealed as."""
+        good = np.flatnonzero(codes[rows] == 0)
         rows = rows[good]
         if not self._deterministic:
             starts = Text(data=cells.data, starts=cells.starts + 1, lengths=cells.lengths)
             prints = fixed(starts, rows, BLOCK_BYTES)
             codes[rows] = coded(self._seen.repeated(prints), CellCode.CELL_REPEATED)
         elif self._opened is not None:
+            values = self._encoding.bare(self._encoding.encode(decoded.take(arrow.from_numpy(good))))
             self._opened.add(
-                self._keys.derived_ivs(self._encoding.bare(sound), np.flatnonzero(good)),
+                self._keys.derived_ivs(values, np.arange(len(good))),
                 compact(Text(data=cells.data, starts=cells.starts[rows], lengths=cells.lengths[rows])),
             )
 

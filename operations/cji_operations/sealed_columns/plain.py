@@ -149,4 +149,12 @@ def as_text(array: pa.Array) -> pa.Array:
         return text
     if pa.types.is_boolean(array.type):
         return array.cast(pa.int8()).cast(pa.utf8())
-    return array if array.type == pa.utf8() else array.cast(pa.utf8())
+    return array if array.type == pa.utf8() else cast(array, pa.utf8())
+
+
+def cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The array as another type. Raises ValueUnfit for a value that it does not have."""
+    try:
+        return array.cast(kind)
+    except pa.ArrowException:
+        raise ValueUnfit from None

@@ -13,7 +13,7 @@ from cji_core.format.records.column import Text
 from cji_operations.sealed_columns.cells import BLOCK_BYTES, CellKeys, seal_cells
 from cji_operations.sealed_columns.opened import OpenedValues
 from cji_operations.sealed_columns.plain import packed
-from cji_operations.sealed_columns.types import MARKERS, encoding_of
+from cji_operations.sealed_columns.types import encoding_of, marker_of
 
 _ROWS: Final = 16_384
 
@@ -43,7 +43,7 @@ class ColumnSealer:
             raise ValueError("a deterministic column is sealed from opened values alone")
         self._keys, self._encoding, self._random = CellKeys.of(cek), encoding_of(kind), random
         self._opened = opened if deterministic else None
-        self._marker = bytes((MARKERS[kind.name],)) if format is ColumnFormat.COSMOS_DB else b""
+        self._marker = marker_of(kind, format)
 
     def seal(self, array: pa.Array) -> pa.Array:
         """The `binary` cells of text, bytes, numbers or truth values; null stays null.

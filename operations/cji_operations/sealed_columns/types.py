@@ -47,13 +47,20 @@ _MOMENTS: Final[dict[str, Callable[[int], Encoding]]] = {
     "datetime2": Datetime2,
     "datetimeoffset": DatetimeOffsets,
 }
-MARKERS: Final = {"bool": 2, "double": 3, "long": 4, "string": 5}
+_MARKERS: Final = {"bool": 2, "double": 3, "long": 4, "string": 5}
 """The byte before a cell of Cosmos DB; nothing authenticates it."""
 _TEXTS: Final = {"char": True, "varchar": False, "nchar": True, "nvarchar": False}
 _BINARIES: Final = {"binary": True, "varbinary": False}
 """Whether values are padded to the length."""
 _DAY_CHARACTERS: Final = 10
 _WITH_DAY: Final = frozenset(("datetime2", "datetimeoffset", "datetime", "smalldatetime"))
+
+
+def marker_of(kind: SqlType, format: ColumnFormat) -> bytes:  # noqa: A002 - the statement's word
+    """The byte before a cell of this type: none in SQL Server. Raises ValueError for a type of the other format."""
+    if kind.format is not format:
+        raise ValueError("the format has no such type, and no marker of it")
+    return bytes((_MARKERS[kind.name],)) if kind.name in _MARKERS else b""
 
 
 def encoding_of(kind: SqlType) -> Encoding:

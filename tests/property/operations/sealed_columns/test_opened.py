@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cji_core.operations.status_codes import CellCode
+from cji_operations.sealed_columns import OpenedValues
 from tests.reference.sealed_columns import UNFIT, open_cell, seal_cell, value_of
-from tests.support.sealed_cells import CEK, binary, opener
+from tests.support.sealed_cells import CEK, binary, opener, sealer
 
 FORMS = (CellCode.CELL_FORM, CellCode.CELL_RANGE, CellCode.CELL_TEXT, CellCode.CELL_TOO_LONG)
 TYPES = (
@@ -114,3 +115,33 @@ def test_a_column_without_cells_opens(kind: str) -> None:
     opened = found.open(pa.nulls(3, pa.binary()))
     assert (opened.values.null_count, opened.codes.tolist(), found.cells, found.wrong_key) == (3, [0, 0, 0], 0, False)
     assert len(found.open(pa.nulls(0, pa.binary())).values) == 0
+
+
+@given(case=_case())
+def test_opened_values_are_sealed_as_cells_that_open(case: tuple[str, list[bytes | None]]) -> None:
+    kind, plains = case
+    column = opener(kind).open(binary([None if plain is None else seal_cell(plain, CEK) for plain in plains]))
+    sealed = sealer(kind).seal(column.values)
+    again = opener(kind, deterministic=False).open(sealed)
+    assert again.values.to_pylist() == column.values.to_pylist()
+    assert not again.codes.any()
+    for value, cell in zip(column.values.to_pylist(), sealed.to_pylist(), strict=True):
+        plain = None if cell is None else open_cell(cell, CEK)
+        assert (plain is None) == (value is None)
+        assert not isinstance(plain, str)
+        assert plain is None or _same(kind, value, value_of(plain, kind))
+
+
+@given(case=_case())
+def test_deterministic_cells_go_back_as_they_came(case: tuple[str, list[bytes | None]]) -> None:
+    kind, plains = case
+    cells = [None if plain is None else seal_cell(plain, CEK) for plain in plains]
+    opened = OpenedValues()
+    column = opener(kind, opened=opened).open(binary(cells))
+    back = sealer(kind, opened=opened).seal(column.values).to_pylist() if column.values.null_count < len(cells) else []
+    for cell, value, sealed in zip(cells, column.values.to_pylist(), back, strict=False):
+        if value is None:
+            assert sealed is None
+        else:
+            assert sealed in cells
+            assert opener(kind).open(binary([sealed])).values.to_pylist() == [value], cell
