@@ -32,6 +32,8 @@ BLOCK_BYTES: Final = 16
 _IV_AT: Final = 1 + MAC_BYTES
 _VALUE_AT: Final = _IV_AT + BLOCK_BYTES
 LEAST_BYTES: Final = _VALUE_AT + BLOCK_BYTES
+_LONG_BYTES: Final = 1024
+"""From here on a value is encrypted faster by itself than block by block beside others."""
 _ENDS: Final = bytes((VERSION,))
 """The version, which a MAC has before IV and ciphertext, and the length of that in bytes behind them."""
 _FILLED: Final = np.arange(BLOCK_BYTES) < np.arange(BLOCK_BYTES + 1)[:, None]
@@ -57,7 +59,9 @@ class Hmacs:
         first = int(text.starts[rows[0]]) if len(rows) else 0
         starts = text.starts[rows] - first
         stops = starts + text.lengths[rows]
-        data = text.data[first : first + int(stops[-1])].tobytes() if len(rows) else b""
+        data: bytes | memoryview = text.data[first : first + int(stops[-1])].data if len(rows) else b""
+        if len(data) <= _LONG_BYTES * len(rows):  # a view of a short value takes longer than its copy
+            data = bytes(data)
         found, copy, end = list[bytes](), self._start, self._end
         for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
             state = copy()
@@ -156,43 +160,63 @@ def _gathered(sealed: Text, rows: Ints, blocks: Ints, first: Ints) -> Bytes:
         return fixed(sealed, rows, int(blocks[0]) * BLOCK_BYTES).reshape(-1)
     starts = np.repeat(sealed.starts[rows] - BLOCK_BYTES * first, blocks)
     starts += BLOCK_BYTES * np.arange(len(starts))
-    return _blocks(sealed.data)[starts].view(np.uint8) if len(rows) else np.empty(0, np.uint8)
+    return _places(sealed.data, BLOCK_BYTES)[starts].view(np.uint8) if len(rows) else np.empty(0, np.uint8)
 
 
-def _blocks(data: Bytes) -> npt.NDArray[np.void]:
-    """Every position of `data` seen as one block of 16 bytes."""
-    return np.ndarray((max(0, len(data) - BLOCK_BYTES + 1),), f"V{BLOCK_BYTES}", data, strides=(1,))
+def _places(data: Bytes, width: int) -> npt.NDArray[np.void]:
+    """Every position of `data` seen as one item of `width` bytes."""
+    return np.ndarray((max(0, len(data) - width + 1),), f"V{width}", data, strides=(1,))
 
 
 def seal_cells(values: Text, ivs: Bytes, keys: CellKeys) -> tuple[Bytes, Ints]:
     """(the cells of these values with these IVs uint8[n, 16], one after another, and the length of each)."""
     n = len(values.lengths)
-    blocks = values.lengths // BLOCK_BYTES + 1
-    lengths = _VALUE_AT + BLOCK_BYTES * blocks
+    lengths = _VALUE_AT + BLOCK_BYTES * (values.lengths // BLOCK_BYTES + 1)
     starts = np.cumsum(lengths) - lengths
     cells = np.empty(int(lengths.sum()), np.uint8)
     cells[starts] = VERSION
-    at_blocks = _blocks(cells)
-    state = items(np.array(ivs, np.uint8))
-    at_blocks[starts + _IV_AT] = state
-    cipher = Cipher(algorithms.AES(keys.aes), modes.ECB()).encryptor()  # noqa: S305 - the chaining is done here
-    data = _blocks(np.concatenate([values.data, np.zeros(BLOCK_BYTES, np.uint8)]))
-    rows, at, left, out = np.arange(n), values.starts, values.lengths, starts + _VALUE_AT
-    while len(rows):
+    _places(cells, BLOCK_BYTES)[starts + _IV_AT] = items(np.array(ivs, np.uint8))
+    long = values.lengths > _LONG_BYTES
+    _encrypt(values, np.flatnonzero(~long), cells, starts + _IV_AT, keys.aes)
+    _encrypt_long(values, np.flatnonzero(long), cells, starts + _IV_AT, keys.aes)
+    sealed = Text(data=cells, starts=starts + _IV_AT, lengths=lengths - _IV_AT)
+    macs = keys.macs.of(sealed, np.arange(n))
+    _places(cells, MAC_BYTES)[starts + 1] = items(macs)
+    return cells, lengths
+
+
+def _encrypt(values: Text, rows: Ints, cells: Bytes, before: Ints, key: bytes) -> None:
+    """Write the blocks of these rows behind their IVs, which stand at `before`: all first blocks, all second ones .."""
+    data = _places(np.concatenate([values.data, np.zeros(BLOCK_BYTES, np.uint8)]), BLOCK_BYTES)
+    cipher = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305 - the chaining is done here
+    blocks = _places(cells, BLOCK_BYTES)
+    at, left, out = values.starts[rows], values.lengths[rows], before[rows]
+    while len(left):
         filled = np.minimum(left, BLOCK_BYTES)
         block = data[at].view(np.uint64)
         block &= _KEPT[filled].view(np.uint64)
         block |= _PADDING[filled].view(np.uint64)
-        block ^= state[rows].view(np.uint64)
-        sealed = np.empty(len(rows) * BLOCK_BYTES + BLOCK_BYTES, np.uint8)
+        block ^= blocks[out].view(np.uint64)
+        sealed = np.empty(len(left) * BLOCK_BYTES + BLOCK_BYTES, np.uint8)
         cipher.update_into(block.view(np.uint8).data, sealed.data)
-        found = items(sealed[:-BLOCK_BYTES].reshape(-1, BLOCK_BYTES))
-        at_blocks[out] = found
-        state[rows] = found
+        blocks[out + BLOCK_BYTES] = items(sealed[:-BLOCK_BYTES].reshape(-1, BLOCK_BYTES))
         more = np.flatnonzero(left >= BLOCK_BYTES)
-        rows, at, left, out = rows[more], at[more] + BLOCK_BYTES, left[more] - BLOCK_BYTES, out[more] + BLOCK_BYTES
-    sealed_text = Text(data=cells, starts=starts + _IV_AT, lengths=lengths - _IV_AT)
-    macs = keys.macs.of(sealed_text, np.arange(n))
-    at_macs = np.ndarray((max(0, len(cells) - MAC_BYTES + 1),), f"V{MAC_BYTES}", cells, strides=(1,))
-    at_macs[starts + 1] = items(np.ascontiguousarray(macs))
-    return cells, lengths
+        at, left, out = at[more] + BLOCK_BYTES, left[more] - BLOCK_BYTES, out[more] + BLOCK_BYTES
+
+
+def _encrypt_long(values: Text, rows: Ints, cells: Bytes, before: Ints, key: bytes) -> None:
+    """Write the blocks of these rows behind their IVs, one row after another.
+
+    Making a cipher takes as long as a value, so one goes through all rows, and what it chained is taken out again.
+    """
+    cipher = Cipher(algorithms.AES(key), modes.CBC(bytes(BLOCK_BYTES))).encryptor()
+    chained = np.zeros(BLOCK_BYTES, np.uint8)
+    for row in rows.tolist():
+        start, length, out = int(values.starts[row]), int(values.lengths[row]), int(before[row])
+        missing = BLOCK_BYTES - length % BLOCK_BYTES
+        padded = np.full(length + missing, missing, np.uint8)
+        padded[:length] = values.data[start : start + length]
+        padded[:BLOCK_BYTES] ^= cells[out : out + BLOCK_BYTES] ^ chained
+        sealed = np.frombuffer(cipher.update(padded.data), np.uint8)
+        cells[out + BLOCK_BYTES : out + BLOCK_BYTES + len(sealed)] = sealed
+        chained = sealed[-BLOCK_BYTES:]

@@ -42,6 +42,8 @@ class Places:
         first, _ = _words(prints)
         _, rows = np.unique(first, return_index=True)
         rows = np.sort(rows[self.find(prints[rows]) < 0])
+        if not len(rows):
+            return rows
         block = (*_words(prints[rows]), np.arange(self.count, self.count + len(rows)))
         self.count += len(rows)
         while self._blocks and len(self._blocks[-1][0]) <= 2 * len(block[0]):

@@ -18,7 +18,7 @@ from cji_operations.sealed_columns.plain import coded, compact, first_of
 from cji_operations.sealed_columns.types import encoding_of, marker_of, rendered
 
 _ROWS: Final = 16_384
-_BYTES: Final = 1 << 21
+_BYTES: Final = 1 << 22
 """Cells are opened in slices of so many rows and bytes, or one: their blocks stay in the cache."""
 _SHORT_BYTES: Final = 1024
 _SAMPLE: Final = 16

@@ -57,6 +57,9 @@ def test_a_repeated_cell_is_a_warning_in_any_later_row() -> None:
     assert second.codes.tolist() == [CellCode.CELL_REPEATED, 0]
     assert second.values.to_pylist() == ["a", "b"]
     assert (column.good, column.first_fault, second.faulty.tolist()) == (5, None, [False] * 2)
+    third = column.open(binary([again]))
+    assert third.codes.tolist() == [CellCode.CELL_REPEATED]
+    assert column.open(binary([again, again])).values.to_pylist() == ["a", "a"]
     assert CellCode.CELL_REPEATED.warning
     assert sum(code.warning for code in CellCode) == 1
 
@@ -199,6 +202,8 @@ def test_places_number_what_is_new() -> None:
         batch = np.concatenate([known[first : first + 700], known[: first // 2], known[first : first + 9]])
         added = places.add(batch)
         assert added.tolist() == list(range(min(700, 5000 - first)))
+    assert places.find(known).tolist() == list(range(5000))
+    assert places.add(known[:7]).tolist() == []
     assert places.find(known).tolist() == list(range(5000))
     twin = known.copy()
     twin[:, 12] ^= 1
