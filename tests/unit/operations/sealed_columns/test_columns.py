@@ -38,8 +38,10 @@ def test_a_column_of_which_no_cell_verifies_has_another_key() -> None:
     column.open(binary([text("a"), None]))
     column.open(binary([text("b")]))
     assert column.wrong_key
-    column.open(binary([b"x"]))  # a fault that has nothing to do with the key
-    assert not column.wrong_key
+    column.open(binary([b"x", b"\2" + text("c")[1:]]))
+    assert column.wrong_key
+    column.open(binary([seal_cell(b"a", OTHER)]))  # it verifies, and is none of the type
+    assert (column.wrong_key, column.good) == (False, 0)
 
 
 def test_an_empty_value_is_none_of_null() -> None:
