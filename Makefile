@@ -8,9 +8,10 @@ PYTEST := $(PY) -m pytest --no-header -q
 # tests of running workers wait most of their time; tests/conftest.py mixes them with those that compute.
 TOGETHER := -n $(shell expr $$(nproc) + 2) --dist loadfile --no-loadscope-reorder
 # Slow suites, as tests/conftest.py marks them: each has a target of its name and is not part of `make test`. Drills run
-# one after another, since the time of each of their steps is printed.
+# one after another, since the time of each of their steps is printed; DRILLS="-n 2 --dist loadfile" is quicker.
 SLOW := drills faults parts starts
 QUICK := not image$(SLOW:%= and not %)
+DRILLS ?=
 DAYS ?= +40d +400d monday saving new-year leap-day
 TESTS ?= $(TOGETHER) -m "$(QUICK)"
 
@@ -32,7 +33,7 @@ test: setup ## all tests but the slow suites, including those on real vectors if
 slow: $(SLOW) ## the slow suites, one after another
 
 $(SLOW): setup
-	@$(PYTEST) $(if $(filter drills,$@),,$(TOGETHER)) -m $@
+	@$(PYTEST) $(if $(filter drills,$@),$(DRILLS),$(TOGETHER)) -m $@
 
 second-python: setup ## the unit tests and the demo on the other one of Python 3.11 and 3.13, minutes
 	@tools/second-python

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.support.drill_times import collect, drill_table, write_times
+
 # how long an example takes says more about the machine than about the code
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
@@ -26,6 +28,17 @@ SUITES = {
 """The slow suites: the marker that tests below these folders get. `make NAME` runs them, `make test` all others."""
 _FORKING = "fuzz"
 """Its readers run in forks, so it comes first, before threads of gRPC and of Arrow exist in a process."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A run of one slow suite reads no other file, and a run without it none of its own: all take half a minute."""
+    name, wanted = collection_path.relative_to(Path(__file__).parent).as_posix(), config.option.markexpr.split(" and ")
+    if any(name.startswith(SUITES[suite]) for suite in SUITES if f"not {suite}" in wanted):
+        return True
+    (suite, *more) = wanted
+    if suite in SUITES and not more:
+        return not any(name.startswith(place) or place.startswith(f"{name}/") for place in SUITES[suite]) or None
+    return None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,6 +65,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("vectors"):
                 item.add_marker(pytest.mark.skip(reason=_NO_VECTORS))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the times of the steps of runbooks, and write them to the file that CJI_DRILL_TIMES names."""
+    collect(report for reports in terminalreporter.stats.values() for report in reports)
+    if table := list(drill_table()):
+        terminalreporter.section("runbooks: time of each step")
+        terminalreporter.write_line("\n".join(table))
+    if table and (file := os.environ.get("CJI_DRILL_TIMES")):
+        write_times(Path(file))
 
 
 @pytest.fixture(scope="session", autouse=True)

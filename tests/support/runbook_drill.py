@@ -1,12 +1,10 @@
 """An agency with a pool of one worker, for drills of runbooks: the real program, `az` and `cji` of the simulation."""
 
-import json
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -27,18 +25,13 @@ from cji_simulator.launch import Deployment
 from cji_simulator.pool import Pool
 from cji_simulator.pool_service import PoolService
 from cji_simulator.releases import Release, next_release
+from tests.support.drill_times import note
 
-__all__ = ["IMAGES", "LIFETIME", "TIMES", "Agency", "agency_of", "drill_table", "write_times"]
+__all__ = ["IMAGES", "LIFETIME", "Agency", "agency_of"]
 
 LIFETIME: Final = 60
 IMAGES: Final = ("/gallery/images/cji/versions/1.0.0", "/gallery/images/cji/versions/2.0.0")
 KEY: Final = "cji-runbooks"
-TIMES: Final[dict[str, dict[str, float | None]]] = defaultdict(dict)
-"""By runbook and step, the longest time that a drill of this session took in seconds; None for a step only printed."""
-
-MEASURED: Final[dict[tuple[str, str], float]] = {}
-"""The longest times that checks of this session measured, in seconds, by runbook and name, such as an outage."""
-
 Acts = Mapping[str, Callable[[], Any]]
 
 
@@ -152,11 +145,7 @@ class Agency:
         try:
             execution.run()
         finally:
-            for step, seconds in execution.seconds.items():
-                TIMES[name][step] = max(seconds, TIMES[name].get(step) or 0.0)
-            TIMES[name].update(dict.fromkeys(execution.printed))
-            for what, seconds in execution.measured.items():
-                MEASURED[name, what] = max(seconds, MEASURED.get((name, what), 0.0))
+            note(name, {**execution.seconds, **dict.fromkeys(execution.printed)}, execution.measured)
         return execution
 
 
@@ -188,22 +177,3 @@ def _az(program: Path, state: Path) -> None:
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m cji_simulator.azcli "{state}" "$@"\n')
     program.chmod(0o755)
-
-
-def drill_table() -> Iterator[str]:
-    """The times of this session as lines of a table, then what checks measured."""
-    for name, steps in TIMES.items():
-        for step, seconds in steps.items():
-            yield f"{name:20} {step:20} {'printed' if seconds is None else f'{seconds:.1f} s'}"
-    for (name, what), seconds in MEASURED.items():
-        yield f"{name:20} {what}: {seconds:.1f} s"
-
-
-def write_times(file: Path) -> None:
-    """Add the times of this session to the file that the pages are written from."""
-    known = json.loads(file.read_text()) if file.exists() else {}
-    rounded = {
-        name: {step: None if value is None else round(value, 1) for step, value in steps.items()}
-        for name, steps in TIMES.items()
-    }
-    file.write_text(json.dumps({**known, **rounded}, indent=1, sort_keys=True) + "\n")

@@ -1,12 +1,11 @@
-"""One agency for each file of drills; the times of all steps are printed at the end."""
+"""One agency for each file of drills; each test's report has the times of all steps so far."""
 
-import os
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support.runbook_drill import Agency, agency_of, drill_table, write_times
+from tests.support.drill_times import PROPERTY, noted
+from tests.support.runbook_drill import Agency, agency_of
 
 
 @pytest.fixture(scope="module")
@@ -15,10 +14,7 @@ def agency(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agency]:
         yield found
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the times, and write them to the file that CJI_DRILL_TIMES names."""
-    if table := list(drill_table()):
-        terminalreporter.section("runbooks: time of each step")
-        terminalreporter.write_line("\n".join(table))
-    if table and (file := os.environ.get("CJI_DRILL_TIMES")):
-        write_times(Path(file))
+@pytest.fixture(autouse=True)
+def _times(record_property: Callable[[str, object], None]) -> Iterator[None]:
+    yield
+    record_property(PROPERTY, noted())
