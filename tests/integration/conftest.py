@@ -10,6 +10,10 @@ from cji_simulator.site import Site, open_site
 from tests.support.simulations import simulated
 
 
+_PATIENT = "\n[limits]\nidle_seconds = 600\n"
+"""For tests that look at every process, or compute, while a caller is silent: on a busy machine more than a minute."""
+
+
 @pytest.fixture(scope="session")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of this test session's simulation."""
@@ -26,5 +30,5 @@ def azure(state: Path) -> Iterator[Simulation]:
 @pytest.fixture(scope="session")
 def site(azure: Simulation, state: Path) -> Iterator[Site]:
     """The session's worker; tests must leave it serving."""
-    with open_site(state / "site", azure) as opened:
+    with open_site(state / "site", azure, settings=_PATIENT) as opened:
         yield opened
