@@ -12,6 +12,8 @@ TOGETHER := -n $(shell expr $$(nproc) + 2) --dist loadfile --no-loadscope-reorde
 SLOW := drills faults parts starts
 QUICK := not image$(SLOW:%= and not %)
 DRILLS ?=
+# What comes before commands that only compute, such as `nice`, so that those that wait get a processor when they need it.
+CALM ?=
 DAYS ?= +40d +400d monday saving new-year leap-day
 TESTS ?= $(TOGETHER) -m "$(QUICK)"
 
@@ -35,8 +37,8 @@ slow: $(SLOW) ## the slow suites, one after another
 $(SLOW): setup
 	@$(PYTEST) $(if $(filter drills,$@),$(DRILLS),$(TOGETHER)) -m $@
 
-second-python: setup ## the unit tests and the demo on the other one of Python 3.11 and 3.13, minutes
-	@tools/second-python
+second-python: setup ## unit tests and the demo on the other one of Python 3.11 and 3.13, minutes
+	@$(CALM) tools/second-python
 
 other-days: setup ## suite and demo on DAYS="+40d leap-day", as root; TESTS="tests/unit -n 2" selects; hours if all
 	@$(PY) -m tests.support.other_days --days "$(DAYS)" -- $(TESTS)
@@ -90,7 +92,7 @@ fuzz: setup ## send a million damaged inputs to every reader of untrusted bytes,
 	@$(PY) -m tests.fuzz
 
 fuzz-guided: setup ## inputs that grow along coverage, FUZZ=80 seconds for all readers together, RUNS=N inputs for each at most; SEED=1 repeats a run
-	@$(PY) -m tests.fuzz.guided --seconds $(FUZZ) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
+	@$(CALM) $(PY) -m tests.fuzz.guided --seconds $(FUZZ) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
 soak: setup ## random faults at random steps of jobs for SOAK=60 minutes, as root; SEED=1 repeats a run
 	@$(PY) -m tests.support.soak --minutes $(SOAK) $(if $(SEED),--seed $(SEED))
@@ -105,7 +107,7 @@ parts-faults: setup engine ## deaths in every stage of a job in parts on Dask, a
 	@$(PY) -m tests.support.parts_faults $(if $(SEED),--seed $(SEED))
 
 models: setup ## models of the protocol in Spin, compared with tests/models/verdicts.tsv, minutes; MODELS="ends slots" selects
-	@$(PY) -m tools.models $(MODELS)
+	@$(CALM) $(PY) -m tools.models $(MODELS)
 
 mutants: setup ## remove each check of attestation, core, admission, policy, rules and declarations: a test must fail
 	@$(PY) -m tools.mutants
