@@ -30,7 +30,7 @@ def read(data):
 guided.TARGETS = (
     Target(name="planted", corpus=lambda: (b"sound",), read=read, refusals=(), fair=lambda data, value: True),
 )
-sys.exit(guided.main(["--seconds", "60", "--processes", "1", "--seed", "7"]))
+sys.exit(guided.main(["--seconds", "240", "--processes", "1", "--seed", "7"]))
 """
 
 
