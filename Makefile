@@ -67,7 +67,7 @@ generated: setup ## stubs, descriptor snapshot and the tables of docs/ are what 
 	@$(PY) -m tools.tables --check
 
 collect: setup ## whether every test can be collected; leaves the tests compiled, as each process of `make test` else does
-	@found=$$($(PYTEST) --collect-only) || { echo "$$found" | tail -n 40; exit 1; }
+	@found=$$(env -u PYTHONDONTWRITEBYTECODE $(PYTEST) --collect-only) || { echo "$$found" | tail -n 40; exit 1; }
 
 deploy-check: setup ## Bicep, units and policies, offline
 	@$(PY) -m cji_deploy.check
