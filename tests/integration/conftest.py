@@ -9,7 +9,6 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
 from tests.support.simulations import simulated
 
-
 _PATIENT = "\n[limits]\nidle_seconds = 600\n"
 """For tests that look at every process, or compute, while a caller is silent: on a busy machine more than a minute."""
 
