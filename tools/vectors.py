@@ -10,26 +10,60 @@ import hashlib
 import json
 import os
 from base64 import b64encode
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, mlkem, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from cji_client.parts import arrow_messages, seal_stream
 from cji_client.seal import SealedJob, seal
+from cji_client.signers import KeySigner
 from cji_client.sources import fit
 from cji_client.spec import InputSpec, JobSpec
-from cji_core.format.envelope import output_aad, sha384, unwrap_seed, wrap_result_key
+from cji_core.format.columns import (
+    CEK_BYTES,
+    ColumnEncryption,
+    ColumnEncryptionKey,
+    ColumnFormat,
+    ColumnKeyStatement,
+    ColumnRight,
+    SqlType,
+    StatedColumn,
+    new_statement,
+    seal_keys,
+)
+from cji_core.format.envelope import (
+    ATTRIBUTION,
+    WrappingKey,
+    new_dek,
+    output_aad,
+    seal_box,
+    sha384,
+    signer_thumbprint,
+    unwrap_seed,
+    wrap_result_key,
+)
 from cji_core.format.envelope.admission import sign_admission
-from cji_core.format.job import OutputPart
+from cji_core.format.job import (
+    Attribution,
+    InputPart,
+    JobId,
+    OutputPart,
+    Recipient,
+    SealedOutput,
+    SizeClass,
+    new_header,
+)
 from cji_core.format.job.result_header import result_header
 from cji_core.format.keys import PinnedKey, RecipientPrivateKey, new_ml_kem_seed, new_project_key, new_signing_key
+from cji_core.format.records import SCHEMAS
 from cji_core.jose import SigningKey, key_id, parse_recipient, public_jwk, thumbprint
 from cji_core.operations.deidentify import Deidentify, HmacToken
+from cji_core.operations.registry import OPERATIONS
 from cji_core.pairs import DecryptionPair, SigningPair
 from cji_core.strict import b64url, b64url_decode
 from cji_core.suites import Suite
@@ -60,7 +94,12 @@ def main() -> None:
     """Write one file for each suite."""
     FOLDER.mkdir(exist_ok=True)
     for suite in Suite:
-        (FOLDER / f"{suite}.json").write_text(json.dumps(_vector(suite), indent=1, ensure_ascii=False) + "\n")
+        _write(str(suite), _vector(suite))
+    _write("column-keys", {str(suite): _columns(suite) for suite in Suite})
+
+
+def _write(name: str, vector: dict[str, Any]) -> None:
+    (FOLDER / f"{name}.json").write_text(json.dumps(vector, indent=1, ensure_ascii=False) + "\n")
 
 
 def _vector(suite: Suite) -> dict[str, Any]:
@@ -129,6 +168,87 @@ def _admission(job: SealedJob, receipts: SigningKey) -> dict[str, Any]:
         "attempt": attempt,
         "signature": signature.hex(),
     }
+
+
+def _columns(suite: Suite) -> dict[str, Any]:
+    """A header with column keys, the keys that open them, and the agency's that signed them."""
+    cmk = rsa.generate_private_key(65537, 3072)
+    seed, ml_kem = os.urandom(64), None
+    if suite is Suite.HYBRID_1:
+        ml_kem = mlkem.MLKEM1024PrivateKey.from_seed_bytes(seed).public_key()
+    wrapping = WrappingKey(cmk.public_key(), ml_kem)
+    new_key = SigningPair.generate if suite is Suite.HYBRID_1 else new_signing_key
+    agency: SigningKey = new_key()
+    submitter: SigningKey = new_key()
+    recipient = DecryptionPair.generate() if suite is Suite.HYBRID_1 else rsa.generate_private_key(65537, 3072)
+    ceks = [os.urandom(CEK_BYTES) for _ in range(2)]
+    statement = _statement(suite, ceks, signer=agency, submitter=submitter)
+    keys = seal_keys(statement, ceks, wrapping=wrapping, signer=KeySigner(agency))
+    dek, wrapped_dek = new_dek(wrapping, suite)
+    attribution = Attribution(operator_id="jdoe", requestor="Det. Muñoz", reason="Extract for study 17")
+    jwk = public_jwk(recipient.public_key())
+    header = new_header(
+        job_id=JobId(os.urandom(16)),
+        audience="cji-pool-vectors",
+        originating_ori=statement.originating_ori,
+        requesting_ori=statement.originating_ori,
+        sealed_attribution=seal_box(dek, ATTRIBUTION, attribution.encode()),
+        submitter=statement.submitters[0],
+        purpose_code="C",
+        inputs=[InputPart(name="records", schema="person/1", sealed_columns=("SOC", "last"))],
+        operations=[OPERATIONS["deidentify"].message(Deidentify(columns={"SOC": "keep", "last": "drop"}))],
+        kek_id=_KEK_ID,
+        wrapped_dek=wrapped_dek,
+        recipients=[Recipient(key_id=key_id(recipient.public_key()), jwk=jwk)],
+        created=_NOW,
+        not_after=_NOW + timedelta(hours=1),
+        suite=suite,
+        size_class=SizeClass.POWER_OF_TWO,
+        column_keys=[keys],
+        sealed_outputs=[SealedOutput(output="result", column="SOC", column_keys=0, as_column="SOC")],
+    )
+    half = {} if ml_kem is None else {"ml_kem_seed": seed.hex(), "ml_kem_jwk": public_jwk(ml_kem)}
+    return {
+        "worker_key": {"kek_id": _KEK_ID, "cmk_private": _pkcs8(cmk), "cmk_jwk": public_jwk(cmk.public_key()), **half},
+        "agency": {"private": _private(agency), "jwk": public_jwk(agency.public_key())},
+        "ceks": [cek.hex() for cek in ceks],
+        "statement": statement.data.hex(),
+        "wrapped_key": keys.wrapped_key.hex(),
+        "sealed_keys": keys.sealed_keys.hex(),
+        "signature": keys.signature.hex(),
+        "header": header.hex(),
+    }
+
+
+def _statement(suite: Suite, ceks: list[bytes], *, signer: SigningKey, submitter: SigningKey) -> ColumnKeyStatement:
+    """A deterministic column that results may be sealed as, and a randomized one."""
+    path = "https://vectors.vault.azure.net/keys/always-encrypted/" + "0123456789abcdef" * 2
+    last, soc = SqlType.parse("nvarchar(60)"), SqlType.parse("char(11) cp1252")
+    rights = frozenset((ColumnRight.OPEN, ColumnRight.SEAL))
+    return new_statement(
+        format=ColumnFormat.SQL_SERVER,
+        table="vectors.dbo.Persons",
+        keys=[ColumnEncryptionKey(key_path=path, cek_sha384=sha384(cek)) for cek in ceks],
+        columns=[
+            _stated("last", last, ColumnEncryption.RANDOMIZED, frozenset((ColumnRight.OPEN,)), 0),
+            _stated("SOC", soc, ColumnEncryption.DETERMINISTIC, rights, 1),
+        ],
+        originating_ori="WI0130000",
+        purpose_codes=["C"],
+        submitters=[signer_thumbprint(submitter.public_key(), suite)],
+        signer=signer_thumbprint(signer.public_key(), suite),
+        suite=suite,
+        kek_id=_KEK_ID,
+        created=_NOW,
+        not_after=_NOW + timedelta(days=365),
+    )
+
+
+def _stated(
+    name: str, type_: SqlType, encryption: ColumnEncryption, rights: frozenset[ColumnRight], key: int
+) -> StatedColumn:
+    data_class = SCHEMAS["person/1"].columns[name].data_class
+    return StatedColumn(column=name, type=type_, data_class=data_class, encryption=encryption, rights=rights, key=key)
 
 
 _PERSONAL: Final = ("operator_id", "requestor", "secondary_recipient", "case_number", "reason")

@@ -19,8 +19,13 @@ def confirm(
 
     It has the rows of the outputs whose rows the receipt states, and of no other: those may tell of records. A count
     that differs is signed as it was counted: an auditor needs it. Raises SpecError for a key that does not fit the
-    suite of the job.
+    suite of the job, and for a job with sealed columns, whose counts would tell of opened values.
     """
+    if result.receipt.claims.withheld:
+        raise SpecError(
+            "the receipt states no counts of what came out: the job had sealed columns",
+            remedy="Keep the counts of such jobs where their results are.",
+        )
     rows = by_output(result.header, count_rows(result, recipient))
     stated = (output for output in result.header.outputs if output.name in STATED)
     outputs = (CountedOutput(name=each.name, schema=each.schema, rows=rows[each.name]) for each in stated)
@@ -37,4 +42,4 @@ def confirm(
     except ValueError as error:
         remedy = "Use the key that the policy names; for a hybrid job one of `cji key new-signing --hybrid`."
         raise SpecError(f"this key cannot confirm the receipt: {error}", remedy=remedy) from error
-    return compact, claims, wrong_counts(result.receipt.claims.volumes, result.header.schemas, rows)
+    return compact, claims, wrong_counts(result.receipt.claims, result.header.schemas, rows)

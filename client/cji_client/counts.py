@@ -14,7 +14,7 @@ from cji_core.trail import VerifiedReceipt
 
 def require_counts(receipt: VerifiedReceipt, header: ResultHeader, rows: Mapping[str, int]) -> None:
     """Return if the receipt's counts are those of `rows`, the rows of outputs by name. Raises Unverified(`volumes`)."""
-    if wrong := wrong_counts(receipt.claims.volumes, header.schemas, rows):
+    if wrong := wrong_counts(receipt.claims, header.schemas, rows):
         raise Unverified("volumes", f"in the receipt {', '.join(wrong)} in {', '.join(rows)}")
 
 

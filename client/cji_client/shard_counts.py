@@ -14,10 +14,13 @@ def by_output(header: ResultHeader, rows: Sequence[int]) -> dict[str, int]:
     return {name: sum(rows[part] for part in header.parts_of(name)) for name in header.schemas}
 
 
-def require_shards(header: ResultHeader, statements: Iterable[Statement], rows: Sequence[int]) -> None:
+def require_shards(
+    header: ResultHeader, statements: Iterable[Statement], rows: Sequence[int], *, withheld: bool
+) -> None:
     """Return if each task's statement has the rows of its own parts; `rows` are those of each part.
 
-    Of several attempts at a task only the first counts, as in the receipt. Raises Unverified(`volumes`).
+    Those of a job with sealed columns (`withheld`) state no rows of a result. Of several attempts at a task only the
+    first counts, as in the receipt. Raises Unverified(`volumes`).
     """
     parts, subjects = header.parts, subjects_output(header.schemas)
     seen = set[tuple[str, int]]()
@@ -30,6 +33,6 @@ def require_shards(header: ResultHeader, statements: Iterable[Statement], rows: 
             own[parts[each.part].name] += rows[each.part]
         stated = ((RESULT, said.rows_out), (ROW_STATUS, said.rows_status), (subjects, said.subjects_out))
         for name, count in stated:
-            if count != own[name]:
+            if count != (0 if withheld and name != ROW_STATUS else own[name]):
                 what = f"task {said.task} of {said.stage} states {count} rows of {name}, counted {own[name]}"
                 raise Unverified("volumes", what)

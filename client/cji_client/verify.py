@@ -28,6 +28,7 @@ from cji_core.trail import (
     verify_failure,
     verify_receipt,
 )
+from cji_core.trail.used_column_keys import used_column_keys
 
 
 def verify_result(
@@ -136,6 +137,7 @@ def _expected(attested: AttestedWorker, job: Header | None) -> Expected:
         recipients=tuple(recipient.key_id for recipient in job.recipients),
         kek_id=job.kek_id,
         privacy=privacy_of(job.operations),
+        column_keys=used_column_keys(job) or UNSET,
     )
 
 

@@ -14,10 +14,12 @@ from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA384
 from google.protobuf import any_pb2
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from cji_attestation.attested import read_evidence
@@ -31,12 +33,30 @@ from cji_client.received import parse_result_header
 from cji_client.spec import decode_spec
 from cji_core.command.common import Failure
 from cji_core.errors import REASONS, Refusal, StartupError
+from cji_core.format.columns import (
+    ColumnFormat,
+    SqlType,
+    TypeInvalid,
+    new_statement,
+    parse_column_keys,
+    parse_statement,
+    verify_statement,
+)
 from cji_core.format.configuration import worker as config
 from cji_core.format.configuration.door_files import check_server_files
 from cji_core.format.configuration.operator_files import ClientFiles, FileRefused
 from cji_core.format.configuration.worker import ListenSection
 from cji_core.format.envelope import FLOE_HEADER_BYTES, Sealer, Unsealer, sign_header, verify_header
-from cji_core.format.job import InputPart, Policy, PolicyInvalid, Recipient, is_ori, parse
+from cji_core.format.job import (
+    InputPart,
+    Policy,
+    PolicyInvalid,
+    Recipient,
+    SealedOutput,
+    SizeClass,
+    is_ori,
+    parse,
+)
 from cji_core.format.job.policy.grant import ConfirmationKey
 from cji_core.format.job.policy.signatures import SignaturesInvalid
 from cji_core.format.job.policy.signatures import sign as sign_policy
@@ -86,6 +106,7 @@ from cji_worker.front.client_certificates import ClientCertificates
 from cji_worker.front.frames import SegmentFrame, read_request
 from tests.fuzz.attestation_targets import meaning, only, target
 from tests.fuzz.mutators import BYTES, IN_PLACE, JSON, JWS, SIZED, TEXT
+from tests.support.column_keys import agency_key, column, sealed, statement
 from tests.support.evidence_files import evidence_file
 from tests.support.forge import decided, machine
 from tests.support.job_headers import make
@@ -152,7 +173,16 @@ def _headers() -> tuple[bytes, ...]:
         "wrapped_dek": bytes(ML_KEM_BYTES + 384),
         "recipients": [Recipient(key_id=key_id(pair), jwk=public_jwk(pair))],
     }
-    return make(**ours), make(**ours, inputs=inputs, sealed_attribution=bytes(540)), make(**{**ours, **hybrid})
+    columns_of = InputPart(name="people", schema="person/1", sealed_columns=("DOB", "last"))
+    sealed_output = SealedOutput(output="result", column="token", column_keys=1, as_column="SOC")
+    with_columns = {
+        "inputs": [columns_of],
+        "column_keys": [sealed(), sealed(statement(table="other"))],
+        "sealed_outputs": [sealed_output],
+        "size_class": SizeClass.POWER_OF_TWO,
+    }
+    plain = make(**ours), make(**ours, inputs=inputs, sealed_attribution=bytes(540)), make(**{**ours, **hybrid})
+    return *plain, make(**ours, **with_columns)
 
 
 def _header_fair(data: bytes, value: Any) -> bool:
@@ -166,6 +196,59 @@ def _header_fair(data: bytes, value: Any) -> bool:
     )
     whole = again.SerializeToString(deterministic=True) == data == value.data
     return whole and named and value.sha384 == hashlib.sha384(data).digest()
+
+
+# ---------------------------------------------------------------- column keys
+
+
+@functools.cache
+def _statements() -> tuple[bytes, ...]:
+    cosmos = [column("last", "string"), column("SOC", "string", key=1)]
+    return statement().data, statement(format=ColumnFormat.COSMOS_DB, columns=cosmos).data
+
+
+def _statement_fair(data: bytes, value: Any) -> bool:
+    """What was read, made again, is the same bytes."""
+    given = {name: getattr(value, name) for name in value.__slots__ if name not in {"data", "sha384"}}
+    return bool(new_statement(**given).data == data == value.data and value.sha384 == hashlib.sha384(data).digest())
+
+
+@functools.cache
+def _column_keys() -> tuple[bytes, ...]:
+    return tuple(each.message.SerializeToString() for each in (sealed(), sealed(statement(table="other"))))
+
+
+def _verify_keys(data: bytes) -> object:
+    """As a keyholder would before it opens them. Nothing but what the agency signed gets so far."""
+    message = pb.ColumnKeys.FromString(data)
+    keys = parse_column_keys(
+        statement=message.statement,
+        wrapped_key=message.wrapped_key,
+        sealed_keys=message.sealed_keys,
+        signature=message.signature,
+    )
+    verify_statement(keys, agency_key().public_key())
+    return data
+
+
+def _same_keys(data: bytes, _: object) -> bool:
+    """The four fields are those that were signed; other fields around them are for the header's reader to refuse."""
+    read = pb.ColumnKeys.FromString(data)
+    read.DiscardUnknownFields()
+    return read.SerializeToString() in _column_keys()
+
+
+def _types() -> tuple[bytes, ...]:
+    texts = ("int", "nvarchar(60)", "char(9) cp1252", "decimal(9,2)", "datetime2(3)", "varchar(max) utf-8", "string")
+    return tuple(text.encode() for text in texts)
+
+
+def _type(data: bytes) -> SqlType:
+    return SqlType.parse(data.decode())
+
+
+def _type_fair(data: bytes, value: Any) -> bool:
+    return bool(str(value).encode() == data and SqlType.parse(str(value)) == value)
 
 
 @functools.cache
@@ -640,6 +723,25 @@ def text(data: bytes) -> str:
 
 WORKER: Final = (
     target("job-header", _headers, parse, refusals=(Refusal,), fair=_header_fair, mutators=SIZED, weight=40),
+    target(
+        "column-statement",
+        _statements,
+        parse_statement,
+        refusals=(Refusal,),
+        fair=_statement_fair,
+        mutators=SIZED,
+        weight=20,
+    ),
+    target(
+        "column-keys",
+        _column_keys,
+        _verify_keys,
+        refusals=(Refusal, InvalidSignature, DecodeError),
+        fair=_same_keys,
+        mutators=SIZED,
+        weight=8,
+    ),
+    target("column-type", _types, _type, refusals=(TypeInvalid, UnicodeDecodeError), fair=_type_fair, weight=10),
     target("job-signature", _signed_headers, _verify_signed, refusals=(Refusal,), fair=only(_signed_headers), weight=8),
     target("floe", _floe_streams, _open_floe, refusals=(Refusal,), fair=only(_floe_streams), weight=20),
     target(

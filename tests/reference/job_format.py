@@ -103,6 +103,25 @@ def check_admission(suite: str, given: dict[str, Any], receipt_jwk: str, header:
     _verify(suite, given["send_jwk"], bytes.fromhex(given["signature"]), message)
 
 
+def column_keys(suite: str, key: dict[str, str], jwk: str, given: dict[int, list[bytes | int]]) -> list[bytes]:
+    """§13: the column encryption keys in the field `column_keys` of a header, of an agency's key."""
+    (statement,), (wrapped,), (sealed,), (signature,) = (given[number] for number in (1, 2, 3, 4))
+    assert isinstance(statement, bytes)
+    assert isinstance(wrapped, bytes)
+    assert isinstance(sealed, bytes)
+    assert isinstance(signature, bytes)
+    digest = hashlib.sha384(statement).digest()
+    message = b"cji-column-keys/1\0" + digest + hashlib.sha384(wrapped + sealed).digest()
+    _verify(suite, jwk, signature, message)
+    stated = fields(statement)
+    assert stated[9] == [thumbprint(jwk)]
+    plain = box(data_key(suite, key, wrapped), b"column-keys\0" + digest, sealed)
+    ceks = [plain[at : at + 32] for at in range(0, len(plain), 32)]
+    digests = [fields(each)[2] for each in stated[4] if isinstance(each, bytes)]
+    assert digests == [[hashlib.sha384(cek).digest()] for cek in ceks]
+    return ceks
+
+
 def seed(cmk: rsa.RSAPrivateKey, kek_id: str, wrapped: str) -> bytes:
     """§4: the seed of the worker's ML-KEM half."""
     plain = cmk.decrypt(b64url(wrapped), _OAEP)

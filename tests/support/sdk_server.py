@@ -221,7 +221,7 @@ class ReferenceWorker(CjiWorkerServicer):
         operation = prepare(planned.operations[0], table.schema, context(*keys))
         outcomes = outcome(operation, table)
         rows = {name: sum(batch.num_rows for batch in batches) for name, (_, batches) in outcomes.items()}
-        counts = counts_of({each.name: each.schema.schema_id for each in planned.outputs}, rows)
+        counts = counts_of({each.name: each.schema.schema_id for each in planned.outputs}, rows, withheld=False)
         result_header = pb.ResultHeader(
             version=1,
             job_id=header.job_id,

@@ -151,19 +151,22 @@ def find_disclosures(ledgers: Sequence[Path], who: Subject, *, since: str = "", 
 
 
 def _is_as_stated(path: Path, rows: int) -> bool:
-    """Whether the receipt beside a ledger states its rows; False without one. Raises LedgerCountError."""
+    """Whether the receipt beside a ledger states its rows. Raises LedgerCountError.
+
+    False without one, and for that of a job with sealed columns, which states none.
+    """
     named = _FILE.fullmatch(path.name)
     beside = path.with_name(f"{named[1] or ''}{_RECEIPT}") if named else None
     if beside is None or not beside.exists():
         return False
     try:
         with beside.open(encoding="ascii") as file:
-            volumes = claims_unverified(file.read(_RECEIPT_BYTES).strip()).volumes
+            receipt = claims_unverified(file.read(_RECEIPT_BYTES).strip())
     except (OSError, UnicodeDecodeError, ReceiptError) as error:
         raise LedgerCountError(f"{beside}, the receipt beside {path.name}, cannot be read") from error
-    if wrong := wrong_counts(volumes, {"ledger": LEDGER}, {"ledger": rows}):
+    if wrong := wrong_counts(receipt, {"ledger": LEDGER}, {"ledger": rows}):
         raise LedgerCountError(f"{path} is not the ledger of the receipt beside it: {', '.join(wrong)}")
-    return True
+    return not receipt.withheld
 
 
 def _rows_of(batch: pa.RecordBatch, who: Subject, path: Path, since: str, until: str) -> Iterator[Disclosure]:

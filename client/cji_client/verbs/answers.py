@@ -22,7 +22,7 @@ class Received(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     job: Annotated[str, member("job id, 32 hexadecimal digits")]
     worker: Annotated[str, member("id of the worker")]
     rows_in: Annotated[int, member("input rows")]
-    rows_out: Annotated[int, member("rows of the result")]
+    rows_out: Annotated[int, member("rows of the result; 0 for a job with sealed columns, whose receipt states none")]
     counted: Annotated[bool, member("outputs were opened and have these rows; otherwise the cell states them")]
     outputs: Annotated[tuple[str, ...], member("names of the outputs")]
     out: Annotated[str | None, member("where it was opened; absent if it was not")] = None

@@ -5,7 +5,7 @@ from typing import Final
 
 import click
 import msgspec
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
 from cji_attestation import Trust
 from cji_attestation.attested import AttestedWorker
@@ -13,10 +13,21 @@ from cji_client.verbs.answers import ProvenReceipt
 from cji_client.verify import names_token
 from cji_core.command.json_output import print_json
 from cji_core.fips import NOT_VALIDATED
-from cji_core.trail import CryptoModule, PrivacyClaim, TasksClaim, VerifiedFailure, VerifiedReceipt
+from cji_core.trail import (
+    Claims,
+    CryptoModule,
+    PrivacyClaim,
+    TasksClaim,
+    UsedColumnKeys,
+    VerifiedFailure,
+    VerifiedReceipt,
+)
 from cji_core.trail.confirmations import VerifiedConfirmation
 
 Either = VerifiedReceipt | VerifiedFailure
+_NOT_STATED: Final = "not stated of sealed columns"
+_COUNTS: Final = "rows and subjects, stated by the cell: `cji result open` compares them, or give --confirmation"
+_COUNTS_WITHHELD: Final = "rows that came out, and subjects: the receipt states none, because columns were sealed"
 _HOST: Final = {"none": "no host profile: root could read records"}
 
 
@@ -55,7 +66,7 @@ def unchecked_of(
         found["job"] = "whether it is the job that was sealed: give --expect-header"
     if isinstance(one, VerifiedFailure):
         return found | {"attempts": "their number, the reason and the time of the ticket: they are a report"}
-    found["counts"] = "rows and subjects, stated by the cell: `cji result open` compares them, or give --confirmation"
+    found["counts"] = _COUNTS_WITHHELD if one.claims.withheld else _COUNTS
     if not names_token(one, attested):
         found["maa token"] = "the token that the receipt names: the evidence shows another one, of the same key"
     if not sequence:
@@ -108,8 +119,8 @@ def _receipt_rows(one: VerifiedReceipt, attested: AttestedWorker, trust: Trust) 
         "for": f"{claims.requesting_ori}, purpose {claims.purpose_code}",
         "suite": str(claims.suite),
         "did": ", ".join(claims.operations),
-        "rows": f"{volumes.rows_in} in, {volumes.rows_out} out, {volumes.chri_rows_out} of them with criminal history",
-        "subjects": str(volumes.subjects_out),
+        "rows": f"{volumes.rows_in} in, {_rows_out(claims)}",
+        "subjects": _NOT_STATED if claims.withheld else str(volumes.subjects_out),
         "time": f"{claims.started} to {claims.ended}",
         "evidence": _appraised(attested),
         "key": claims.kek_id,
@@ -119,8 +130,27 @@ def _receipt_rows(one: VerifiedReceipt, attested: AttestedWorker, trust: Trust) 
         "host": _HOST.get(claims.host_profile, f"host profile {claims.host_profile}"),
         "risks": f"accepted by the operator: {', '.join(claims.accepted_advisories) or 'none'}",
         "policy": claims.policy_sha384,
+        **_column_keys(claims.column_keys),
         **_tasks(claims.tasks),
         **privacy_rows(claims.privacy),
+    }
+
+
+def _rows_out(claims: Claims) -> str:
+    volumes = claims.volumes
+    if claims.withheld:
+        return f"out {_NOT_STATED}"
+    return f"{volumes.rows_out} out, {volumes.chri_rows_out} of them with criminal history"
+
+
+def _column_keys(used: tuple[UsedColumnKeys, ...] | UnsetType) -> dict[str, str]:
+    """Of a job with sealed columns: the statements under which it got their keys, and these keys."""
+    if used is UNSET:
+        return {}
+    keys = (f"{key.cek_sha384[:16]}... under {key.key_path} ({key.algorithm})" for each in used for key in each.keys)
+    return {
+        "statements": ", ".join(each.statement_sha384 for each in used),
+        "column keys": ", ".join(keys),
     }
 
 

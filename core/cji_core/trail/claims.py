@@ -1,8 +1,9 @@
 """The claims of a receipt, and the values that its reader expects.
 
-Invariant: `Claims` has no optional member but `tasks`, which marks a job in parts, and `privacy`, which marks a table
-with noise; a receipt without one of the others is invalid. Digests are lower-case hexadecimal, times are UTC with
-hundredths of a second, rows and bytes are counts. No claim contains values of records.
+Invariant: `Claims` has no optional member but `column_keys`, which marks a job with sealed columns, `tasks`, which
+marks a job in parts, and `privacy`, which marks a table with noise; a receipt without one of the others is invalid.
+Digests are lower-case hexadecimal, times are UTC with hundredths of a second, rows and bytes are counts. No claim
+contains values of records.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from cji_core.digests import Hex32, Hex64, Hex96
 from cji_core.suites import Suite
-from cji_core.trail.fields import Code, Count, KeyId, Ori, Text, Token, TpmClock, Url, Utc, Volumes
+from cji_core.trail.fields import Code, Count, KeyId, Ori, Text, Token, TpmClock, Url, UsedColumnKeys, Utc, Volumes
 
 if TYPE_CHECKING:
     from cji_core.wire.v1.worker_pb2 import Operation
@@ -110,6 +111,9 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     several shards, `sha256` is over the digests of these. Machine, evidence and policy are those of the worker that
     finished the job.
 
+    With `column_keys`, the job opened or sealed columns with keys of these statements, and `rows_out`, `chri_rows_out`
+    and `subjects_out` of its volumes are 0.
+
     `suite` is the one that ran: that of the header, and that of this receipt's own signature.
     `previous_sha384` is `receipt_sha384` of the receipt with the previous sequence number, 96 zeros in the first one.
     `witnesses` lists the processes whose statements agreed before the receipt was signed; both are required.
@@ -161,8 +165,14 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tpm: TpmClock
     trail: Hex96
     audit_anchor: Count
+    column_keys: Annotated[tuple[UsedColumnKeys, ...], Meta(min_length=1)] | UnsetType = UNSET
     tasks: TasksClaim | UnsetType = UNSET
     privacy: PrivacyClaim | UnsetType = UNSET
+
+    @property
+    def withheld(self) -> bool:
+        """Whether its counts of what comes out are withheld: they would tell of opened values."""
+        return self.column_keys is not UNSET
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,6 +212,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     host_profile: str | UnsetType = UNSET
     trail: str | UnsetType = UNSET
     privacy: PrivacyClaim | UnsetType = UNSET
+    column_keys: tuple[UsedColumnKeys, ...] | UnsetType = UNSET
 
     def differences(self, claims: Claims) -> tuple[str, ...]:
         """Names of the claims that differ, in the order of this class, e.g. `outputs[1].sha256`."""

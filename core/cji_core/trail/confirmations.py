@@ -149,7 +149,7 @@ def verify_confirmation(
     return VerifiedConfirmation(
         claims=claims,
         key_id=kid,
-        differences=wrong_counts(receipt.volumes, schemas, rows),
+        differences=wrong_counts(receipt, schemas, rows),
         compact=confirmation,
         constructor_key=_CONSTRUCTOR_KEY,
     )

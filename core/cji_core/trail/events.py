@@ -37,6 +37,7 @@ from cji_core.trail.fields import (
     TokenCheck,
     TpmClock,
     Url,
+    UsedColumnKeys,
     Utc,
     Volumes,
 )
@@ -128,6 +129,7 @@ class JobAdmitted(EventBase, frozen=True, kw_only=True, tag="job_admitted"):
     `attribution` is null if it does not open. A secondary recipient that the policy does not list ends the job before
     the cell gets a key; `JobEnded` has the rule.
     `entra` is the second identity of a submitter that the policy gives one.
+    `column_keys` are the statements under which the job gets keys of sealed columns, with those keys.
     `attempt` is the name of the attempt of a job by reference: such a caller had no certificate, and its header's
     signature alone established its submitter.
     """
@@ -152,6 +154,7 @@ class JobAdmitted(EventBase, frozen=True, kw_only=True, tag="job_admitted"):
     resident_reference: Hex64 | None = None
     entra: EntraApplication | None = None
     attempt: Hex32 | None = None
+    column_keys: tuple[UsedColumnKeys, ...] = ()
 
 
 class JobRefused(EventBase, frozen=True, kw_only=True, tag="job_refused"):

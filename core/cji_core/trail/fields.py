@@ -109,6 +109,21 @@ class EntraApplication(Strict, frozen=True, kw_only=True):
     uti: Token | None = None
 
 
+class UsedColumnKey(Strict, frozen=True, kw_only=True):
+    """A column encryption key that a job was given: the path of its master key, its own SHA-384, its algorithm."""
+
+    key_path: Text
+    cek_sha384: Hex96
+    algorithm: Literal["AEAD_AES_256_CBC_HMAC_SHA256"] = "AEAD_AES_256_CBC_HMAC_SHA256"
+
+
+class UsedColumnKeys(Strict, frozen=True, kw_only=True):
+    """A statement on column keys, by SHA-384, and those of its keys that the sealed columns of a job need."""
+
+    statement_sha384: Hex96
+    keys: Annotated[tuple[UsedColumnKey, ...], Meta(min_length=1)]
+
+
 class FileDigests(Strict, frozen=True, kw_only=True):
     """SHA-384 of the operator's files; `client_crl` is left out if none is configured."""
 

@@ -11,7 +11,19 @@ from msgspec import Meta
 from cji_core.digests import Hex32, Hex96
 from cji_core.errors import DeniedBy, Reason, Stage
 from cji_core.suites import Suite
-from cji_core.trail.fields import Attributed, Code, Count, EventBase, KeyId, Ori, StatementFault, Token, Url, Utc
+from cji_core.trail.fields import (
+    Attributed,
+    Code,
+    Count,
+    EventBase,
+    KeyId,
+    Ori,
+    StatementFault,
+    Token,
+    Url,
+    UsedColumnKeys,
+    Utc,
+)
 from cji_core.trail.meaning import Activity, Severity, finding, job
 
 StageName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}\Z")]
@@ -35,7 +47,8 @@ class TaskEvent(EventBase, frozen=True, kw_only=True):
 class TaskAdmitted(TaskEvent, frozen=True, kw_only=True, tag="task_admitted"):
     """All checks that need no key passed; the cell gets its keys once this is durable.
 
-    The first task of a job on a worker counts as a job of its submitter and agency on this day.
+    The first task of a job on a worker counts as a job of its submitter and agency on this day. `column_keys` are as in
+    `job_admitted`.
     """
 
     meaning = job(Activity.CREATE, Severity.INFORMATIONAL, "Success", "Task of a job admitted")
@@ -49,6 +62,7 @@ class TaskAdmitted(TaskEvent, frozen=True, kw_only=True, tag="task_admitted"):
     recipients: Annotated[tuple[KeyId, ...], Meta(min_length=1)]
     kek_id: Url
     policy_sha384: Hex96
+    column_keys: tuple[UsedColumnKeys, ...] = ()
 
 
 class TaskCompleted(TaskEvent, frozen=True, kw_only=True, tag="task_completed"):

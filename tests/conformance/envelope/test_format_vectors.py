@@ -14,6 +14,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
+from cji_core.format.columns import open_keys, parse_column_keys, verify_statement
 from cji_core.format.envelope import (
     ATTRIBUTION,
     UnwrappingKey,
@@ -103,6 +104,27 @@ def test_the_page_alone_opens_the_result(vector: dict[str, Any]) -> None:
     aad = b"cji-result/1\0" + hashlib.sha384(result).digest() + struct.pack(">I", 0)
     plaintext = job_format.unseal(key, aad, [bytes.fromhex(data) for data in vector["output"]])
     assert plaintext == raw(vector, "plaintext")
+
+
+@pytest.mark.parametrize("suite", [str(suite) for suite in Suite])
+def test_the_page_alone_opens_column_keys(suite: str) -> None:
+    vector = json.loads((FOLDER / "column-keys.json").read_text())[suite]
+    fields = job_format.fields(raw(vector, "header"))
+    (carried,) = fields[20]
+    assert isinstance(carried, bytes)
+    ceks = job_format.column_keys(suite, vector["worker_key"], vector["agency"]["jwk"], job_format.fields(carried))
+    assert [cek.hex() for cek in ceks] == vector["ceks"]
+    header = parse(raw(vector, "header"))
+    (keys,) = header.column_keys
+    members: dict[str, Any] = {
+        name: raw(vector, name) for name in ("statement", "wrapped_key", "sealed_keys", "signature")
+    }
+    assert keys == parse_column_keys(**members)
+    verify_statement(keys, parse_verifying(vector["agency"]["jwk"]))
+    (cmk,) = job_format.private([vector["worker_key"]["cmk_private"]])
+    seed = vector["worker_key"].get("ml_kem_seed")
+    ml_kem = None if seed is None else mlkem.MLKEM1024PrivateKey.from_seed_bytes(bytes.fromhex(seed))
+    assert list(open_keys([keys], UnwrappingKey(cmk, ml_kem))) == ceks
 
 
 def test_the_page_alone_verifies_a_confirmation(vector: dict[str, Any]) -> None:

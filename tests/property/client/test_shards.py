@@ -137,7 +137,7 @@ def sealed_result(outputs: dict[OutputPart, list[pa.Table]], **stated: int) -> R
             file = io.BytesIO(b"".join(seal_stream(key, output_aad(header.sha384, len(files)), messages)))
             files.append(Output(name=output.name, schema=output.schema, file=file))
     rows = {output.name: sum(table.num_rows for table in shards) for output, shards in outputs.items()}
-    volumes = msgspec.structs.replace(CLAIMS.volumes, **{**counts_of(header.schemas, rows), **stated})
+    volumes = msgspec.structs.replace(CLAIMS.volumes, **{**counts_of(header.schemas, rows, withheld=False), **stated})
     compact = sign(msgspec.structs.replace(CLAIMS, volumes=volumes), RECEIPT_KEY)
     receipt = verify_receipt(compact, key=RECEIPT_KEY.public_key(), expected=Expected(simulated=False))
     return Result(job=JOB, header=header, outputs=tuple(files), receipt=receipt, attested=cast("AttestedWorker", None))
@@ -207,7 +207,7 @@ def test_a_count_that_is_not_the_opened_one_is_refused(count: str, more: int) ->
 @pytest.mark.parametrize("output", SHARDED, ids=lambda output: output.name)
 def test_a_row_less_in_any_shard_is_refused(output: OutputPart, shard: int) -> None:
     honest = dict(COUNTS.values())
-    stated = counts_of({each.name: each.schema for each in SHARDED}, honest)
+    stated = counts_of({each.name: each.schema for each in SHARDED}, honest, withheld=False)
     shards = list(SHARDED[output])
     shards[shard] = shards[shard].slice(1)
     with sealed_result({**SHARDED, output: shards}, **stated) as sealed, pytest.raises(Unverified) as refused:
@@ -278,8 +278,10 @@ def test_each_shard_has_the_rows_of_its_statement() -> None:
         rows, header = count_rows(sealed, KEY), sealed.header
     assert rows == (3, 1, 3, 2, 2, 1)
     honest = [said(0, parts=(0, 2, 4), rows=(3, 3, 2)), said(1, parts=(1, 3, 5), rows=(1, 2, 1))]
-    require_shards(header, honest, rows)
-    require_shards(header, [*honest, said(0, parts=(0, 2, 4), rows=(9, 9, 9))], rows)  # an earlier attempt
+    require_shards(header, honest, rows, withheld=False)
+    require_shards(
+        header, [*honest, said(0, parts=(0, 2, 4), rows=(9, 9, 9))], rows, withheld=False
+    )  # an earlier attempt
     for first, second, what in (
         ((2, 3, 2), (2, 2, 1), "task 0 of apply states 2 rows of result, counted 3"),
         ((3, 2, 2), (1, 3, 1), "task 0 of apply states 2 rows of row_status, counted 3"),
@@ -287,5 +289,10 @@ def test_each_shard_has_the_rows_of_its_statement() -> None:
     ):
         lies = [said(0, parts=(0, 2, 4), rows=first), said(1, parts=(1, 3, 5), rows=second)]
         with pytest.raises(Unverified, match=what) as refused:
-            require_shards(header, lies, rows)
+            require_shards(header, lies, rows, withheld=False)
         assert refused.value.check == "volumes"
+    quiet = [said(0, parts=(0, 2, 4), rows=(0, 3, 0)), said(1, parts=(1, 3, 5), rows=(0, 2, 0))]
+    require_shards(header, quiet, rows, withheld=True)  # of a job with sealed columns
+    for loud in (quiet[1:] + honest[:1], [said(0, parts=(0, 2, 4), rows=(0, 2, 0))]):
+        with pytest.raises(Unverified):
+            require_shards(header, loud, rows, withheld=True)

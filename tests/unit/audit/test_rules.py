@@ -24,6 +24,8 @@ from cji_core.trail import (
     KeyNotReleased,
     ReloadRefused,
     TrailAnchored,
+    UsedColumnKey,
+    UsedColumnKeys,
     WitnessesDisagreed,
     WorkerNotReady,
     WorkerStopped,
@@ -431,6 +433,41 @@ def test_a_receipt_of_something_else(rules: dict[str, str], claims: dict[str, An
     if len(claims) == 1 and "simulated" not in rules:
         (value,) = claims.values()
         assert all(str(value) in each.found for each in found.values())
+
+
+USED: Final = (
+    UsedColumnKeys(
+        statement_sha384="0a" * 48,
+        keys=(UsedColumnKey(key_path="https://v/keys/k/1", cek_sha384="0b" * 48),),
+    ),
+)
+QUIET: Final = msgspec.structs.replace(COMPLETED.volumes, rows_out=0, chri_rows_out=0, subjects_out=0)
+
+
+def with_columns(admitted_with: Any, volumes: Any = QUIET, **claims: Any) -> list[Finding]:
+    """What is found about a job with sealed columns."""
+    text = receipt(volumes=volumes, **claims)
+    lines = but(ADMITTED, column_keys=admitted_with), but(COMPLETED, receipt=text, volumes=volumes)
+    return seen(*BEGUN, *lines)[1:]
+
+
+def test_a_receipt_has_the_column_keys_of_its_admission() -> None:
+    other = (msgspec.structs.replace(USED[0], statement_sha384="0c" * 48),)
+    assert not with_columns(USED, column_keys=USED)
+    for admitted_with, claims in ((USED, {"column_keys": other}), (USED, {}), ((), {"column_keys": USED})):
+        (found,) = with_columns(admitted_with, **claims)
+        assert found.rule == "receipt_admission"
+        assert "other column_keys than in line 4" in found.what
+
+
+@pytest.mark.parametrize("count", ["rows_out", "chri_rows_out", "subjects_out"])
+def test_a_receipt_of_sealed_columns_states_no_rows_out(count: str) -> None:
+    """They would tell who can copy cells which values are equal."""
+    volumes = msgspec.structs.replace(QUIET, **{count: 1})
+    (found,) = with_columns(USED, volumes, column_keys=USED)
+    assert (found.rule, found.found, found.expected) == ("receipt_contradicts", "1", "0")
+    assert f"states {count} of a job with sealed columns" in found.what
+    assert not with_columns((), volumes)
 
 
 def test_a_receipt_of_another_suite() -> None:

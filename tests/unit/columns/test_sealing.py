@@ -103,6 +103,14 @@ def test_keys_do_not_open_with_another_statement(field: str) -> None:
     fails(taken)
 
 
+def test_the_signer_is_the_one_that_is_stated() -> None:
+    """The pinned key signed a statement that names another signer."""
+    keys = sealed()
+    taken = signed(statement(signing_key=agency_key(1)), keys.wrapped_key, keys.sealed_keys, number=0)
+    with pytest.raises(InvalidSignature):
+        verify_statement(taken, agency_key().public_key())
+
+
 def test_an_order_of_keys_is_bound_too() -> None:
     keys = sealed()
     swapped = statement(keys=KEYS[::-1])

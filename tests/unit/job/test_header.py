@@ -291,6 +291,16 @@ def test_a_header_carries_column_keys_and_sealed_outputs() -> None:
     assert parse(with_columns(sealed_outputs=[OUTPUT])).sealed_outputs[0].as_column == "SOC"
 
 
+def test_used_keys_are_those_of_opened_and_sealed_columns() -> None:
+    keys, other = sealed(), sealed(statement(table="other"))
+    part = InputPart(name="people", schema="person/1", sealed_columns=("DOB", "middle"))
+    output = SealedOutput(output="result", column="token", column_keys=1, as_column="SOC")
+    made_of = {"column_keys": [keys, other], "sealed_outputs": [output], "size_class": SizeClass.POWER_OF_TWO}
+    used = parse(made(inputs=[part], **made_of)).used_column_keys
+    assert used == {keys.statement: keys.statement.keys[1:], other.statement: other.statement.keys[:1]}
+    assert parse(GOOD).used_column_keys == {}
+
+
 @pytest.mark.parametrize(("rule", "change"), COLUMN_RULES, ids=[f"{i}-{r}" for i, (r, _) in enumerate(COLUMN_RULES)])
 def test_a_broken_rule_of_sealed_columns_is_malformed(rule: str, change: dict[str, Any]) -> None:
     assert broken_rule(with_columns(**change)) == rule

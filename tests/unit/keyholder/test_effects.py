@@ -4,18 +4,20 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
+from msgspec.structs import replace as changed
 
 from cji_core.errors import Reason, Stage
+from cji_core.format.columns import ColumnKeys
 from cji_core.format.envelope import sha384
-from cji_core.format.job import JobId, OutputPart, parse
+from cji_core.format.job import InputPart, JobId, OutputPart, SizeClass, parse
 from cji_core.format.job.result_header import result_header
 from cji_core.operations.registry import plan
-from cji_core.trail import claims_unverified
+from cji_core.trail import UsedColumnKey, UsedColumnKeys, claims_unverified
 from cji_worker.ipc import Channel
 from cji_worker.ipc.messages import CountedPart, KeyholderFromCell, SealedPart, Summary, Witnessed
 from cji_worker.keyholder.admitted_job import Admission, AdmittedJob
@@ -25,6 +27,7 @@ from cji_worker.keyholder.events import job_admitted
 from cji_worker.keyholder.lifecycle import Done, Failed, WriteReceipt
 from cji_worker.keyholder.task_events import task_admitted
 from cji_worker.keyholder.tasks import AdmittedTask
+from tests.support.column_keys import KEYS, sealed
 from tests.support.contexts import TABLES
 from tests.support.job_headers import NOW, make
 from tests.support.keyholder_bench import Bench, bench, finish_order, held
@@ -52,7 +55,7 @@ def cell() -> Iterator[Cell]:
 
 def running(cell: Cell, admission: Admission, **changes: Any) -> AdmittedJob:
     return AdmittedJob(
-        request=replace(finish_order(HONEST.header, HONEST.plan), finish=None, **changes),
+        request=changed(finish_order(HONEST.header, HONEST.plan), finish=None, **changes),
         admission=admission,
         cell=cell,
         reference=None,
@@ -130,6 +133,44 @@ def test_both_are_signed_if_they_fit(desk: Bench, cell: Cell) -> None:
 def failed(outcome: Done | Failed | None) -> None:
     assert isinstance(outcome, Failed)
     assert (outcome.refusal.reason, outcome.refusal.stage) == (Reason.INTERNAL, Stage.COMMIT)
+
+
+def sealed_columns(desk: Bench, cell: Cell, keys: ColumnKeys) -> tuple[AdmittedJob, WriteReceipt]:
+    """The whole job again, with a column under the second of two keys."""
+    inputs = [InputPart(name="people", schema="person/1", sealed_columns=("DOB",))]
+    job = whole_job(desk, cell, 4096)[0]
+    header = parse(make(job_id=JobId(b"w" * 16), inputs=inputs, column_keys=[keys], size_class=SizeClass.POWER_OF_TWO))
+    job.admission = replace(job.admission, header=header)
+    outputs = [OutputPart(name=each.name, schema=each.schema.schema_id) for each in job.admission.plan.outputs]
+    made = result_header(header, worker_id="w", outputs=outputs, wrapped_keys=[os.urandom(384)])
+    return job, both([part(4096)], [part(4096)] * 2, (ROWS, ROWS), made)
+
+
+def test_trail_and_receipt_have_the_column_keys_and_no_rows_out(desk: Bench, cell: Cell) -> None:
+    keys = sealed()
+    job, statements = sealed_columns(desk, cell, keys)
+    desk.audit.append(job_admitted(job))
+    assert desk.effects.perform(job, statements) == Done()
+    used = UsedColumnKeys(
+        statement_sha384=keys.statement.sha384.hex(),
+        keys=(UsedColumnKey(key_path=KEYS[1].key_path, cek_sha384=KEYS[1].cek_sha384.hex()),),
+    )
+    admitted, completed = desk.events
+    claims = claims_unverified(completed.receipt)
+    assert admitted.column_keys == claims.column_keys == (used,)
+    assert (claims.withheld, claims.volumes) == (True, completed.volumes)
+    volumes = completed.volumes
+    assert (volumes.rows_in, volumes.rows_out, volumes.chri_rows_out, volumes.subjects_out) == (ROWS, 0, 0, 0)
+
+
+def test_a_task_has_the_column_keys_in_its_admission(desk: Bench, cell: Cell) -> None:
+    keys = sealed()
+    part_of = replace(HONEST.header.inputs[-1], sealed_columns=("DOB",))
+    header = replace(HONEST.header, inputs=(*HONEST.header.inputs[:-1], part_of), column_keys=(keys,))
+    job, _ = one_task(desk, cell, bytes(16))
+    job.admission = replace(job.admission, header=header)
+    (used,) = task_admitted(job).column_keys
+    assert used.statement_sha384 == keys.statement.sha384.hex()
 
 
 def test_a_receipt_without_its_signature_keeps_its_claims() -> None:

@@ -1,5 +1,6 @@
 """A task by its signed header: which tasks there are, and what both witnesses of one must state."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from cji_worker.ipc.messages import CountedPart, SealedPart, Summary, TaskOrder,
 from cji_worker.keyholder import tasks
 from cji_worker.keyholder.tasks import AdmittedTask, agree_task
 from cji_worker.keyholder.witnesses import Disagreement
+from tests.support.column_keys import sealed
 from tests.support.refusals import refused
 from tests.support.task_statements import ROWS, Honest
 
@@ -74,6 +76,17 @@ def test_the_facts_are_those_of_both() -> None:
         assert (agreed.plan is not None) is stage.plans
         assert all(part.sha256 == b64url(bytes(32)) for part in (*agreed.parts_in, *agreed.parts_out))
         assert agreed.rows_status == (ROWS if stage.name == "label" else 0)
+
+
+def test_a_task_states_no_rows_out_of_sealed_columns() -> None:
+    header = dataclasses.replace(HONEST.header, column_keys=(sealed(),))
+    own = task("label")
+    cell, front = statements(own)
+    plain = agree_task(HONEST.header, HONEST.planned, own, cell=cell, front=front)
+    agreed = agree_task(header, HONEST.planned, own, cell=cell, front=front)
+    assert (plain.rows_out, plain.rows_in) == (7, ROWS)
+    assert agreed == dataclasses.replace(plain, rows_out=0, subjects_out=0)
+    assert plain.subjects_out > 0
 
 
 def _first(parts: tuple[CountedPart, ...], **changes: Any) -> tuple[CountedPart, ...]:

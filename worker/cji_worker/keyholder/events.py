@@ -31,6 +31,7 @@ from cji_core.trail import (
     utc_hundredths,
 )
 from cji_core.trail.failures import FailureClaims
+from cji_core.trail.used_column_keys import used_column_keys
 from cji_worker.ipc.messages import Admit
 from cji_worker.keyholder.admitted_job import Attempt, Opened
 from cji_worker.keyholder.entra import TokenRefused
@@ -108,6 +109,7 @@ def job_admitted(job: Attempt) -> JobAdmitted:
         resident_reference=reference.sha256.hex() if reference and reference.sha256 else None,
         entra=None if job.admission.token is None else job.admission.token.application,
         attempt=attempt(job.request),
+        column_keys=used_column_keys(header),
     )
 
 

@@ -131,7 +131,7 @@ class Gathering:
             volumes=Volumes(
                 bytes_in=sum(part.bytes for part in self._parts_in.values()),
                 bytes_out=sum(part.bytes for part in self._parts_out.values()),
-                **counts_of(schemas, rows),
+                **counts_of(schemas, rows, withheld=bool(self._header.column_keys)),
             ),
         )
         claim = TasksClaim(

@@ -45,6 +45,7 @@ from cji_core.trail import (
 from cji_core.trail.checkpoint import origin_of, sign_checkpoint
 from cji_core.trail.failures import FailureClaims, sign_failure
 from cji_core.trail.merkle import Frontier
+from cji_core.trail.used_column_keys import used_column_keys
 from cji_worker.keyholder.admitted_job import AdmittedJob, Attempt
 from cji_worker.keyholder.anchor import Anchor
 from cji_worker.keyholder.events import tpm_clock
@@ -166,6 +167,7 @@ class ReceiptSigner:
             host_profile=self._host.profile,
             tpm=tpm_clock(attestation),
             audit_anchor=self._anchor.value,
+            column_keys=used_column_keys(header) or UNSET,
             tasks=tasks,
             privacy=privacy_of(header.operations),
         )

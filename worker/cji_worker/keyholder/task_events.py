@@ -14,6 +14,7 @@ from cji_core.trail import (
     receipt_sha384,
     utc_hundredths,
 )
+from cji_core.trail.used_column_keys import used_column_keys
 from cji_worker.keyholder.admitted_job import AdmittedJob, Attempt
 from cji_worker.keyholder.events import attempt, attributed, denied_by, duration_ms
 from cji_worker.keyholder.gathering import StatementsRefusedError
@@ -33,6 +34,7 @@ def task_admitted(job: AdmittedJob) -> TaskAdmitted:
         recipients=tuple(r.key_id for r in header.recipients),
         kek_id=header.kek_id,
         policy_sha384=grant.policy_sha384.hex(),
+        column_keys=used_column_keys(header),
     )
 
 

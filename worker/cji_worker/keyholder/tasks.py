@@ -122,6 +122,8 @@ def agree_task(header: Header, planned: Plan, task: AdmittedTask, *, cell: Summa
     if about or (task.stage.plans and plan is None) or (cell.plan and not task.stage.plans):
         raise Disagreement(about or ("plan",))
     subjects = subjects_output({output.name: output.schema.schema_id for output in planned.outputs})
+    if header.column_keys:  # as in a receipt (`cji_core.operations.volumes`)
+        rows |= {RESULT: 0, subjects: 0}
     return AgreedTask(
         parts_in=tuple(_parts(task.inputs, front.inputs)),
         streams_in=tuple(_streams(task.inputs, front.inputs)),

@@ -66,7 +66,7 @@ def agree(header: Header, plan: Plan, *, worker_id: str, cell: Summary, front: W
         volumes=Volumes(
             bytes_in=sum(part.counted.bytes for part in front.inputs),
             bytes_out=sum(part.counted.bytes for part in front.outputs),
-            **counts_of(schemas, dict(zip(schemas, cell.rows_out, strict=True))),
+            **counts_of(schemas, dict(zip(schemas, cell.rows_out, strict=True)), withheld=bool(header.column_keys)),
         ),
     )
 

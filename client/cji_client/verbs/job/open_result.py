@@ -79,7 +79,8 @@ def open_(
         introduce(console, sealed.attested)
         if statements is not None:
             said = verify_statements(sealed.receipt, compact_lines(statements, "statement"))
-            require_shards(sealed.header, said, count_rows(sealed, recipient))
+            rows = count_rows(sealed, recipient)
+            require_shards(sealed.header, said, rows, withheld=sealed.receipt.claims.withheld)
         opened = destination.receive(console, sealed, recipient)
     destination.conclude(sealed, opened, quiet=quiet, as_json=as_json)
 

@@ -189,7 +189,8 @@ def _conclude(result: Result, opened: Opened | None, *, out: Path | None, sealed
     if sealed is not None:
         click.echo(f"sealed   {sealed}")
     counts = "stated by the cell" if opened is None else "counted in the outputs"
-    click.echo(f"rows     {claims.volumes.rows_in} in, {claims.volumes.rows_out} out, {counts}")
+    rows_out = "not stated of sealed columns" if claims.withheld else f"{claims.volumes.rows_out} out"
+    click.echo(f"rows     {claims.volumes.rows_in} in, {rows_out}, {counts}")
     if opened is not None:
         for note in opened.notes:
             click.echo(note)

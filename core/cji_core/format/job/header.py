@@ -21,7 +21,12 @@ from enum import IntEnum
 from typing import Final, NewType, cast
 
 from cji_core.errors import Reason, Refusal, RetryLater, Stage
-from cji_core.format.columns.statement import ColumnKeys, read_column_keys
+from cji_core.format.columns.statement import (
+    ColumnEncryptionKey,
+    ColumnKeys,
+    ColumnKeyStatement,
+    read_column_keys,
+)
 from cji_core.format.job.fields import (
     COLUMN,
     NAME,
@@ -133,6 +138,18 @@ class Header:
         """The input of each part, by the number of the part: side tables, then the shards of the records."""
         *sides, records = self.inputs
         return (*sides, *(records,) * records.shards)
+
+    @property
+    def used_column_keys(self) -> dict[ColumnKeyStatement, tuple[ColumnEncryptionKey, ...]]:
+        """The statements of its column keys, each with the keys of the columns that the job opens or seals."""
+        named = {number: set[int]() for number in range(len(self.column_keys))}
+        columns = [(part.column_keys, name) for part in self.inputs for name in part.sealed_columns]
+        columns += [(output.column_keys, output.as_column) for output in self.sealed_outputs]
+        for number, name in columns:
+            if (stated := self.column_keys[number].statement.column(name)) is not None:
+                named[number].add(stated.key)
+        statements = [each.statement for each in self.column_keys]
+        return {each: tuple(each.keys[key] for key in sorted(named[n])) for n, each in enumerate(statements)}
 
     def __repr__(self) -> str:
         return f"Header(job_id={self.job_id.hex()})"

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Final, Literal
 
+from cji_core.operations.volumes import WITHHELD
 from cji_core.trail.chain import Record
 from cji_core.trail.claims import Claims
 from cji_core.trail.compact import ReceiptError, key_id_unverified
 from cji_core.trail.events import JobCompleted
 from cji_core.trail.receipts import FIRST_PREVIOUS, VerifiedReceipt, claims_unverified, receipt_sha384
-from cji_core.trail.rules.state import Admission
+from cji_core.trail.rules.state import Admission, digest_of
 from cji_core.trail.rules.watcher import ANOTHER_KEY, Watcher
 
 _OF_EVENT: Final = ("job_id", "header_sha384", "submitter", "requesting_ori", "purpose_code", "volumes")
@@ -136,6 +137,10 @@ def _compare(
             found=_values(claims, names),
             expected=", ".join(str(wanted[name]) for name in names),
         )
+    counts = [name for name in WITHHELD if claims.withheld and getattr(claims.volumes, name)]
+    if counts:
+        what = f"receipt {number} states {', '.join(counts)} of a job with sealed columns"
+        watcher.note("receipt_contradicts", what, found=_values(claims.volumes, counts), expected="0")
     policy = None
     if admission is not None and admission.line:
         policy = admission.policy_sha384
@@ -143,6 +148,9 @@ def _compare(
             names = [name for name in _OF_ADMISSION if getattr(claims, name) != getattr(admission, name)]
             what = f"receipt {number} contradicts the trail: another {', '.join(names)} than in line {admission.line}"
             watcher.note("receipt_admission", what, found=_values(claims, names), expected=_values(admission, names))
+        if (used := digest_of(claims.column_keys)) != admission.column_keys:
+            what = f"receipt {number} contradicts the trail: other column_keys than in line {admission.line}"
+            watcher.note("receipt_admission", what, found=used, expected=admission.column_keys)
     configured = (started.get("code_sha384"), started.get("config_sha384"), policy)
     if configured != (stated := _configuration_of(claims)):
         pairs = zip(_CONFIGURATION, configured, stated, strict=True)

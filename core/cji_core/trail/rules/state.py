@@ -4,14 +4,17 @@ A member that a state of an earlier version does not have is None: it is not kno
 next line that states it.
 """
 
+import hashlib
 from typing import Final
 
 import msgspec
+from msgspec import UnsetType
 
 from cji_core.documents import decode
 from cji_core.suites import Suite
 from cji_core.trail.chain import GENESIS, Head
 from cji_core.trail.events import JobAdmitted
+from cji_core.trail.fields import UsedColumnKeys
 from cji_core.trail.receipts import FIRST_PREVIOUS
 
 MAX_RUNNING: Final = 100_000
@@ -64,6 +67,8 @@ class Admission(msgspec.Struct, frozen=True, array_like=True):
     recipients: tuple[str, ...] = ()
     kek_id: str = ""
     policy_sha384: str = ""
+    column_keys: str = ""
+    """`digest_of` them."""
 
     @classmethod
     def of(cls, event: JobAdmitted, line: int, time: str) -> "Admission":
@@ -82,7 +87,13 @@ class Admission(msgspec.Struct, frozen=True, array_like=True):
             event.recipients,
             event.kek_id,
             event.policy_sha384,
+            digest_of(event.column_keys),
         )
+
+
+def digest_of(used: tuple[UsedColumnKeys, ...] | UnsetType) -> str:
+    """Of the column keys of a job, which are many bytes, for comparison; "" for a job without sealed columns."""
+    return hashlib.sha256(msgspec.json.encode(used)).hexdigest() if used else ""
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True):

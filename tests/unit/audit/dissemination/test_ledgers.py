@@ -26,6 +26,7 @@ from cji_audit.verbs.ledger import Inspected
 from cji_core.command import build
 from cji_core.command.output import write_batches
 from cji_core.operations.disseminate import LEDGER
+from cji_core.trail import UsedColumnKey, UsedColumnKeys
 from tests.support.json_answers import answered
 from tests.support.receipts import CLAIMS, signed_receipt
 
@@ -99,6 +100,10 @@ def test_a_ledger_has_the_rows_of_its_receipt(tmp_path: Path, name: str) -> None
         found = ledger("find", tmp_path, "--subject", "b")
         assert (found.exit_code, found.stdout) == (3, "")
         assert "Do not answer from this ledger." in found.stderr
+    used = UsedColumnKeys(statement_sha384="0a" * 48, keys=(UsedColumnKey(key_path="p", cek_sha384="0b" * 48),))
+    withheld = msgspec.structs.replace(CLAIMS.volumes, rows_out=0, chri_rows_out=0, subjects_out=0)
+    receipt.write_text(signed_receipt(volumes=withheld, column_keys=(used,)) + "\n")
+    assert find_disclosures([path], who).compared == 0  # the receipt of a job with sealed columns states no rows
     for text in ("", "no receipt", "é"):
         receipt.write_text(text)
         with pytest.raises(LedgerCountError, match="cannot be read"):
