@@ -119,8 +119,10 @@ def slow_character(character: str) -> str | Code:
         return base
     if category[0] == "Z":
         return " " if category == "Zs" else "\n"
-    if category == "Nd":
+    if unicodedata.digit(character, None) is not None:
         return str(unicodedata.digit(character))
+    if category == "So" and (match := re.fullmatch(r".*\bLETTER ([A-Z])", unicodedata.name(character, ""))):
+        return match[1]
     if base in "\u2018\u2019\u201b\u02b9\u02bb\u02bc\u02bd\u02be\u02bf\u02c8":
         return "'"
     if category[0] == "L":
@@ -160,6 +162,35 @@ def slow_spans(
         best = min(group, key=lambda each: (each[0] - each[1], RANK.index(each[2])))
         spans.append((best[2], origin[group[0][0]], origin[max(end for _, end, _ in group)]))
     return spans
+
+
+def certain(text: str) -> list[tuple[int, int]]:
+    """(first, end) of what must go from an ASCII text by its form alone, letter by letter and without a pattern.
+
+    Six digits and more, single hyphens and blanks between them included; three numbers with slashes that are a date; a
+    telephone number of three and four digits.
+    """
+    found, at = list[tuple[int, int]](), 0
+    while at < len(text):
+        if not text[at].isdigit() or (at and (text[at - 1].isalnum() or text[at - 1] in "$.,-/")):
+            at += 1
+            continue
+        groups, end = [""], at
+        while end < len(text) and (text[end].isdigit() or (text[end] in "- /" and text[end + 1 : end + 2].isdigit())):
+            if text[end].isdigit():
+                groups[-1] += text[end]
+            else:
+                groups += [text[end], ""]
+            end += 1
+        signs, numbers = groups[1::2], groups[::2]
+        free = end == len(text) or not (text[end].isalnum() or text[end] in "-/.,")
+        sizes = [len(number) for number in numbers]
+        date = signs == ["/", "/"] and sizes[0] <= 2 and sizes[1] <= 2 and sizes[2] in (2, 4)
+        phone = signs == ["-"] and sizes == [3, 4]
+        if free and (date or phone or ("/" not in signs and sum(sizes) >= 6)):
+            found.append((at, end))
+        at = end
+    return found
 
 
 def slow_words(plain: str, vocabulary: Vocabulary) -> list[Word]:
@@ -300,6 +331,8 @@ def _slow_titled(word: Word, before: Word | None, after: Word | None, both: bool
     low_after = after is None or not after.capital or not after.blank
     if title and possible and not word.caseless and word.capital and low_after and not word.ordinary:
         return True
+    if honorific and not word.clitic and not word.caseless and word.capital:
+        return True
     return (honorific and possible and word.cap) or (both and honorific)
 
 
@@ -335,8 +368,18 @@ def _slow_grown(words: list[Word], named: set[int]) -> set[int]:
             period = after is not None and "." in after.gap and after.gap.count("\n") < 2
             article = word.initial and (word.has(NEVER) or word.caseless) and not period
             first_word = word.starts and word.ordinary and not word.has(NAME)
+            alone_after = after is None or not after.capital or not after.blank
+            mixed = not word.caseless and word.capital
+            by_name = i - 1 in named and (
+                (word.gap == "-" and not word.ordinary and not word.clitic)
+                or (mixed and word.blank and word.has(TITLE) and alone_after)
+                or (word.comma and word.initial and not word.has(NEVER))
+            )
+            called = mixed and word.has(GIVEN) and word.has(NEVER) and i + 1 in named
             if (
-                (behind and (capital or (word.initial and not word.clitic)))
+                by_name
+                or (called and after is not None and after.blank)
+                or (behind and (capital or (word.initial and not word.clitic)))
                 or (ahead and ((capital and not first_word) or (word.initial and not article)))
                 or _slow_particle(words, named, i)
                 or (i - 1 in named and (word.joined or word.comma) and word.has(SUFFIX))

@@ -53,6 +53,7 @@ class _Near:
             self.blank | ((gap == HYPHEN) & (width == 1)) | ((gap == APOSTROPHE) & (width == 1) & ~self.clitic)
         )
         self.joined |= short & ((gap == PERIOD) | (gap == PERIOD | BLANK)) & (width <= 3)
+        self.hyphen = (gap == HYPHEN) & (width == 1)
         self.comma = ((gap == COMMA) | (gap == COMMA | BLANK)) & (width <= 3)
         self.quoted = (gap == QUOTE | BLANK) & (width <= 3)
         self.starts = ((gap & (BREAK | OTHER | QUOTE)) > 0) | (((gap & PERIOD) > 0) & ~short)
@@ -110,6 +111,7 @@ def _titled(t: Tokens, near: _Near, unknown: Bools, both: Bools) -> Bools:
     found: Bools = title & possible & near.cap & (name | unknown)
     found |= title & possible & ~t.caseless & t.capital & _after(~t.capital | ~near.blank, True) & ~near.ordinary
     found |= honorific & possible & near.cap
+    found |= honorific & ~near.clitic & ~t.caseless & t.capital
     caseless_low = t.caseless & ~t.capital
     found |= (title & caseless_low & possible & (name | unknown)) | (both & honorific)
     return found
@@ -121,6 +123,10 @@ def _grown(t: Tokens, near: _Near, named: Bools) -> Bools:
     capital = near.cap & wordy & ((t.has(NAME) | ~near.ordinary) | (~t.caseless & ~near.starts))
     article = near.initial & (t.has(NEVER) | t.caseless) & ~_period_after(t)
     first_word = near.starts & near.ordinary & ~t.has(NAME)
+    hyphened = near.hyphen & ~near.ordinary & ~near.clitic  # Ji-hoon
+    last_word = ~t.caseless & t.capital & near.blank & t.has(TITLE) & _after(~t.capital | ~near.blank, True)
+    first_name = ~t.caseless & t.capital & t.has(GIVEN) & t.has(NEVER)  # Will Pruett
+    comma_initial = near.comma & near.initial & ~t.has(NEVER)
     for _ in range(_ROUNDS):
         behind = _before(named, False) & (near.joined | near.quoted)
         ahead = _after(named & (near.joined | near.quoted), False)
@@ -129,7 +135,8 @@ def _grown(t: Tokens, near: _Near, named: Bools) -> Bools:
         grown |= _particles(t, near, named)
         grown |= (_before(named, False) & (near.joined | near.comma)) & t.has(SUFFIX)
         comma = _before(named, False) & near.comma & t.has(GIVEN) & near.cap
-        grown |= comma
+        grown |= comma | (_before(named, False) & (hyphened | last_word | comma_initial))
+        grown |= first_name & _after(named & near.blank, False)
         if (grown == named).all():
             break
         named = grown

@@ -102,7 +102,8 @@ _DATES: Final = (
         r"|fifth|sixth|seventh|eighth|ninth"
         r"|(?:ten|eleven|twelf|thirteen|fourteen|fifteen|sixteen|seventeen"
         r"|eighteen|nineteen|twentie|thirtie)th)\b"
-        rf"|\b[0-9]{{1,2}} de {_MES}(?: del? (?:[0-9]{{4}}|ano pasado))?",
+        rf"|\b[0-9]{{1,2}} de {_MES}(?: del? (?:[0-9]{{4}}|ano pasado))?"
+        rf"|\b{_MONTH} '[0-9]{{2}}\b",
     ),
     Rule(
         "date",
@@ -135,7 +136,20 @@ _DATES: Final = (
         rf"|\b{_NUMBER_WORD}\s+(?:days?|weeks?|months?|years?|nights?)\s+(?:ago"
         r"|earlier|before|prior|later)\b",
     ),
-    Rule("date", "weekday", rf"\b(?:{_WEEKDAY}s?|lunes|martes|miercoles|jueves|viernes|sabado|domingo)\b"),
+    Rule(
+        "date",
+        "weekday",
+        rf"\b(?:{_WEEKDAY}s?|lunes|martes|miercoles|jueves|viernes|sabado|domingo)\b"
+        r"(?: (?:night|morning|afternoon|evening)\b)?|\bovernight\b",
+    ),
+    Rule("date", "weekday", r"\b(?:Mon|Tues?|Wed|Thu(?:rs?)?|Fri|MON|TUES?|WED|THU(?:RS?)?|FRI)\b", cased=True),
+    Rule(
+        "date",
+        "weekday",
+        r"(?:Sat|Sun|SAT|SUN)\b",
+        r"\b(?i:on|since|till?|until|last|next|by|this|before|after|and|it),? ",
+        cased=True,
+    ),
     Rule("date", "holiday", _HOLIDAY),
 )
 
@@ -153,7 +167,7 @@ _WITH_DIGIT: Final = r"[A-Z0-9]*(?:[A-Z]{1,4}-)*[A-Z0-9]*[0-9][A-Z0-9]*(?:[-/][A
 
 _NUMBERS: Final = (
     Rule("number", "ssn", r"\b[0-9]{3}[- .]?[0-9]{2}[- .]?[0-9]{4}\b|[0-9X*]{3}-[0-9X*]{2}-[0-9X*]{4}"),
-    Rule("number", "digits", r"[0-9X](?:[-. ]?[0-9X]){4,}[0-9]\b", r"(?:^|[^0-9A-Z$.,])"),
+    Rule("number", "digits", r"[0-9X](?:[-. ]?[0-9X]){4,}[-. ]?[0-9]\b", r"(?:^|[^0-9A-Z$.,])"),
     Rule("number", "code", r"\b(?:[A-Z]+[0-9]|[0-9]+[A-Z])[A-Z0-9]{3,}\b|\b[A-Z]{2,3}[0-9]{4,}\b"),
     Rule(
         "number",
@@ -170,6 +184,10 @@ _NUMBERS: Final = (
         rf"|was )?(?:[A-Z]{{2}} )?#?",
         r"\b",
     ),
+    Rule(
+        "number", "cue", r"[0-9]{3,}\b", r"\b(?:(?:gate|door|pass|pin) ?code|pin|checks?|ck)(?: no\.?| number)?[ :#]+"
+    ),
+    Rule("number", "vessel", r"\b[A-Z]{2} [0-9]{4} [A-Z]{2}\b", cased=True),
     Rule("number", "hash", r"[A-Z]{0,3}-?[0-9]{2,}[A-Z0-9-]*", r"#\s?"),
     Rule("number", "ending", r"[0-9]{4}\b", r"\b(?:ending(?: in)?|last (?:four|4)(?: digits)?(?: of)?)[ :]*"),
     Rule(
@@ -201,15 +219,15 @@ _PLATES: Final = (
         "plate",
         "cue",
         _PLATE,
-        r"\b(?:licen[cs]e plates?|plates?|tags?|lp|lic|plt|reg(?:istration)?)"
-        r"(?:\s+(?:no\.?|number|of|is|was|reads?|bearing|on it))?[\s:,#/]*",
+        r"\b(?:licen[cs]e plates?|plates?|tags?|lp|lic|plt|reg(?:istration)?|placas?)"
+        r"(?:\s+de [a-z]+)?(?:\s+(?:no\.?|number|of|is|was|reads?|bearing|on it))?[\s:,#/]*",
         r"\b",
     ),
     Rule(
         "plate",
         "state",
         r"(?:[A-Z]{1,3}[- ]?[0-9]{3,5}|[0-9]{3}[- ]?[A-Z]{3}|[0-9][A-Z]{3}[0-9]{3}"
-        r"|[A-Z]{3}[0-9]{4})",
+        r"|[A-Z]{3}[0-9]{4}|[0-9]{1,2}-[0-9]{4,6}[A-Z]?)",
         r"\b(?:A[KLRZ]|C[AOT]|D[CE]|FL|GA|I[ADL]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]"
         r"|OK|PA|RI|S[CD]|T[NX]|UT|V[AT]|W[AIVY])[ /]",
         r"\b",
@@ -218,7 +236,7 @@ _PLATES: Final = (
     Rule(
         "plate",
         "form",
-        r"\b(?:[A-Z]{3}-[0-9]{3,4}|[A-Z]{3}[0-9]{3,4}|[0-9]{3}-[A-Z]{3}|[0-9][A-Z]{3}[0-9]{3}"
+        r"\b(?:[A-Z]{3}-[0-9]{2}-[0-9]{2}|[A-Z]{3}-[0-9]{3,4}|[A-Z]{3}[0-9]{3,4}|[0-9]{3}-[A-Z]{3}|[0-9][A-Z]{3}[0-9]{3}"
         r"|[0-9]{3}-[A-Z]{2,3})\b",
         cased=True,
     ),
@@ -290,9 +308,17 @@ _ADDRESSES: Final = (
         "address",
         "unnamed_way",
         rf"{_HOUSE}(?:\s+(?i:{_COMPASS}))?\s+[A-Z][a-z'.-]+(?i:{_UNIT}){_CITY}",
-        r"\b(?i:at|live[sd]? at|of|address,?|resides at|behind|near|to|with \w+ \w+ at|in) ",
+        r"\b(?i:at|live[sd]? at|of|address,?|resides at|behind|near|to|from|with \w+ \w+ at|in) ",
         cased=True,
     ),
+    Rule(
+        "address",
+        "unnamed_way",
+        rf"\b[0-9]{{2,6}}(?: (?i:block|blk)(?: (?i:of))?)? (?:[NSEW]|[NS][EW])\b\.?(?: {_WORD}){{1,3}}(?i:{_UNIT})",
+        cased=True,
+    ),
+    Rule("address", "unnamed_way", rf"\b[0-9]{{3,6}} (?:[nsew]|[ns][ew])\.? [a-z]{{3,}}(?i:{_UNIT})", cased=True),
+    Rule("address", "county", r"\b(?:[A-Z][a-z]+ ){1,2}(?:County|Parish)\b|\b[A-Z]+ COUNTY\b", cased=True),
     Rule(
         "address",
         "way",
@@ -331,7 +357,7 @@ _ADDRESSES: Final = (
     Rule(
         "address",
         "po_box",
-        rf"\bp\.? ?o\.? ?box [0-9]+(?:,?\s+[A-Z]+(?: [A-Z]+)?,?\s+{_STATES}"
+        rf"\b(?:p\.? ?o\.?|(?:rr|hc|rural route) ?[0-9]+,?) ?box [0-9]+[A-Z]?\b(?:,?\s+[A-Z]+(?: [A-Z]+)?,?\s+{_STATES}"
         rf"(?:\s+[0-9]{{5}}(?:-[0-9]{{4}})?)?)?",
     ),
     Rule("address", "unit", r"(?:apt|apartment|suite|ste|trlr)\b\.? ?#? ?(?:[0-9]+[A-Z]?|[A-Z][0-9]*)\b", r"\b"),
@@ -356,6 +382,7 @@ _CALLED: Final = (
     r"(?i:of |is |as )?[\"'(]*"
 )
 _NAMES: Final = (
+    Rule("name", "spelled", r"\b(?:[A-Z][ .-]){3,24}[A-Z]\b", cased=True),
     Rule("name", "called", r"[A-Z][A-Za-z'-]*(?: [A-Z][A-Za-z'-]+){0,2}", _CALLED, cased=True),
     Rule("name", "called", r"[a-z]+(?: [a-z]+)?", r"\b(?:my name is|aka|named|alias) [\"']?", cased=True),
 )

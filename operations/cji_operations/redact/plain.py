@@ -134,8 +134,11 @@ def _byte_of(character: str) -> int:
         return _HIDDEN if category[0] == "M" or category == "Cf" else _FORBIDDEN
     if base.isascii() and base.isprintable():
         return ord(base)
-    if category == "Nd":
-        return ord("0") + unicodedata.digit(character)
+    if (digit := unicodedata.digit(character, -1)) >= 0:  # of other scripts, and in a circle
+        return ord("0") + digit
+    words = unicodedata.name(character, "").split()
+    if category == "So" and words[-2:-1] == ["LETTER"] and words[-1].isascii() and len(words[-1]) == 1:
+        return ord(words[-1])  # in a square, of a flag
     if category[0] == "L" and base not in _APOSTROPHES:
         return _latin(base)
     return ord("'") if base in _APOSTROPHES else _SIGNS.get(category, ord("*"))

@@ -1,4 +1,4 @@
-"""Narratives that are labelled by hand, and variations of them; every third one is held out."""
+"""Narratives that are labelled by hand, and variations of some; every third one is held out."""
 
 import re
 import unicodedata
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LABELLED = Path(__file__).parent / "labelled.txt"
+OTHER = Path(__file__).parent / "other.txt"
 _LABEL = re.compile(r"\{\{([A-Z]+):(.*?)\}\}", re.DOTALL)
 _WORD = re.compile(r"(?<!\w)[^\W\d_]{3,}(?![\w.])")
 _GIVEN = ("Marisela", "Bogdan", "Tamsin", "Oluwaseun", "Quetzalli", "Fergus", "Noor", "Xochitl", "Leif", "Keiko")
@@ -48,11 +49,22 @@ def parse(style: str, variation: str, held_out: bool, labelled: str) -> Narrativ
 
 def narratives() -> Iterator[Narrative]:
     """All texts, each with its variations."""
-    blocks = LABELLED.read_text().split("\n%% ")[1:]
-    for number, block in enumerate(blocks):
-        style, _, text = block.partition("\n")
-        for variation, changed in _variations(text.strip(), number):
+    for number, style, text in _texts(LABELLED):
+        for variation, changed in _variations(text, number):
             yield parse(style, variation, number % 3 == 2, changed)
+
+
+def others() -> Iterator[Narrative]:
+    """Texts of other kinds, as they were written."""
+    for number, style, text in _texts(OTHER):
+        yield parse(style, "as written", number % 3 == 2, text)
+
+
+def _texts(path: Path) -> Iterator[tuple[int, str, str]]:
+    """(number, style, labelled text) of the texts in a file."""
+    for number, block in enumerate(path.read_text().split("\n%% ")[1:]):
+        style, _, text = block.partition("\n")
+        yield number, style, text.strip()
 
 
 def _variations(text: str, number: int) -> Iterator[tuple[str, str]]:
