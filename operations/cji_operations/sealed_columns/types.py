@@ -53,7 +53,7 @@ _TEXTS: Final = {"char": True, "varchar": False, "nchar": True, "nvarchar": Fals
 _BINARIES: Final = {"binary": True, "varbinary": False}
 """Whether values are padded to the length."""
 _DAY_CHARACTERS: Final = 10
-_WITH_DAY: Final = frozenset(("datetime2", "datetimeoffset", "datetime", "smalldatetime"))
+_WITH_DAY: Final = frozenset(("date", "datetime2", "datetimeoffset", "datetime", "smalldatetime"))
 
 
 def marker_of(kind: SqlType, format: ColumnFormat) -> bytes:  # noqa: A002 - the statement's word
@@ -80,7 +80,7 @@ def encoding_of(kind: SqlType) -> Encoding:
 def rendered(array: pa.Array, kind: SqlType, target: pa.DataType, *, day: bool = False) -> Decoded:
     """The decoded column as `target`, utf8, binary, bool or uint64. Raises ValueError if no value could be that.
 
-    `day`: of a moment its day.
+    `day`: of a date or moment its day as YYYYMMDD, as the client sends a date in plain text.
     """
     none = np.zeros(len(array), np.uint16)
     if target == array.type:
@@ -99,5 +99,6 @@ def rendered(array: pa.Array, kind: SqlType, target: pa.DataType, *, day: bool =
     else:
         found = Decoded(array if array.type == pa.utf8() else array.cast(pa.utf8()), none)
     if day and kind.name in _WITH_DAY:
-        found = Decoded(pc.utf8_slice_codeunits(found.array, 0, _DAY_CHARACTERS), none)
+        days = pc.utf8_slice_codeunits(found.array, 0, _DAY_CHARACTERS)
+        found = Decoded(pc.replace_substring(days, "-", ""), none)
     return found if found.array.type == target else Decoded(found.array.view(pa.binary()), found.codes)

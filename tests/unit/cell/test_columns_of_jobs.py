@@ -51,7 +51,7 @@ def persons(n: int, *, shift: int = 0) -> dict[str, Sequence[Value]]:
 
 def plain(columns: dict[str, Sequence[Value]]) -> dict[str, Sequence[Value]]:
     return {
-        name: [value.isoformat() if isinstance(value, date) else value for value in values]
+        name: [f"{value:%Y%m%d}" if isinstance(value, date) else value for value in values]
         for name, values in columns.items()
     }
 
