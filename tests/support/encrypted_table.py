@@ -7,15 +7,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from cji_client.prepared import Prepared, Records, prepare
 from cji_client.seal import SealedJob
 from cji_client.spec import InputSpec, JobSpec
 from cji_core.format.columns import ColumnKeys, ColumnRight
-from cji_core.format.envelope import signer_thumbprint
+from cji_core.format.envelope import WrappingKey, signer_thumbprint
 from cji_core.format.keys import PinnedKey
-from cji_core.jose import key_id, public_jwk
+from cji_core.jose import SigningKey, key_id, public_jwk
 from cji_core.operations.link import Link
 from cji_core.strict import b64url
 from cji_core.suites import Suite
@@ -38,9 +36,9 @@ class EncryptedTable:
     """A columns.toml with its keys in a folder, and who may use them."""
 
     folder: Path
-    signing: ec.EllipticCurvePrivateKey
+    signing: SigningKey
 
-    def statement(self, *, cek: bytes = CEKS[0], **changes: Any) -> ColumnKeys:
+    def statement(self, *, cek: bytes = CEKS[0], wrapping: WrappingKey | None = None, **changes: Any) -> ColumnKeys:
         """The keys, of which there is one, with these values of a statement instead."""
         values: dict[str, Any] = {
             "submitters": [signer_thumbprint(self.signing.public_key(), Suite.CLASSICAL_1)],
@@ -52,7 +50,7 @@ class EncryptedTable:
             "not_after": NOW + timedelta(days=30),
             **changes,
         }
-        return sealed(statement(**values), ceks=(cek,))
+        return sealed(statement(**values), ceks=(cek,), wrapping=wrapping)
 
     def write(self, keys: ColumnKeys, **members: str) -> None:
         own = {

@@ -29,14 +29,15 @@ BASES: Final = {
 }
 # straight from Exception: the root, and the base of the engine, which imports nothing of the others
 STRAIGHT: Final = {ROOT_OF_ALL, ("cji_engine.errors", "EngineError")}
-# raised and caught in one module, and nobody sees them
+# raised and caught between few modules, and nobody sees them
 CONTROL_FLOW: Final = {
-    ("cji_client.casts", "_Unfit"),
+    ("cji_client.casts", "ValueMisfit"),
     ("cji_client.files.workbook", "_Refused"),
     ("cji_client.nibrs_xml", "_NotPlain"),
     ("cji_core.format.records.nibrs.xml_plain", "_Refused"),
     ("cji_worker.front.frames", "_Unusual"),
     ("cji_core.format.job.fields", "MalformedError"),
+    ("cji_operations.sealed_columns.plain", "ValueUnfit"),
 }
 # click prints these, by its own protocol
 OF_CLICK: Final = {("cji_core.command.common", "Failure"), ("cji_core.command.refusals", "RefusedAsJson")}

@@ -1,11 +1,16 @@
 """Rows that a driver fetches: a cursor of the Python Database API (PEP 249) as a source of records.
 
-    cursor.execute("SELECT PersonId, LastName, SSN FROM dbo.Persons")
-    worker.run(rows_of(cursor), "job.toml")
+    def query():
+        return pyodbc.connect(SETTINGS).cursor().execute("SELECT PersonId, LastName, SSN FROM dbo.Persons")
+
+    worker.run(rows_of(query), "job.toml")
 
 A connection without column encryption gives encrypted columns as bytes: leave out `ColumnEncryption=Enabled` (ODBC),
-`Column Encryption Setting=enabled` (other drivers). Rows are fetched in batches. A cursor can be read once; a function
-that executes the query and returns its cursor is read as often as needed, and the whole is checked before it is sent.
+`Column Encryption Setting=enabled` (other drivers).
+
+A function is called twice: once to check every row, and once more while the job is sent, in another thread. Few drivers
+let two threads share a connection, so it opens one of its own. Rows come in batches. A cursor itself is read to its end
+at once, and its rows stay in memory.
 """
 
 import datetime
@@ -55,8 +60,18 @@ _TYPES: Final[dict[type, pa.DataType]] = {
 def rows_of(rows: Rows) -> Source:
     """The rows of a cursor, or of each cursor that a function returns."""
     if callable(rows):
-        return lambda: _opened(rows())
-    return (batch for batch in _opened(rows).batches)
+        return lambda: _opened(_executed(rows))
+    return list(_opened(rows).batches)
+
+
+def _executed(query: Callable[[], Cursor]) -> Cursor:
+    try:
+        return query()
+    except Exception as error:  # noqa: BLE001 - a driver has errors of its own, whose texts may have values
+        raise SpecError(
+            f"the query cannot be executed ({type(error).__name__})",
+            remedy="Try it alone. It is executed again in another thread: open a connection in the function.",
+        ) from None
 
 
 def _opened(cursor: Cursor) -> Batches:

@@ -50,10 +50,12 @@ def test_a_query_is_read_twice_and_counted(database: sqlite3.Connection, spec: I
     assert table["record_id"].to_pylist() == [f"p{n}" for n in range(ROWS)]
 
 
-def test_a_cursor_is_read_once(database: sqlite3.Connection, spec: InputSpec) -> None:
-    found = fit(rows_of(database.execute(QUERY)), spec)
-    assert found.rows is None
-    assert read(found).num_rows == ROWS
+def test_a_cursor_is_read_at_once(database: sqlite3.Connection, spec: InputSpec) -> None:
+    source = rows_of(database.execute(QUERY))
+    database.execute("DELETE FROM people")
+    found = fit(source, spec)
+    assert found.rows == ROWS
+    assert read(found).num_rows == read(found).num_rows == ROWS
 
 
 def test_a_plain_value_is_refused_by_its_row(database: sqlite3.Connection, spec: InputSpec) -> None:
@@ -61,7 +63,7 @@ def test_a_plain_value_is_refused_by_its_row(database: sqlite3.Connection, spec:
     with unusable(ColumnTypeError, "row 8123, column SSN (SOC): found 11 bytes", remedy="as ciphertext"):
         fit(rows_of(lambda: database.execute(QUERY)), spec)
     with unusable(ColumnTypeError, "row 8123, column SSN (SOC): found 11 bytes"):
-        read(fit(rows_of(database.execute(QUERY)), spec))
+        fit(rows_of(database.execute(QUERY)), spec)
 
 
 def test_no_rows_and_no_query(database: sqlite3.Connection, spec: InputSpec) -> None:
@@ -69,6 +71,8 @@ def test_no_rows_and_no_query(database: sqlite3.Connection, spec: InputSpec) -> 
     assert (none.rows, read(none).num_rows) == (0, 0)
     with unusable(SpecError, "the cursor has no rows", remedy="Execute a SELECT"):
         fit(rows_of(database.cursor), spec)
+    with unusable(SpecError, "the query cannot be executed (OperationalError)", remedy="open a connection"):
+        fit(rows_of(lambda: database.execute("SELECT secret FROM people")), spec)
 
 
 def test_values_of_two_types_are_refused_by_row(database: sqlite3.Connection, spec: InputSpec) -> None:
