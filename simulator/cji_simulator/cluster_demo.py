@@ -117,7 +117,7 @@ def open_parts(site: Site, container: Container, sealed: SealedJob) -> tuple[Cla
             part += 1
         tables[output.name] = pa.Table.from_batches(batches)
     rows = {name: table.num_rows for name, table in tables.items()}
-    assert not wrong_counts(claims.volumes, header.schemas, rows)
+    assert not wrong_counts(claims, header.schemas, rows)
     return claims, tables
 
 
