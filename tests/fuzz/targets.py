@@ -7,6 +7,7 @@ from tests.fuzz.attestation_targets import ATTESTATION
 from tests.fuzz.boot_targets import BOOT_TARGETS
 from tests.fuzz.broker_targets import BROKER
 from tests.fuzz.bundle_targets import BUNDLES
+from tests.fuzz.column_key_targets import COLUMN_KEYS
 from tests.fuzz.door_targets import DOOR
 from tests.fuzz.engine_targets import ENGINE
 from tests.fuzz.entra_targets import ENTRA
@@ -40,6 +41,7 @@ TARGETS: Final = (
     *DOOR,
     *ENTRA,
     *INPUTS,
+    *COLUMN_KEYS,
     *TASKS,
     *WITNESSES,
 )
