@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from cji_client.columns.encrypted_value import EncryptedValue
 from cji_client.columns.errors import ColumnKeyRefused
 from cji_client.columns.master_keys import FileMasterKey, master_keys
 from cji_client.columns.opening import open_key
@@ -123,6 +124,8 @@ def test_no_byte_of_a_value_can_change(private: rsa.RSAPrivateKey, master: FileM
         with pytest.raises(ColumnKeyRefused):
             opened(changed.hex(), [master])
     for cut in (value[:-1], value + b"\0", value[:4], b""):
+        with pytest.raises(ColumnKeyRefused):
+            EncryptedValue.parse(cut)
         with pytest.raises((ColumnKeyRefused, SpecError)):
             opened(cut.hex(), [master])
 
