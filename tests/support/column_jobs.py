@@ -16,8 +16,24 @@ import pyarrow as pa
 
 from cji_client.parts import open_part, seal_stream
 from cji_client.received import parse_result_header
-from cji_core.format.columns import ColumnEncryption, ColumnEncryptionKey, ColumnFormat, ColumnKeys, StatedColumn
-from cji_core.format.envelope import ATTRIBUTION, DEK_BYTES, input_aad, output_aad, seal_box, sha384, unwrap_result_key
+from cji_core.format.columns import (
+    ColumnEncryption,
+    ColumnEncryptionKey,
+    ColumnFormat,
+    ColumnKeys,
+    ColumnRight,
+    StatedColumn,
+)
+from cji_core.format.envelope import (
+    ATTRIBUTION,
+    DEK_BYTES,
+    WrappingKey,
+    input_aad,
+    output_aad,
+    seal_box,
+    sha384,
+    unwrap_result_key,
+)
 from cji_core.format.job import (
     LIMITS,
     Attribution,
@@ -68,19 +84,19 @@ class Statement:
         """Those that the cell gets."""
         return [self.ceks.get(cek, cek) for cek in self.keys]
 
-    @property
-    def sealed(self) -> ColumnKeys:
-        """As in a header."""
+    def sealed(self, *, wrapping: WrappingKey | None = None, **changes: Any) -> ColumnKeys:
+        """As in a header, sealed with this key of a worker; `changes` are those of `column_keys.statement`."""
         keys = [ColumnEncryptionKey(key_path="path", cek_sha384=hashlib.sha384(cek).digest()) for cek in self.keys]
-        stated = statement(
-            format=self.format, table=f"t{id(self)}", keys=keys, columns=[self._stated(name) for name in self.columns]
-        )
-        return sealed(stated, ceks=tuple(self.keys))
+        columns = [self._stated(name) for name in self.columns]
+        stated = statement(format=self.format, table=f"t{id(self)}", keys=keys, columns=columns, **changes)
+        return sealed(stated, ceks=tuple(self.keys), wrapping=wrapping)
 
     def _stated(self, name: str) -> StatedColumn:
-        cells = self.columns[name]
+        cells, rights = self.columns[name], frozenset(ColumnRight)
         encryption = ColumnEncryption.DETERMINISTIC if cells.deterministic else ColumnEncryption.RANDOMIZED
-        return column(name, self.types.get(name, cells.kind), encryption=encryption, key=self.keys.index(cells.cek))
+        return column(
+            name, self.types.get(name, cells.kind), encryption=encryption, key=self.keys.index(cells.cek), rights=rights
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +175,7 @@ class ColumnJob:
                 operations=[operation_of(each).message(each) for each in self.operations],
                 recipients=[Recipient(key_id=key_id(RECIPIENT.public_key()), jwk=public_jwk(RECIPIENT.public_key()))],
                 sealed_attribution=seal_box(self.dek, ATTRIBUTION, ATTRIBUTED.encode()),
-                column_keys=[each.sealed for each in self.statements],
+                column_keys=[each.sealed() for each in self.statements],
                 sealed_outputs=self.outputs,
                 size_class=SizeClass.POWER_OF_TWO if self.statements else SizeClass.EXACT,
             )
