@@ -21,7 +21,8 @@ _MARKERS = {"bool": 2, "double": 3, "long": 4, "string": 5}
 Value = str | int | bool | bytes | date | Decimal | uuid.UUID | None
 
 
-def _key(cek: bytes, which: str) -> bytes:
+def derived_key(cek: bytes, which: str) -> bytes:
+    """The `encryption`, `MAC` or `IV` key of a column encryption key."""
     return hmac.digest(cek, _TEXT.format(which).encode("utf-16-le"), "sha256")
 
 
@@ -64,12 +65,12 @@ class Cells:
 
     def of_plaintext(self, plain: bytes, *, iv: bytes | None = None) -> bytes:
         """The cell of these bytes, whatever their meaning."""
-        derived = hmac.digest(_key(self.cek, "IV"), plain, "sha256")[:16]
+        derived = hmac.digest(derived_key(self.cek, "IV"), plain, "sha256")[:16]
         iv = iv or (derived if self.deterministic else os.urandom(16))
         padder = PKCS7(128).padder()
-        encryptor = Cipher(algorithms.AES256(_key(self.cek, "encryption")), modes.CBC(iv)).encryptor()
+        encryptor = Cipher(algorithms.AES256(derived_key(self.cek, "encryption")), modes.CBC(iv)).encryptor()
         body = encryptor.update(padder.update(plain) + padder.finalize()) + encryptor.finalize()
-        mac = hmac.digest(_key(self.cek, "MAC"), b"\1" + iv + body + b"\1", "sha256")
+        mac = hmac.digest(derived_key(self.cek, "MAC"), b"\1" + iv + body + b"\1", "sha256")
         marker = bytes([_MARKERS[self.kind]]) if self.kind in _MARKERS else b""
         return marker + b"\1" + mac + iv + body
 
@@ -81,13 +82,13 @@ class Cells:
             cell = cell[1:]
         mac, iv, body = cell[1:33], cell[33:49], cell[49:]
         if cell[0] != 1 or not hmac.compare_digest(
-            mac, hmac.digest(_key(self.cek, "MAC"), b"\1" + iv + body + b"\1", "sha256")
+            mac, hmac.digest(derived_key(self.cek, "MAC"), b"\1" + iv + body + b"\1", "sha256")
         ):
             raise ValueError("the cell is of another key")
-        decryptor = Cipher(algorithms.AES256(_key(self.cek, "encryption")), modes.CBC(iv)).decryptor()
+        decryptor = Cipher(algorithms.AES256(derived_key(self.cek, "encryption")), modes.CBC(iv)).decryptor()
         unpadder = PKCS7(128).unpadder()
         plain = unpadder.update(decryptor.update(body) + decryptor.finalize()) + unpadder.finalize()
-        derived = iv == hmac.digest(_key(self.cek, "IV"), plain, "sha256")[:16]
+        derived = iv == hmac.digest(derived_key(self.cek, "IV"), plain, "sha256")[:16]
         if derived is not self.deterministic:
             raise ValueError("the IV is not as it should be")
         return plain
