@@ -8,6 +8,7 @@ from tests.fuzz.boot_targets import BOOT_TARGETS
 from tests.fuzz.broker_targets import BROKER
 from tests.fuzz.bundle_targets import BUNDLES
 from tests.fuzz.column_key_targets import COLUMN_KEYS
+from tests.fuzz.column_targets import COLUMNS
 from tests.fuzz.door_targets import DOOR
 from tests.fuzz.engine_targets import ENGINE
 from tests.fuzz.entra_targets import ENTRA
@@ -30,6 +31,7 @@ TARGETS: Final = (
     *BOOT_TARGETS,
     *BROKER,
     *BUNDLES,
+    *COLUMNS,
     *WORKER,
     *SUITES,
     *ENGINE,
