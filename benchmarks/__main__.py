@@ -35,6 +35,7 @@ BENCHMARKS: Final[dict[str, str]] = {
     "redact": "narratives with every class beside a slow twin; how much is found of labelled ones",
     "standardize": "names, addresses and dates beside a slow twin, addresses beside usaddress",
     "fleet-schedule": "the keys of up to 1000 workers by simulation: start, renewal, revocation, outages, restarts",
+    "columns": "cells of Always Encrypted opened a second, beside tedious and beside their bare AES and SHA-256",
     "aggregate": "group-by and all totals beside DuckDB and Polars, Return A beside a slow twin",
 }
 """Name of a module in this package, with hyphens -> what its `run` measures."""

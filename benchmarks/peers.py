@@ -48,6 +48,10 @@ PEERS: Final[Mapping[tuple[str, str], str]] = {
     ("aggregate", "twin"): "the slow Return A",
     ("clear", "twin"): "a slow twin with the same outcomes",
     ("redact", "twin"): "a slow twin with the same finds",
+    ("columns", "tedious"): "npm tedious, cells of nine characters",
+    ("columns", "tedious_4_kib"): "npm tedious, values of 4 KiB",
+    ("columns", "floor"): "bare AES and SHA-256, values of 4 KiB",
+    ("columns", "floor_short"): "bare AES and SHA-256, cells of nine characters",
     ("standardize", "twin"): "a slow twin with the same forms",
     ("standardize", "usaddress"): "PyPI usaddress, which labels words of addresses",
 }
@@ -60,6 +64,8 @@ GOALS: Final[Mapping[tuple[str, str], float]] = {
     ("isolation", "isolation_copy"): 0.95,
     ("load", "fair"): 0.9,
     ("validate", "xml"): 0.3,
+    ("columns", "tedious"): 5.0,
+    ("columns", "floor"): 0.6,
 }
 """The least that a ratio should be."""
 

@@ -1,6 +1,7 @@
 """The readers of cells: what a cell opens to, whoever wrote it, and the bytes of values of every type."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -112,7 +113,7 @@ COLUMNS: Final = (
     *(
         target(
             f"column-{kind.replace('(', '-').replace(')', '').replace(',', '-').replace(' ', '-')}",
-            lambda plain=plain: (plain,),
+            partial(tuple, [plain]),
             _value(kind),
             refusals=(RefusedError,),
             fair=_as_the_twin(kind),

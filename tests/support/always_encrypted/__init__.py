@@ -57,7 +57,7 @@ class Tedious:
         return list(_asked("tedious.js", request))
 
     def seconds(self, cells: Sequence[bytes], cek: bytes) -> float:
-        """How long tedious takes to open all cells once, in its own process and on one thread."""
+        """The CPU seconds in which tedious opens all cells once, in its own process."""
         return float(_asked("tedious.js", {"operation": "seconds", "cells": _hex(cells), "cek": cek.hex()}))
 
     def encrypted_value(self, cek: bytes, key_path: str, master_key_pem: bytes) -> bytes:
