@@ -62,7 +62,9 @@ class ColumnOpener:
     ) -> None:
         """`target` is what the column's values become: utf8, binary, bool or uint64.
 
-        `day`: the column holds dates, so of a moment its day is taken. `opened` collects the values of a deterministic
+        `day`: the column holds dates, so a date or moment opens to its day, as YYYYMMDD.
+
+        `opened` collects the values of a deterministic
         column, so that they can be sealed again. `remembered`: so many cells of a randomized one are compared with
         those after them. Raises ValueError if no value of the type could be one of `target`.
         """
