@@ -173,7 +173,7 @@ def test_every_condition_of_a_table_is_drawn() -> None:
     assert CONDITION.keys() == CONDITIONS.keys()
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(events, min_size=3, max_size=8), tables(), st.sampled_from(["", "", "HERE"]))
 def test_determinations_equal_the_twins(rows: list[dict[str, Any]], rules: Rules, county: str) -> None:
     assume(not problems(rules))
