@@ -37,6 +37,7 @@ from cji_core.format.columns import (
     ColumnFormat,
     SqlType,
     TypeInvalid,
+    column_keys_message,
     new_statement,
     parse_column_keys,
     parse_statement,
@@ -215,7 +216,7 @@ def _statement_fair(data: bytes, value: Any) -> bool:
 
 @functools.cache
 def _column_keys() -> tuple[bytes, ...]:
-    return tuple(each.message.SerializeToString() for each in (sealed(), sealed(statement(table="other"))))
+    return tuple(column_keys_message(each).SerializeToString() for each in (sealed(), sealed(statement(table="other"))))
 
 
 def _verify_keys(data: bytes) -> object:

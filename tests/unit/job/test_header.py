@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from cji_core.errors import Reason, Refusal, RetryLater
+from cji_core.format.columns import column_keys_message
 from cji_core.format.job import (
     LIMITS,
     Attribution,
@@ -234,8 +235,8 @@ BROKEN: list[tuple[str, dict[str, Any]]] = [
 
 SEALED = worker_pb2.InputPart(name="people", schema="person/1", sealed_columns=["DOB", "last"])
 OUTPUT = worker_pb2.SealedOutput(output="result", column="token", as_column="SOC")
-KEYS = sealed().message
-OTHER_KEYS = sealed(statement(table="other")).message
+KEYS = column_keys_message(sealed())
+OTHER_KEYS = column_keys_message(sealed(statement(table="other")))
 COLUMN_RULES: list[tuple[str, dict[str, Any]]] = [
     ("size_class with column keys", {"size_class": SizeClass.EXACT}),
     ("column keys that are used", {"column_keys": None}),

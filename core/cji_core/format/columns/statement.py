@@ -12,7 +12,6 @@ Contract and invariants
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +24,6 @@ from cji_core.format.columns.types import ColumnFormat, SqlType, TypeInvalid
 from cji_core.format.job.fields import (
     COLUMN,
     PURPOSE,
-    SUITE_VALUES,
     SUITES,
     THUMBPRINT_BYTES,
     MalformedError,
@@ -37,7 +35,6 @@ from cji_core.format.job.fields import (
     require_kek_id,
     require_printable,
     require_wrapped_key,
-    timestamp,
 )
 from cji_core.format.job.limits import LIMITS
 from cji_core.format.job.ori import ORI_PREFIXES, is_ori
@@ -122,16 +119,6 @@ class ColumnKeys:
     sealed_keys: bytes
     signature: bytes
 
-    @property
-    def message(self) -> worker_pb2.ColumnKeys:
-        """Its message in a header."""
-        return worker_pb2.ColumnKeys(
-            statement=self.statement.data,
-            wrapped_key=self.wrapped_key,
-            sealed_keys=self.sealed_keys,
-            signature=self.signature,
-        )
-
     def __repr__(self) -> str:
         return f"ColumnKeys({self.statement!r})"
 
@@ -141,25 +128,7 @@ def parse_statement(data: bytes, *, ori_prefixes: AbstractSet[str] = ORI_PREFIXE
     try:
         return _statement(data, ori_prefixes)
     except MalformedError as error:
-        raise _malformed() from error
-
-
-def parse_column_keys(
-    *,
-    statement: bytes,
-    wrapped_key: bytes,
-    sealed_keys: bytes,
-    signature: bytes,
-    ori_prefixes: AbstractSet[str] = ORI_PREFIXES,
-) -> ColumnKeys:
-    """The column keys in these four fields. Raises Refusal(MALFORMED_HEADER) for others."""
-    message = worker_pb2.ColumnKeys(
-        statement=statement, wrapped_key=wrapped_key, sealed_keys=sealed_keys, signature=signature
-    )
-    try:
-        return read_column_keys(message, ori_prefixes)
-    except MalformedError as error:
-        raise _malformed() from error
+        raise malformed() from error
 
 
 def read_column_keys(message: worker_pb2.ColumnKeys, ori_prefixes: AbstractSet[str]) -> ColumnKeys:
@@ -173,58 +142,6 @@ def read_column_keys(message: worker_pb2.ColumnKeys, ori_prefixes: AbstractSet[s
         wrapped_key=message.wrapped_key,
         sealed_keys=message.sealed_keys,
         signature=message.signature,
-    )
-
-
-def new_statement(
-    *,
-    format: ColumnFormat,  # noqa: A002 - the field's name
-    table: str,
-    keys: Sequence[ColumnEncryptionKey],
-    columns: Iterable[StatedColumn],
-    originating_ori: str,
-    purpose_codes: Iterable[str],
-    submitters: Iterable[bytes],
-    signer: bytes,
-    suite: Suite,
-    kek_id: str,
-    created: datetime,
-    not_after: datetime,
-) -> ColumnKeyStatement:
-    """The statement with these values, in whatever order; both times in whole seconds.
-
-    Raises MALFORMED_HEADER for values that break docs/format.md §13.
-    """
-    try:
-        message = worker_pb2.ColumnKeyStatement(
-            version=VERSION,
-            format=worker_pb2.ColumnFormat.Name(format),
-            table=table,
-            keys=[worker_pb2.ColumnEncryptionKey(key_path=k.key_path, cek_sha384=k.cek_sha384) for k in keys],
-            columns=[_column(each) for each in sorted(columns, key=lambda column: column.column)],
-            originating_ori=originating_ori,
-            purpose_codes=sorted(purpose_codes),
-            submitters=sorted(submitters),
-            signer=signer,
-            suite=SUITE_VALUES[suite],
-            kek_id=kek_id,
-            created=timestamp(created),
-            not_after=timestamp(not_after),
-        )
-        data = message.SerializeToString(deterministic=True)
-    except (ValueError, TypeError) as error:
-        raise _malformed() from error
-    return parse_statement(data)
-
-
-def _column(column: StatedColumn) -> worker_pb2.StatedColumn:
-    return worker_pb2.StatedColumn(
-        column=column.column,
-        type=str(column.type),
-        data_class=column.data_class.value,
-        encryption=worker_pb2.ColumnEncryption.Name(column.encryption),
-        rights=[worker_pb2.ColumnRight.Name(right) for right in sorted(column.rights)],
-        key=column.key,
     )
 
 
@@ -302,5 +219,6 @@ def _stated(column: worker_pb2.StatedColumn, table: ColumnFormat) -> StatedColum
     )
 
 
-def _malformed() -> Refusal:
+def malformed() -> Refusal:
+    """The refusal of bytes or values that make neither a statement nor column keys."""
     return Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)

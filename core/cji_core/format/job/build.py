@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.columns.build import column_keys_message
 from cji_core.format.columns.statement import ColumnKeys
 from cji_core.format.job.fields import SUITE_VALUES, timestamp
 from cji_core.format.job.header import (
@@ -73,7 +74,7 @@ def new_header(
             created=timestamp(created),
             not_after=timestamp(not_after),
             size_class=worker_pb2.SizeClass.Name(size_class),
-            column_keys=[each.message for each in column_keys],
+            column_keys=[column_keys_message(each) for each in column_keys],
             sealed_outputs=[_output(each) for each in sorted(sealed_outputs, key=lambda o: (o.output, o.column))],
         )
         data = message.SerializeToString(deterministic=True)

@@ -5,9 +5,9 @@ from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from cji_core.format.job.limits import LIMITS
-
 _MAX_PARTS: Final = 16
+_MAX_SEALED_COLUMNS: Final = 64
+"""As `cji_core.format.job.limits`, which not every process loads."""
 CHUNK: Final = 256
 """Streams of a task in one message: a task has more than fit."""
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
@@ -139,7 +139,7 @@ class CellPlace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """
 
     part: Annotated[int, Meta(ge=0, le=(1 << 16) - 1)] | None = None
-    column: Annotated[int, Meta(ge=0, lt=LIMITS.sealed_columns)]
+    column: Annotated[int, Meta(ge=0, lt=_MAX_SEALED_COLUMNS)]
     row: Count | None = None
 
 
