@@ -21,6 +21,7 @@ from cji_core.operations.parameters import (
     bad_parameters,
     decoded,
     known,
+    with_key,
 )
 from cji_core.operations.stages.stage import RESULT_OUTPUT, Edge, Stage, Stages, Width
 from cji_core.operations.status_codes import RowCode
@@ -224,10 +225,7 @@ def encode(parameters: Aggregate) -> pb.Aggregate:
 def complete(parameters: Aggregate, sealing: Sealing) -> Aggregate:
     """With the key of the project wrapped, where noise is derived from it."""
     privacy = parameters.privacy
-    if privacy is None:
-        return parameters
-    key = sealing.wrap_project_key(privacy.project, privacy.project_key)
-    return replace(parameters, privacy=replace(privacy, project_key=None, wrapped_project_key=key))
+    return parameters if privacy is None else replace(parameters, privacy=with_key(privacy, sealing))
 
 
 # ------------------------------------------------------------------ outputs

@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Annotated, Final
 
 from msgspec import Meta
-from msgspec.structs import replace
 
 from cji_core.errors import Stage
 from cji_core.format.records import EVENTS, DataClass, RecordSchema, columns
 from cji_core.format.records.declared import BINARY, BOOL, FLOAT64, UINT64, UTF8
 from cji_core.operations.declaration import Operation, OutputSpec, Project, Side, Signature
 from cji_core.operations.deidentify.rules import Domain
-from cji_core.operations.parameters import Parameters, Sealing, bad_parameters, decoded, known
+from cji_core.operations.parameters import Parameters, Sealing, bad_parameters, decoded, with_key
 from cji_core.operations.stages.by_shard import ByShard
 from cji_core.operations.status_codes import RowCode
 from cji_core.wire.v1 import worker_pb2 as pb
@@ -87,10 +86,7 @@ def encode(parameters: MatchOrders) -> pb.MatchOrders:
 
 def complete(parameters: MatchOrders, sealing: Sealing) -> MatchOrders:
     """With the key of the project wrapped, where there is one."""
-    if parameters.project is None:
-        return parameters
-    key = sealing.wrap_project_key(known(parameters.project), parameters.project_key)
-    return replace(parameters, project_key=None, wrapped_project_key=key)
+    return with_key(parameters, sealing)
 
 
 # ------------------------------------------------------------------ inputs and outputs

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Any, Final, Protocol, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -79,6 +79,31 @@ def decoded(kind: type[P], values: Mapping[str, object]) -> P:
         return convert(values, kind)
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise bad_parameters(Stage.ADMIT) from error
+
+
+class OfProject(Protocol):
+    """Parameters, or a part of them, that may be keyed by a project."""
+
+    @property
+    def project(self) -> str | None:
+        """Its name."""
+
+    @property
+    def project_key(self) -> Path | None:
+        """The file of its key; None: the key of the whole job."""
+
+
+K = TypeVar("K", bound=OfProject)
+
+
+def with_key(parameters: K, sealing: Sealing) -> K:
+    """With the key of the project wrapped in `wrapped_project_key`; the same without a project."""
+    if parameters.project is None:
+        return parameters
+    key = sealing.wrap_project_key(parameters.project, parameters.project_key)
+    changed: Any = msgspec.structs.replace  # of whatever struct this is
+    made: K = changed(parameters, project_key=None, wrapped_project_key=key)
+    return made
 
 
 def known(value: T | None) -> T:

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta
-from msgspec.structs import replace
 
 from cji_core.errors import Stage
 from cji_core.format.records import PERSONAL, DataClass, RecordSchema, columns
@@ -19,6 +18,7 @@ from cji_core.operations.parameters import (
     bad_parameters,
     decoded,
     known,
+    with_key,
 )
 from cji_core.operations.stages.by_shard import ByShard
 from cji_core.operations.status_codes import RowCode
@@ -97,10 +97,7 @@ def encode(parameters: Redaction) -> pb.Redaction:
 
 def complete(parameters: Redaction, sealing: Sealing) -> Redaction:
     """With the project key wrapped, where marks are tokens."""
-    if parameters.project is None:
-        return parameters
-    key = sealing.wrap_project_key(parameters.project, parameters.project_key)
-    return replace(parameters, wrapped_project_key=key)
+    return with_key(parameters, sealing)
 
 
 def check_columns(parameters: Redaction, columns: frozenset[str]) -> frozenset[str]:

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Final, Self
 
 import msgspec
 from msgspec import Meta
-from msgspec.structs import replace
 
 from cji_core.errors import Stage as Where
 from cji_core.format.records import (
@@ -36,7 +35,15 @@ from cji_core.operations.deidentify.rules import (
     Token,
     Transform,
 )
-from cji_core.operations.parameters import Parameters, ParametersError, Sealing, bad_parameters, decoded, known
+from cji_core.operations.parameters import (
+    Parameters,
+    ParametersError,
+    Sealing,
+    bad_parameters,
+    decoded,
+    known,
+    with_key,
+)
 from cji_core.operations.stages.by_shard import ByShard
 from cji_core.operations.stages.stage import RESULT_OUTPUT, Edge, Stage, Stages, Width
 from cji_core.operations.status_codes import RowCode
@@ -260,10 +267,7 @@ def _rule(column: str, transform: Transform) -> pb.ColumnRule:
 
 def complete(parameters: Deidentify, sealing: Sealing) -> Deidentify:
     """With the project key wrapped, where a column needs it."""
-    if not parameters.is_keyed:
-        return parameters
-    key = sealing.wrap_project_key(known(parameters.project), parameters.project_key)
-    return replace(parameters, wrapped_project_key=key)
+    return with_key(parameters, sealing) if parameters.is_keyed else parameters
 
 
 def check_columns(parameters: Deidentify, columns: frozenset[str]) -> frozenset[str]:
