@@ -201,7 +201,7 @@ def _words(array: pa.Array, name: str, missing: Missing) -> tuple[Column, Bools]
     encoded = pc.dictionary_encode(array)
     alike = _normal(encoded.dictionary, name)
     nothing = _is_placeholder(alike, name, missing)
-    none = nothing | _among(alike, name, missing.unknown)
+    none = nothing | _among(alike, name, missing.unknown) | ~_matches(alike, _SAYS_SOMETHING)
     if name == "middle":
         none |= _matches(alike, _ONLY)
     if name in _NUMBERS:
@@ -246,6 +246,10 @@ def _among(alike: pa.Array, name: str, table: Mapping[str, Sequence[str]]) -> Bo
     if not listed:
         return np.zeros(len(alike), np.bool_)
     return arrow.bools(pc.is_in(alike, value_set=_normal(arrow.from_texts(listed, pa.binary()), name)))
+
+
+_SAYS_SOMETHING: Final = rb"[0-9A-Z\x80-\xff]"
+"""A letter or a digit, of any alphabet."""
 
 
 def _matches(alike: pa.Array, expression: bytes) -> Bools:
@@ -336,13 +340,9 @@ def _dates(array: pa.Array, name: str, missing: Missing) -> tuple[Column, Bools,
     """(the column, bool[n]: there is a value that is not a date, bool[n]: there is a placeholder)."""
     encoded = pc.dictionary_encode(array)
     text = read(encoded.dictionary)
-    parsed = dates.parse(text)
-    known = (parsed.digits >= ord("0")) & (parsed.digits <= ord("9"))
-    usable = known.any(axis=1) & (known | (parsed.digits == UNKNOWN)).all(axis=1)
-    digits = pc.cast(arrow.from_rows(np.ascontiguousarray(parsed.digits)), pa.binary())
-    listed = dates.parse(read(arrow.from_texts(missing.placeholders.get(name, ()), pa.binary())))
-    of_list = pc.cast(arrow.from_rows(np.ascontiguousarray(listed.digits[listed.fits])), pa.binary())
-    nothing = usable & arrow.bools(pc.is_in(digits, value_set=of_list))
+    parsed, usable, digits = _parsed(encoded.dictionary)
+    _, listed, of_list = _parsed(arrow.from_texts(missing.placeholders.get(name, ()), pa.binary()))
+    nothing = usable & arrow.bools(pc.is_in(digits, value_set=of_list.filter(arrow.from_numpy(listed))))
     usable &= ~nothing
     number = np.full(len(usable) + 1, -1, np.int64)
     kept = np.flatnonzero(usable)
@@ -356,6 +356,14 @@ def _dates(array: pa.Array, name: str, missing: Missing) -> tuple[Column, Bools,
     wrong = np.append(text.filled & ~parsed.fits, False)[code]
     found = column(name, Words(data=vocabulary, lengths=np.full(k, 8)), number.astype(np.int32)[code])
     return found, wrong, np.append(nothing, False)[code]
+
+
+def _parsed(values: pa.Array) -> tuple[dates.Dates, Bools, pa.Array]:
+    """(the dates, bool[k]: it has the digits of one, some of which are known, its digits as `binary`)."""
+    parsed = dates.parse(read(values))
+    known = (parsed.digits >= ord("0")) & (parsed.digits <= ord("9"))
+    usable = known.any(axis=1) & (known | (parsed.digits == UNKNOWN)).all(axis=1)
+    return parsed, usable, pc.cast(arrow.from_rows(np.ascontiguousarray(parsed.digits)), pa.binary())
 
 
 def _codes(encoded: pa.DictionaryArray) -> Codes:

@@ -22,11 +22,11 @@ from tests.support.link_tools import given_model, linked
 
 NOTHING = [
     ("SOC", ["999999999", "999-99-9999", "123456789", "078-05-1120", "111111111", "666123456", "900101234"]),
-    ("DOB", ["19000101", "1900-01-01"]),
-    ("last", ["DOE", "doe", "Unknown", "UNK", "U.N.K."]),
+    ("DOB", ["19000101", "1900-01-01", "99999999", "00000000", "0000-00-00"]),
+    ("last", ["DOE", "doe", "Unknown", "UNK", "U.N.K.", "N/A", "Unknown Male", "NAME UNKNOWN", "Not Provided"]),
     ("first", ["NFN", "Baby Boy", "BABY-BOY", "infant", "TEST"]),
     ("middle", ["UNKNOWN", "none"]),
-    ("address_1", ["HOMELESS", " general delivery ", "Unknown", "TRANSIENT"]),
+    ("address_1", ["no address on file", "Same as above", "HOMELESS", " general delivery ", "Unknown", "TRANSIENT"]),
     ("FBI", ["9999999", "12345"]),
 ]
 NOTHING_OF = {name: values[0] for name, values in NOTHING}
@@ -51,6 +51,15 @@ def test_a_placeholder_is_missing_and_its_row_partly_used(column: str, values: l
     assert partly.tolist() == list(range(len(values)))
     assert set(found.status.status.tolist()) == {Status.PARTLY_USED}
     assert found.report.blocks[0][1].pairs == 0
+
+
+@pytest.mark.parametrize("column", ["last", "address_1", "city", "postcode", "SEX", "OLN"])
+def test_signs_alone_are_no_value(column: str) -> None:
+    table = read_table(
+        [people(**{column: ["?", "-", "..", " / ", "\u2014", "A1"]})], (), frozenset((column,)), linking=False
+    )
+    assert table.columns[column].code.tolist()[:5] == [-1] * 5
+    assert not table.placeholders
 
 
 @pytest.mark.parametrize(("column", "values"), SOMETHING)
