@@ -14,7 +14,7 @@ from cji_client.profile import load_profile
 from cji_client.received import parse_result_header
 from cji_client.seal import SealedJob
 from cji_client.spec import InputSpec
-from cji_core.format.columns import ColumnKeys
+from cji_core.format.columns import ColumnKeys, column_keys_message
 from cji_core.format.envelope import input_aad, output_aad, sign_header, signer_thumbprint, unwrap_result_key
 from cji_core.format.job import SealedOutput, parse
 from cji_core.format.keys import load_signing_key
@@ -52,7 +52,7 @@ class ColumnSite:
         for part, table in zip(header.inputs, tables, strict=True):
             part.sealed_columns[:] = sorted(table.sealed)
             part.shards = len(table.cuts) + 1 if table.cuts else 0
-        header.column_keys.append(self.keys.message)
+        header.column_keys.append(column_keys_message(self.keys))
         for each in outputs:
             header.sealed_outputs.add(output=each.output, column=each.column, as_column=each.as_column)
         data = header.SerializeToString(deterministic=True)
