@@ -44,7 +44,7 @@ COLUMNS: dict[str, Sequence[Value]] = {
     "DOB": [date(1950 + i % 50, 1 + i % 12, 1 + i % 28) for i in range(ROWS)],
     "SOC": [f"{100000001 + 7919 * (i // 2):09d}" for i in range(ROWS)],
 }
-PLAIN = {name: [v.isoformat() if isinstance(v, date) else v for v in values] for name, values in COLUMNS.items()}
+PLAIN = {name: [f"{v:%Y%m%d}" if isinstance(v, date) else v for v in values] for name, values in COLUMNS.items()}
 KEEP = Deidentify(columns={**dict.fromkeys(COLUMNS, "keep"), "SOC": Mask(keep_last=4)})
 LINK = Link(random_pairs=2_000)
 

@@ -12,9 +12,12 @@ import pyarrow as pa
 import pytest
 
 from cji_core.errors import Reason, Refusal
-from cji_core.format.records import Status
+from cji_core.format.columns import SqlType
+from cji_core.format.records import Status, tagged
 from cji_core.operations.deidentify import Deidentify, Mask
 from cji_core.operations.status_codes import CellCode
+from cji_operations.sealed_columns import MAX_SEEN, ColumnOpener
+from cji_worker.cell.columns import JobColumns
 from cji_worker.column_faults import CellsRefused
 from tests.support.cell_writer import Cells, Value
 from tests.support.column_jobs import ColumnJob, Statement, Table
@@ -187,6 +190,16 @@ def test_a_cell_that_was_copied_is_a_warning() -> None:
     assert out["row_status"]["codes"].to_pylist()[4] == [CellCode.CELL_REPEATED]
 
 
+def test_columns_share_the_memory_for_cells_that_may_come_again() -> None:
+    assert (
+        JobColumns(job(Table(columns=ROWS, sealed=SEALED)).header(), [IDENTITY, CONTACT])._remembered == MAX_SEEN // 4
+    )
+    kind, cells = SqlType.parse("date"), pa.array(cells_of("DOB")[:2])
+    opener = ColumnOpener(kind, kind.format, deterministic=False, cek=CONTACT, target=pa.utf8(), remembered=1)
+    codes = [opener.open(cells.slice(row, 1)).codes.tolist() for row in (0, 1, 0, 1)]
+    assert codes == [[0], [0], [CellCode.CELL_REPEATED], [0]]
+
+
 @pytest.mark.parametrize("cuts", [(), (1,), (2,), (3,)])
 @pytest.mark.parametrize("name", SEALED)
 def test_a_column_that_no_cell_of_opens_refuses_the_job(name: str, cuts: Sequence[int]) -> None:
@@ -196,6 +209,27 @@ def test_a_column_that_no_cell_of_opens_refuses_the_job(name: str, cuts: Sequenc
     part = sum(cut <= first for cut in cuts)
     expected = (part, sorted(SEALED).index(name), first - ([0, *cuts][part]))
     assert place(job(replace(table, cuts=cuts)).run, Reason.COLUMN_KEY_WRONG) == expected
+
+
+WHOLE: dict[str, tuple[str, Callable[[Value], bytes | None], Reason]] = {
+    "values that were never sealed": ("last", lambda value: str(value).encode(), Reason.COLUMN_KEY_WRONG),
+    "all cut off": ("last", lambda value: (PERSONS.columns["last"].cell(value) or b"")[:-1], Reason.COLUMN_KEY_WRONG),
+    "of another type": ("DOB", lambda _: PERSONS.columns["DOB"].of_plaintext(bytes(8)), Reason.COLUMN_CELL_INVALID),
+    "all randomized": ("last", RANDOM_LAST.cell, Reason.COLUMN_CELL_INVALID),
+}
+
+
+@pytest.mark.parametrize("how", WHOLE)
+def test_a_column_without_a_good_cell_refuses_the_job(how: str) -> None:
+    name, write, reason = WHOLE[how]
+    cells = [None if value is None else write(value) for value in ROWS[name]]
+    assert place(job(sealed_rows(**{name: cells})).run, reason) == (0, sorted(SEALED).index(name), 0)
+
+
+def test_another_key_and_cut_off_cells_are_no_good_cell() -> None:
+    other = replace(PERSONS.columns["SOC"], cek=IDENTITY)
+    cells = [None, b"", other.cell("1"), b"\2" * 65, None]
+    assert place(job(sealed_rows(SOC=cells)).run, Reason.COLUMN_KEY_WRONG) == (0, sorted(SEALED).index("SOC"), 1)
 
 
 def test_a_key_that_is_not_the_columns_refuses_the_job() -> None:
@@ -271,3 +305,44 @@ def test_declared_rows_are_those_that_came_in(declared: int) -> None:
         assert run()["result"].num_rows == 4
     else:
         assert refused(run).reason is Reason.SCHEMA_MISMATCH
+
+
+TEXTS = Statement(columns={"SMT": Cells(cek=IDENTITY, kind="varchar(max) cp1252")})
+
+
+def long_texts(*texts: str) -> ColumnJob:
+    table = Table(columns={"SMT": texts}, sealed=("SMT",))
+    return job(table, keep=Deidentify(columns={"SMT": "keep"}), statements=[TEXTS])
+
+
+def test_long_values_are_opened_a_few_at_a_time() -> None:
+    """More than a batch may have in plain text, and no more than that in cells: a euro sign has three bytes."""
+    texts = [f"{number}" + "\u20ac" * 900_000 for number in range(12)]
+    assert long_texts(*texts).run()["result"]["SMT"].to_pylist() == texts
+
+
+def test_a_value_longer_than_a_batch_ends_the_job() -> None:
+    assert refused(long_texts("\u20ac" * 6_000_000).run).reason is Reason.LIMIT_EXCEEDED
+
+
+def test_a_batch_of_many_rows_is_opened_in_pieces_and_whole() -> None:
+    rows = 40_000
+    last = [f"L{number}" for number in range(rows)]
+    cells = [PERSONS.columns["last"].cell(value) for value in last]
+    cells[20_000] = damaged(cells[20_000], 9)
+    schema = tagged("person/1", [pa.field("last", pa.binary())])
+    batch = pa.RecordBatch.from_arrays([pa.array(cells, pa.binary())], schema=schema)
+    header = job(Table(columns={"last": ["A"]}, sealed=("last",))).header()
+    found = list(JobColumns(header, [IDENTITY, CONTACT]).of_input(0).open(batch))
+    assert len(found) > 2
+    assert [value for rows in found for value in rows.batch["last"].to_pylist()] == last[:20_000] + last[20_001:]
+    assert [len(rows.status.status) if rows.status else rows.batch.num_rows for rows in found] == [16384, 16384, 7232]
+
+
+def test_nothing_follows_a_faulty_cell_where_all_must_be_good() -> None:
+    schema = tagged("person/1", [pa.field("last", pa.binary())])
+    cells = [PERSONS.columns["last"].cell("A"), b"", PERSONS.columns["last"].cell("B")]
+    header = job(Table(columns={"last": ["A"]}, sealed=("last",))).header()
+    found = JobColumns(header, [IDENTITY, CONTACT]).of_input(0)
+    batches = [pa.RecordBatch.from_arrays([pa.array([cell], pa.binary())], schema=schema) for cell in cells]
+    assert [piece["last"].to_pylist() for batch in batches for piece in found.open_good(batch)] == [["A"]]
