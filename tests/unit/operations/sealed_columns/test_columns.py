@@ -217,3 +217,25 @@ def test_days_of_the_whole_calendar_are_those_of_python() -> None:
     cells = binary([seal_cell(day.to_bytes(3, "little"), CEK) for day in days])
     expected = [datetime.date.fromordinal(day + 1).isoformat() for day in days]
     assert opener("date").open(cells).values.to_pylist() == expected
+
+
+EDGES = [
+    ("datetimeoffset(0)", bytes(5) + b"\xff\x0f\0" + (840).to_bytes(2, "little"), 0),
+    ("datetimeoffset(0)", bytes(5) + b"\xff\x0f\0" + (841).to_bytes(2, "little"), CellCode.CELL_RANGE),
+    ("datetime", bytes(4) + (25_919_999).to_bytes(4, "little"), 0),
+    ("datetime", bytes(4) + (25_920_000).to_bytes(4, "little"), CellCode.CELL_RANGE),
+    ("smalldatetime", bytes(2) + (1440).to_bytes(2, "little"), CellCode.CELL_RANGE),
+    ("time(0)", (864_000_000_000).to_bytes(5, "little"), CellCode.CELL_RANGE),
+    ("time(0)", (1).to_bytes(5, "little"), CellCode.CELL_RANGE),
+]
+
+
+@pytest.mark.parametrize(("kind", "plain", "code"), EDGES)
+def test_moments_end_where_their_types_end(kind: str, plain: bytes, code: int) -> None:
+    assert opener(kind).open(binary([seal_cell(plain, CEK)])).codes.tolist() == [code]
+
+
+@pytest.mark.parametrize("padding", [b"\1\2", b"\0", b"\x11", b"\2\3\3"])
+def test_every_byte_of_the_padding_counts(padding: bytes) -> None:
+    cell = seal_cell(padding.rjust(16, b"\x09"), CEK, IV, padded=True)
+    assert opener("varbinary(20)", deterministic=False).open(binary([cell])).codes.tolist() == [CellCode.CELL_PADDING]
