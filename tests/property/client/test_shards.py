@@ -1,6 +1,7 @@
 """Records in shards: the split against a slow twin, sealing part by part, and outputs read shard after shard."""
 
 import io
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import msgspec
@@ -10,8 +11,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from cji_attestation.attested import AttestedWorker
+from cji_client.confirmation import confirm
 from cji_client.counts import require_consistent
 from cji_client.errors import SpecError, Unverified
 from cji_client.parts import arrow_messages, open_part, seal_stream
@@ -19,8 +22,10 @@ from cji_client.received import Collector, Output, parse_result_header
 from cji_client.result import Result, count_rows, open_result, read_output
 from cji_client.seal import number_of_shards, seal, split
 from cji_client.shard_counts import require_shards
+from cji_client.signers import KeyDecrypter
 from cji_client.sources import Batches
 from cji_client.spec import JobSpec, decode_spec
+from cji_client.verbs import receipt_rows
 from cji_core.format.envelope import input_aad, output_aad, unwrap_dek, wrap_result_key
 from cji_core.format.job import InputPart, OutputPart, Recipient, parse
 from cji_core.format.job.result_header import result_header
@@ -28,7 +33,16 @@ from cji_core.format.keys import PinnedKey, new_signing_key
 from cji_core.format.records import RowStatus, Status
 from cji_core.jose import key_id, public_jwk
 from cji_core.operations.volumes import counts_of
-from cji_core.trail import Expected, StatedPart, Statement, read_statement, sign, verify_receipt
+from cji_core.trail import (
+    Expected,
+    StatedPart,
+    Statement,
+    UsedColumnKey,
+    UsedColumnKeys,
+    read_statement,
+    sign,
+    verify_receipt,
+)
 from cji_core.wire.v1 import worker_pb2 as pb
 from tests.support.job_headers import make
 from tests.support.job_specs import head
@@ -122,10 +136,15 @@ def test_every_shard_is_sealed_as_a_part_of_its_own() -> None:
         list(job.seal_part(1, iter(table.to_batches())))
 
 
-def sealed_result(outputs: dict[OutputPart, list[pa.Table]], **stated: int) -> Result:
+USED = UsedColumnKeys(statement_sha384="0a" * 48, keys=(UsedColumnKey(key_path="p", cek_sha384="0b" * 48),))
+
+
+def sealed_result(
+    outputs: dict[OutputPart, list[pa.Table]], *, used: tuple[UsedColumnKeys, ...] = (), **stated: Any
+) -> Result:
     """A result with a verified receipt; each output has a table for each of its shards.
 
-    The counts are those of an honest cell, but for those that are `stated`.
+    The counts are those of an honest cell, but for those that are `stated`. With `used`, the job had sealed columns.
     """
     key = bytes(range(32))
     wrapped = wrap_result_key(KEY.public_key(), key, JOB.sha384)
@@ -137,8 +156,11 @@ def sealed_result(outputs: dict[OutputPart, list[pa.Table]], **stated: int) -> R
             file = io.BytesIO(b"".join(seal_stream(key, output_aad(header.sha384, len(files)), messages)))
             files.append(Output(name=output.name, schema=output.schema, file=file))
     rows = {output.name: sum(table.num_rows for table in shards) for output, shards in outputs.items()}
-    volumes = msgspec.structs.replace(CLAIMS.volumes, **{**counts_of(header.schemas, rows, withheld=False), **stated})
-    compact = sign(msgspec.structs.replace(CLAIMS, volumes=volumes), RECEIPT_KEY)
+    volumes = msgspec.structs.replace(
+        CLAIMS.volumes, **{**counts_of(header.schemas, rows, withheld=bool(used)), **stated}
+    )
+    claims = msgspec.structs.replace(CLAIMS, volumes=volumes, column_keys=used or UNSET)
+    compact = sign(claims, RECEIPT_KEY)
     receipt = verify_receipt(compact, key=RECEIPT_KEY.public_key(), expected=Expected(simulated=False))
     return Result(job=JOB, header=header, outputs=tuple(files), receipt=receipt, attested=cast("AttestedWorker", None))
 
@@ -147,6 +169,45 @@ def status_of(rows: int, bad: int) -> pa.Table:
     """The status of a shard, one of whose rows cannot be used."""
     status = RowStatus.all_ok(rows).found(np.array([bad]), status=Status.NOT_USABLE, code=7)
     return pa.Table.from_batches([status.to_batch(0)])
+
+
+def test_no_rows_out_are_compared_or_confirmed_of_sealed_columns() -> None:
+    """The receipt states none; one that states some is not of an honest worker."""
+    outputs = {
+        OutputPart(name="result", schema="person/1"): [pa.table({"last": ["A", "B"]})],
+        OutputPart(name="row_status", schema="row_status/1"): [status_of(2, 1)],
+    }
+    sealed = sealed_result(outputs, used=(USED,))
+    assert sealed.receipt.claims.volumes.rows_out == 0
+    require_consistent(sealed.receipt, sealed.header)
+    with sealed:
+        assert open_result(sealed, KEY)
+        with pytest.raises(SpecError, match="the job had sealed columns"):
+            confirm(sealed, KeyDecrypter(KEY), new_signing_key(), now=datetime.now(UTC))
+    loud = sealed_result(outputs, used=(USED,), rows_out=2)
+    with pytest.raises(Unverified, match="rows_out is 2, counted 0"):
+        require_consistent(loud.receipt, loud.header)
+
+
+def test_a_receipt_prints_column_keys_and_no_rows_out() -> None:
+    claims = msgspec.structs.replace(CLAIMS, column_keys=(USED,))
+    assert receipt_rows._rows_out(claims) == "out not stated of sealed columns"
+    assert receipt_rows._rows_out(CLAIMS) == "10 out, 0 of them with criminal history"
+    assert receipt_rows._column_keys(UNSET) == {}
+    assert receipt_rows._column_keys(claims.column_keys) == {
+        "statements": "0a" * 48,
+        "column keys": f"{'0b' * 8}... under p (AEAD_AES_256_CBC_HMAC_SHA256)",
+    }
+
+
+def test_a_receipt_of_other_column_keys_is_not_the_jobs() -> None:
+    expected = Expected(simulated=False, column_keys=(USED,))
+    other = msgspec.structs.replace(USED, statement_sha384="0c" * 48)
+    for used in (UNSET, (other,), (USED, other)):
+        claims = msgspec.structs.replace(CLAIMS, column_keys=used)
+        assert all(name.startswith("column_keys") for name in expected.differences(claims))
+        assert expected.differences(claims)
+    assert not expected.differences(msgspec.structs.replace(CLAIMS, column_keys=(USED,)))
 
 
 def test_outputs_are_read_shard_after_shard() -> None:
@@ -194,7 +255,8 @@ def test_honest_counts_of_shards_are_accepted() -> None:
 def test_a_count_that_is_not_the_opened_one_is_refused(count: str, more: int) -> None:
     """Red before: only `rows_in` was compared."""
     output, rows = COUNTS[count]
-    with sealed_result(SHARDED, **{count: rows + more}) as sealed:
+    stated: dict[str, Any] = {count: rows + more}
+    with sealed_result(SHARDED, **stated) as sealed:
         for name in sealed.names:
             if name != output:
                 list(read_output(sealed, KEY, name))
@@ -207,7 +269,7 @@ def test_a_count_that_is_not_the_opened_one_is_refused(count: str, more: int) ->
 @pytest.mark.parametrize("output", SHARDED, ids=lambda output: output.name)
 def test_a_row_less_in_any_shard_is_refused(output: OutputPart, shard: int) -> None:
     honest = dict(COUNTS.values())
-    stated = counts_of({each.name: each.schema for each in SHARDED}, honest, withheld=False)
+    stated: dict[str, Any] = counts_of({each.name: each.schema for each in SHARDED}, honest, withheld=False)
     shards = list(SHARDED[output])
     shards[shard] = shards[shard].slice(1)
     with sealed_result({**SHARDED, output: shards}, **stated) as sealed, pytest.raises(Unverified) as refused:
@@ -224,7 +286,7 @@ def test_a_row_less_in_any_shard_is_refused(output: OutputPart, shard: int) -> N
         ("person/1", {"chri_rows_out": 4}),
     ],
 )
-def test_counts_that_contradict_each_other_open_nothing(schema: str, stated: dict[str, int]) -> None:
+def test_counts_that_contradict_each_other_open_nothing(schema: str, stated: dict[str, Any]) -> None:
     """Red before: nobody compared them. Without a ledger the rows of the result count as subjects."""
     outputs = {OutputPart(name="result", schema=schema, shards=2): RECORDS, STATUS: STATUSES}
     with sealed_result(outputs) as honest:

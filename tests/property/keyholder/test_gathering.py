@@ -10,11 +10,13 @@ from msgspec.structs import replace
 from pymerkle import InmemoryTree
 
 from cji_core.errors import Reason, Refusal
+from cji_core.format.job import InputPart, SizeClass
 from cji_core.jose import public_jwk
 from cji_core.operations.stages.stage import Stage
 from cji_core.trail import Facts, Statement, StatementFault, TasksClaim, read_statement
 from cji_worker.keyholder.gathering import MAX_ATTEMPTS, MAX_NODES, Gathering, StatementsRefusedError
 from cji_worker.keyholder.witnesses import Agreed
+from tests.support.column_keys import sealed
 from tests.support.task_statements import DEK, KEYS, MACHINE, ROWS, Honest
 
 HONEST = Honest()
@@ -214,6 +216,17 @@ def test_a_second_worker_is_named() -> None:
     statements[2] = HONEST.signed(own, signer=1)
     _, claim = gather(statements)
     assert [node.worker for node in claim.nodes] == ["w", "v"]
+
+
+def test_no_rows_out_of_sealed_columns_whatever_tasks_state() -> None:
+    """A worker of the pool that states some does not get them into the receipt."""
+    part = InputPart(name="records", schema="person/1", rows_declared=2 * ROWS, shards=2, sealed_columns=("DOB",))
+    changes = {"inputs": [part], "column_keys": [sealed()], "size_class": SizeClass.POWER_OF_TWO}
+    honest = Honest(changes=changes)
+    plain, _ = gather(HONEST.statements())
+    agreed, _ = gather(honest.statements(), honest)
+    assert plain.volumes.rows_out > 0
+    assert agreed.volumes == replace(plain.volumes, rows_out=0, chri_rows_out=0, subjects_out=0)
 
 
 def test_more_workers_than_a_receipt_has_room_for() -> None:
