@@ -30,6 +30,11 @@ _WHO: Final = (
         "the customer-managed key",
     ),
     ("Key Vault or Managed HSM of the agency", "the customer-managed key, in hardware", "records"),
+    (
+        "database administrator, of columns that the agency encrypts there",
+        "ciphertext, encrypted keys; equal values of deterministic columns, lengths, NULLs",
+        "their values and keys",
+    ),
     ("cloud provider: staff, host, hypervisor, network, logs", "ciphertext, volumes", "records, keys"),
     ("administrator of the machine", "process list, audit events", "records and keys, under the host profile"),
     ("worker: TLS door and front", "ciphertext, job headers", "records, keys"),
