@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
@@ -22,6 +22,7 @@ from cji_client.columns.vault_master_key import VaultMasterKey
 from cji_client.profile import DeviceKey
 from cji_client.profile_keys import of_token, signer_of_device, with_extra
 from cji_client.signers import KeySigner, Signer
+from cji_core.certs import load_private_key
 from cji_core.documents import convert
 from cji_core.errors import SpecError
 from cji_core.format.keys import load_signing_key, read_private
@@ -132,7 +133,7 @@ def _private_key(path: Path, passphrase: Passphrase | None) -> rsa.RSAPrivateKey
 
 
 def _pem(path: Path, data: bytes, passphrase: Passphrase | None) -> object:
-    return serialization.load_pem_private_key(data, passphrase_of(path, passphrase))
+    return load_private_key(data, passphrase_of(path, passphrase))
 
 
 def _pfx(path: Path, data: bytes, passphrase: Passphrase | None) -> object:

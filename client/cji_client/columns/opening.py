@@ -19,7 +19,7 @@ from cji_client.columns.errors import ColumnKeyRefused
 from cji_client.columns.file import ColumnsFile, Key
 from cji_client.columns.master_keys import MasterKey
 from cji_core.errors import SpecError
-from cji_core.strict import StrictError, b64_decode
+from cji_core.strict import StrictError, b64_decode, hex_decode
 
 CEK_BYTES: Final = 32
 _HEX: Final = re.compile(r"(?:0x)?((?:[0-9A-Fa-f]{2})+)")
@@ -49,7 +49,7 @@ def _sql_server(key: Key, masters: Sequence[MasterKey]) -> bytes:
     matched = _HEX.fullmatch(key.encrypted_value)
     if matched is None:
         raise ColumnKeyRefused("encrypted_value is not hexadecimal", remedy="Copy it from the catalogue whole.")
-    value = EncryptedValue.parse(bytes.fromhex(matched[1]))
+    value = EncryptedValue.parse(hex_decode(matched[1].lower()))
     if not value.has_path(key.master_key):
         raise ColumnKeyRefused(
             "the key path inside encrypted_value is not master_key",

@@ -33,6 +33,7 @@ from cji_core.format.envelope import signer_thumbprint
 from cji_core.format.job.ori import is_ori
 from cji_core.format.keys import PinnedKey
 from cji_core.jose import VerifyingKey
+from cji_core.strict import hex_decode
 from cji_core.suites import Suite
 
 _RIGHTS: Final = {"open": ColumnRight.OPEN, "seal": ColumnRight.SEAL, "compare": ColumnRight.COMPARE}
@@ -127,7 +128,7 @@ def _statement(
             format=file.column_format,
             table=file.table,
             keys=[
-                ColumnEncryptionKey(key_path=key.master_key, cek_sha384=bytes.fromhex(digest))
+                ColumnEncryptionKey(key_path=key.master_key, cek_sha384=hex_decode(digest))
                 for key, digest in zip(used, digests, strict=True)
             ],
             columns=[_stated(file, column, names.index(column.key)) for column in file.columns],

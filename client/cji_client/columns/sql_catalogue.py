@@ -17,7 +17,7 @@ from cji_client.columns.errors import ColumnKeyRefused
 from cji_core.documents import convert
 from cji_core.errors import SpecError
 from cji_core.format.columns import ColumnFormat, SqlType, TypeInvalid
-from cji_core.strict import JsonObject
+from cji_core.strict import JsonObject, hex_decode
 
 ALGORITHM: Final = "AEAD_AES_256_CBC_HMAC_SHA256"
 _KEY_ALGORITHM: Final = "RSA_OAEP"
@@ -195,7 +195,7 @@ class _Reader:
 
     def _compare(self, value: _Value, master: _MasterKey) -> None:
         try:
-            found = EncryptedValue.parse(bytes.fromhex(value.encrypted_value[2:]))
+            found = EncryptedValue.parse(hex_decode(value.encrypted_value[2:].lower()))
         except ColumnKeyRefused as refused:
             self._note("value-malformed", value.column_encryption_key, f"ENCRYPTED_VALUE cannot be read: {refused}.")
             return
