@@ -55,9 +55,10 @@ class Twin:
         return known is not None and known[:2] == (JobState.ADMITTED, header)
 
     def admit(self, job: bytes, header: bytes, now: datetime) -> None:
-        self.jobs[job] = (JobState.ADMITTED, header, now + HOUR)
         day = now.date()
-        self.admitted[day] = self.admitted.get(day, 0) + 1
+        if job not in self.jobs:  # else it counted with its first attempt
+            self.admitted[day] = self.admitted.get(day, 0) + 1
+        self.jobs[job] = (JobState.ADMITTED, header, now + HOUR)
         self.admitted = {each: n for each, n in self.admitted.items() if each >= day - timedelta(days=DAYS)}
         limit = now - timedelta(seconds=RETENTION_S)
         for left in [j for j, (state, _, end) in self.jobs.items() if state is not JobState.ADMITTED and end < limit]:
