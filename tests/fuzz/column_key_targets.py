@@ -1,7 +1,8 @@
-"""The readers of an agency's columns: columns.toml, exports of databases, ENCRYPTED_VALUE, sealed keys, digests."""
+"""The readers of an agency's columns: columns.toml, exports, ENCRYPTED_VALUE, sealed keys, digests, versions."""
 
 import functools
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from cji_client.columns.encrypted_value import EncryptedValue
 from cji_client.columns.errors import ColumnKeyRefused
 from cji_client.columns.file import decode_columns
 from cji_client.columns.keys_file import load_keys, save_keys
+from cji_client.columns.table_statement import SignedTable, TableStatement, parse_statement
 from cji_core.errors import SpecError
 from tests.fuzz.attestation_targets import target
 from tests.fuzz.mutators import JSON, SIZED, TEXT
@@ -54,6 +56,25 @@ def _keys() -> tuple[bytes, ...]:
     return (path.read_bytes(),)
 
 
+@functools.cache
+def _versions() -> tuple[bytes, ...]:
+    stated = TableStatement(
+        table="cjis.dbo.Persons",
+        version=7,
+        id="Id",
+        columns=("LastName", "SSN"),
+        rows=3,
+        row_macs_sha384="0a" * 48,
+        created=datetime(2026, 11, 30, tzinfo=UTC),
+    )
+    return (SignedTable(statement=stated, signature=bytes(96)).encode(),)
+
+
+def _same_version(_: bytes, found: SignedTable) -> bool:
+    """What was read is written as it is read again."""
+    return parse_statement(found.encode()) == found
+
+
 def _digests(path: Path) -> object:
     return sorted(read_digests(path))
 
@@ -65,6 +86,7 @@ COLUMN_KEYS: Final = (
     target("columns-toml", lambda: (COLUMNS_TOML.encode(),), decode_columns, mutators=TEXT, **_REFUSALS),
     target("columns-export", _exports, from_file(describe), fair=_drafted, mutators=JSON, **_REFUSALS),
     target("columns-keys", _keys, from_file(load_keys), mutators=JSON, **_REFUSALS),
+    target("columns-version", _versions, parse_statement, fair=_same_version, mutators=JSON, **_REFUSALS),
     target(
         "columns-digests",
         lambda: (b"# a\n" + b"ab" * 48 + b"  # b\n",),

@@ -22,6 +22,7 @@ from cji_attestation.bundle.signatures import FileSigner
 from cji_attestation.bundle.signatures import sign as sign_bundle
 from cji_audit.review.signed import Statement as Review
 from cji_audit.review.signed import sign as sign_review
+from cji_client.columns.table_statement import TableStatement, sign_table
 from cji_client.signers import KeySigner
 from cji_core.format.columns import seal_keys
 from cji_core.format.configuration.worker import EnrollmentSection
@@ -115,10 +116,15 @@ def column_keys(key: Any) -> object:
     return seal_keys(stated, CEKS, wrapping=worker_key().public_key(), signer=KeySigner(key))
 
 
+TABLE: Final = TableStatement(
+    table="t", version=1, id="i", columns=("c",), rows=0, row_macs_sha384="0a" * 48, created=NOW
+)
+
 SIGNED: Final[dict[str, tuple[bytes | str, Callable[[Any], object]]]] = {
     "job header": (b"cji-job-sig/1\0", lambda key: sign_header(key, b"header")),
     "admission": (b"cji-admit/1\0", admit),
     "column keys": (b"cji-column-keys/1\0", column_keys),
+    "version of a table": (b"cji-table-version/1\0", lambda key: sign_table(TABLE, KeySigner(key))),
     "receipt": ("cji-receipt+jws", lambda key: sign_receipt(CLAIMS, key)),
     "failure receipt": ("cji-failure+jws", lambda key: sign_failure(FAILURE, key)),
     "task statement": ("cji-task+jws", task),
@@ -160,6 +166,7 @@ SITES: Final = {
     "attestation/cji_attestation/bundle/signatures.py:es384": "bundle",
     "attestation/cji_attestation/bundle/signatures.py:sign": "bundle",
     "attestation/cji_attestation/provider_policy/administration.py:_statement": "RSA",
+    "client/cji_client/columns/table_statement.py:sign_table": "version of a table",
     "client/cji_client/pkcs11_keys.py:sign": "job header, admission",
     "client/cji_client/signers.py:header_signature": "job header",
     "client/cji_client/signers.py:sign": "job header, admission",

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from cji_client.columns.rsa_keys import rsa_bytes, rsa_verified
@@ -22,11 +22,12 @@ from cji_client.columns.vault_master_key import VaultMasterKey
 from cji_client.profile import DeviceKey
 from cji_client.profile_keys import of_token, signer_of_device, with_extra
 from cji_client.signers import KeySigner, Signer
-from cji_core.certs import load_private_key
+from cji_core.certs import CertificateRefused, load_ec_public_key, load_private_key
 from cji_core.documents import convert
 from cji_core.errors import SpecError
 from cji_core.format.keys import load_signing_key, read_private
 from cji_core.format.passphrases import Passphrase, passphrase_of, required_passphrase
+from cji_core.jose import VerifyingKey, parse_verifying
 
 _OAEP: Final = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)  # noqa: S303 - the format's
 _PFX: Final = frozenset((".pfx", ".p12"))
@@ -98,6 +99,18 @@ def signer_in(file: Path, passphrase: Passphrase | None = None) -> Signer:
     if file.suffix == ".toml":
         return signer_of_device(_device(file))
     return KeySigner(load_signing_key(file, passphrase=passphrase_of(file, passphrase)))
+
+
+def public_in(file: Path) -> VerifyingKey:
+    """The public half of a signing key, PEM or JWK."""
+    try:
+        data = file.read_bytes()
+        if data.lstrip().startswith(b"-----"):
+            return load_ec_public_key(data, ec.SECP384R1)
+        return parse_verifying(data.decode("ascii").strip())
+    except (OSError, ValueError, CertificateRefused) as error:
+        remedy = "Name the file FILE.pub that `cji key new-signing` wrote."
+        raise SpecError(f"{file.name} is not the public half of a signing key", remedy=remedy) from error
 
 
 def _master_key(file: Path, passphrase: Passphrase | None) -> MasterKey:

@@ -57,3 +57,38 @@ class CheckedKeys(msgspec.Struct, frozen=True, kw_only=True):
     not_after: Annotated[str, member("its last moment, ISO 8601")]
     columns: Annotated[tuple[str, ...], member("columns, type, class, encryption, key and rights, in words")]
     keys: Annotated[tuple[str, ...], member("SHA-384 of each key, and the path of its master key")]
+
+
+class AddedRowMacs(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji columns rowmac add`: a table with a MAC over each row."""
+
+    file: Annotated[str, member("the table with the column row_mac")]
+    statement: Annotated[str, member("file of the signed statement")]
+    table: Annotated[str, member("name of the table")]
+    version: Annotated[int, member("its version")]
+    rows: Annotated[int, member("its rows")]
+    columns: Annotated[
+        tuple[str, ...], member("encrypted columns that are under the MACs, by their names in the database")
+    ]
+
+
+class FaultyRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row that is not as its writer signed it."""
+
+    row: Annotated[int, member("its number, from 0")]
+    fault: Annotated[str, member("the fault, in words")]
+
+
+class VerifiedRowMacs(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji columns rowmac verify`: a table compared with the statement of its version."""
+
+    table: Annotated[str, member("name of the table")]
+    version: Annotated[int, member("version of the statement")]
+    created: Annotated[str, member("when it was signed, ISO 8601")]
+    as_signed: Annotated[bool, member("whether the table has exactly the rows that were signed")]
+    rows: Annotated[int, member("rows of the table")]
+    rows_signed: Annotated[int, member("rows that were signed")]
+    id_position: Annotated[int, member("position of the column of ids in the table, from 0")]
+    rows_faulty: Annotated[int, member("rows with another MAC, without id, or with the id of another row")]
+    faulty: Annotated[tuple[FaultyRow, ...], member("the first 100 of them, objects of the kind FaultyRow")]
+    findings: Annotated[tuple[str, ...], member("what else is not as signed, in words")]

@@ -11,20 +11,20 @@ from cji_client.columns.digests import add_digest, digest_of, read_digests
 from cji_client.columns.draft import Finding, several_classes
 from cji_client.columns.file import ColumnsFile, load_columns
 from cji_client.columns.keys_file import load_keys, save_keys
-from cji_client.columns.master_keys import master_keys, signer_in
+from cji_client.columns.master_keys import master_keys, public_in, signer_in
 from cji_client.columns.opening import CEK_BYTES, open_key
 from cji_client.columns.rewrap import Grant, verify_keys
 from cji_client.columns.rewrap import rewrap as rewrapped
 from cji_client.columns.sql_catalogue import query as catalogue_query
 from cji_client.errors import SpecError
 from cji_client.verbs.column_answers import CheckedKeys, DescribedTable, ListedDigest, ListedDigests, SealedKeys
-from cji_core.certs import CertificateRefused, load_ec_public_key
+from cji_client.verbs.column_rowmac import rowmac
 from cji_core.command.common import FILE, explained, prompt
 from cji_core.command.json_output import answers, print_answer
 from cji_core.format.columns import ColumnKeyStatement
 from cji_core.format.keys import PinnedKey, read_private, write_public
 from cji_core.format.records import SCHEMAS
-from cji_core.jose import VerifyingKey, parse_verifying, public_jwk
+from cji_core.jose import public_jwk
 from cji_core.moments import moment
 from cji_core.strict import StrictError, b64url, b64url_decode
 
@@ -64,6 +64,9 @@ def columns() -> None:
 
     The master key stays where it is, and no key is ever printed.
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
+
+
+columns.add_command(rowmac)
 
 
 @columns.command()
@@ -231,7 +234,7 @@ def check(file: Path, *, key: Path, as_json: bool) -> None:
       cji columns check persons.keys.json --signing-key signing.key.pub
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     keys = load_keys(file)
-    verify_keys(keys, _public(key), now=datetime.now(UTC))
+    verify_keys(keys, public_in(key), now=datetime.now(UTC))
     statement = keys.statement
     answer = CheckedKeys(
         table=statement.table,
@@ -322,16 +325,3 @@ def _last_moment(text: str) -> datetime:
     except ValueError:
         raise SpecError(f"--until {text} is not a day", remedy="Write it like 2027-06-30.") from None
     return found.replace(microsecond=0)
-
-
-def _public(path: Path) -> VerifyingKey:
-    try:
-        data = path.read_bytes()
-        if data.lstrip().startswith(b"-----"):
-            from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
-
-            return load_ec_public_key(data, ec.SECP384R1)
-        return parse_verifying(data.decode("ascii").strip())
-    except (OSError, ValueError, CertificateRefused) as error:
-        remedy = "Name the file FILE.pub that `cji key new-signing` wrote."
-        raise SpecError(f"{path.name} is not the public half of a signing key", remedy=remedy) from error
