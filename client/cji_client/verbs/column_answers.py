@@ -59,6 +59,12 @@ class CheckedKeys(msgspec.Struct, frozen=True, kw_only=True):
     keys: Annotated[tuple[str, ...], member("SHA-384 of each key, and the path of its master key")]
 
 
+class NewRowMacKey(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji columns rowmac key`: a new key of MACs."""
+
+    file: Annotated[str, member("file of the key")]
+
+
 class AddedRowMacs(msgspec.Struct, frozen=True, kw_only=True):
     """`cji columns rowmac add`: a table with a MAC over each row."""
 

@@ -1,5 +1,7 @@
 """`cji columns rowmac`: MACs over the rows of an encrypted table, and a signed statement of its version."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +17,7 @@ from cji_client.errors import SpecError
 from cji_client.files import read_file
 from cji_client.sources import Batches
 from cji_client.spec import InputSpec
-from cji_client.verbs.column_answers import AddedRowMacs, FaultyRow, VerifiedRowMacs
+from cji_client.verbs.column_answers import AddedRowMacs, FaultyRow, NewRowMacKey, VerifiedRowMacs
 from cji_core.command.common import FILE, explained, prompt
 from cji_core.command.json_output import answers, print_answer
 from cji_core.command.output import RESULT, WORKBOOK, Target, write_batches
@@ -46,8 +48,9 @@ def rowmac() -> None:
 
 @rowmac.command()
 @click.argument("file", type=_NEW)
+@answers(NewRowMacKey)
 @explained
-def key(file: Path) -> None:
+def key(file: Path, *, as_json: bool) -> None:
     """Write a new key of MACs into FILE, private to its owner. Make one for each table, away from the database.
 
     \b
@@ -55,7 +58,7 @@ def key(file: Path) -> None:
       cji columns rowmac key persons.mac.key
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     new_key(file)
-    click.echo(f"{file}: a key of row MACs")
+    print_answer(NewRowMacKey(file=str(file)), f"{file}: a key of row MACs", as_json=as_json)
 
 
 @rowmac.command()
@@ -166,7 +169,18 @@ def verify(
 def _table(path: Path, described: Path, file: ColumnsFile) -> Batches:
     if path.suffix.lower() not in _READ:
         raise SpecError(f"{path.name} is not one of {', '.join(_READ)}", remedy="Export the table as one of them.")
-    return read_file(path, InputSpec(schema=file.schema, columns=described))()
+    found = read_file(path, InputSpec(schema=file.schema, columns=described))()
+    return replace(found, batches=_valid(found.batches, path))
+
+
+def _valid(batches: Iterator[pa.RecordBatch], path: Path) -> Iterator[pa.RecordBatch]:
+    """The same batches, the buffers of which were checked: a file of Arrow can have any offsets."""
+    for batch in batches:
+        try:
+            batch.validate(full=True)
+        except pa.ArrowInvalid:
+            raise SpecError(f"{path.name} has values that are not of their type") from None
+        yield batch
 
 
 def _is_binary(kind: pa.DataType) -> bool:

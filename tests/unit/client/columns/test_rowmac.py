@@ -21,6 +21,7 @@ from cji_client.spec import InputSpec
 from cji_core.command import build
 from cji_core.format.keys import new_signing_key, save_private_key
 from cji_core.jose import public_jwk
+from cji_core.pairs import SigningPair
 from cji_core.strict import b64url, b64url_decode
 from tests.support.cells_of_form import cell, columns_toml, unusable
 
@@ -195,6 +196,19 @@ def test_another_key_is_found(writer: Writer) -> None:
     assert (result.exit_code, "not signed by this key" in result.stderr) == (3, True)
 
 
+def test_a_pair_signs_and_its_half_does_not_verify(writer: Writer) -> None:
+    pair = SigningPair.generate()
+    save_private_key(pair, writer.folder / "signing.pem.new", passphrase=None)
+    (writer.folder / "signing.pem.new").replace(writer.folder / "signing.pem")
+    (writer.folder / "pair.pub").write_text(public_jwk(pair.public_key()))
+    (writer.folder / "half.pub").write_text(public_jwk(pair.p384.public_key()))
+    assert writer.add(ROWS, "h.parquet").exit_code == 0
+    assert writer.verify("h.parquet", statement="h", signer="pair").exit_code == 0
+    for signer in ("half", "signing"):
+        assert "not signed by this key" in writer.verify("h.parquet", statement="h", signer=signer).stderr
+    assert "not signed by this key" in writer.verify("t.parquet", signer="pair").stderr
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -264,6 +278,17 @@ def test_nothing_is_overwritten_and_other_kinds_are_refused(writer: Writer) -> N
     assert "is not one of .parquet" in writer.verify("t.json").stderr
 
 
+def test_values_that_are_not_of_their_type_are_refused(writer: Writer) -> None:
+    rows = signed(writer)
+    offsets = pa.array(range(4), pa.int32()).buffers()[1]
+    unfit = pa.Array.from_buffers(pa.string(), 3, [None, offsets, pa.py_buffer(b"a\xffc")])
+    batch = rows.set_column(0, "Id", unfit).combine_chunks().to_batches()[0]
+    with pa.ipc.new_file(writer.folder / "unfit.arrow", batch.schema) as file:
+        file.write_batch(batch)
+    result = writer.verify("unfit.arrow")
+    assert (result.exit_code, "unfit.arrow has values that are not of their type" in result.stderr) == (2, True)
+
+
 def test_a_key_file_has_a_key_of_macs_alone(writer: Writer) -> None:
     assert len(load_key(writer.folder / "mac.key")) == 32
     assert load_key(writer.folder / "mac.key") != load_key(writer.folder / "other.key")
@@ -318,12 +343,12 @@ _ROW = st.fixed_dictionaries(
     {"table": "a", "version": 1, "row_id": b"1", "cells": {"a": None, "b": b"x"}},
 )
 @example(
-    {"table": "a", "version": 1, "row_id": b"1a", "cells": {}},
-    {"table": "a1", "version": 1, "row_id": b"a", "cells": {}},
+    {"table": "a", "version": 1, "row_id": b"1a", "cells": {"b": b"x"}},
+    {"table": "a", "version": 1, "row_id": b"1", "cells": {"ab": b"x"}},
 )
 @example(
-    {"table": "a", "version": 1, "row_id": b"1", "cells": {"a": b"bc"}},
-    {"table": "a", "version": 1, "row_id": b"1", "cells": {"ab": b"c"}},
+    {"table": "a", "version": 1, "row_id": b"1", "cells": {"a": b"x"}},
+    {"table": "a", "version": 1, "row_id": b"1", "cells": {"b": b"x"}},
 )
 def test_no_two_rows_have_one_encoding(one: dict[str, Any], other: dict[str, Any]) -> None:
     assert (encoded_row(**one) == encoded_row(**other)) is (one == other)
