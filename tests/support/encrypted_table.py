@@ -10,7 +10,7 @@ from typing import Any, Final
 from cji_client.prepared import Prepared, Records, prepare
 from cji_client.seal import SealedJob
 from cji_client.spec import InputSpec, JobSpec
-from cji_core.format.columns import ColumnKeys, ColumnRight
+from cji_core.format.columns import ColumnEncryption, ColumnKeys, ColumnRight
 from cji_core.format.envelope import WrappingKey, signer_thumbprint
 from cji_core.format.keys import PinnedKey
 from cji_core.jose import SigningKey, key_id, public_jwk
@@ -27,7 +27,12 @@ NOW: Final = datetime.now(UTC).replace(microsecond=0)
 COLUMNS: Final = (
     column("SOC", "nvarchar(60)", rights=frozenset({ColumnRight.OPEN})),
     column("last", "nvarchar(60)", rights=frozenset({ColumnRight.OPEN, ColumnRight.SEAL})),
-    column("person_token", "nvarchar(60)", rights=frozenset({ColumnRight.SEAL})),
+    column(
+        "person_token",
+        "nvarchar(60)",
+        encryption=ColumnEncryption.RANDOMIZED,
+        rights=frozenset({ColumnRight.SEAL}),
+    ),
 )
 
 

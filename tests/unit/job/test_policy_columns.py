@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import mlkem
 
 from cji_core.errors import Denied, DeniedBy
-from cji_core.format.columns import ColumnKeys, ColumnRight
+from cji_core.format.columns import ColumnEncryption, ColumnKeys, ColumnRight
 from cji_core.format.envelope import WrappingKey
 from cji_core.format.job import Header, InputPart, Policy, PolicyInvalid, SealedOutput, SizeClass, parse
 from cji_core.format.job.policy import ReferenceUse
@@ -75,7 +75,7 @@ def test_a_job_that_breaks_no_rule_is_granted() -> None:
     assert why(header()) is None
     assert why(parse(make()), policy()) is None
     output = SealedOutput(output="result", column="SOC", column_keys=0, as_column="SOC")
-    assert why(header(sealed_outputs=[output])) is None
+    assert why(header(inputs=[replace(GOOD, sealed_columns=("SOC",))], sealed_outputs=[output])) is None
 
 
 def test_only_statements_of_the_list_are_granted() -> None:
@@ -171,6 +171,20 @@ def test_a_result_is_sealed_only_with_the_right_to(name: str) -> None:
     """Whoever may seal as a deterministic column can look values up in it."""
     output = SealedOutput(output="result", column="SOC", column_keys=0, as_column=name)
     assert why(header(sealed_outputs=[output])) == f"a result may not be sealed so: {name}"
+
+
+def test_a_result_is_looked_up_only_with_the_right_to() -> None:
+    """A submitter has a column of guesses sealed as one that is opened beside it, and gets the cell of each value."""
+    guesses = SealedOutput(output="result", column="record_id", column_keys=0, as_column="SOC")
+    for part, name in ((GOOD, "last"), (replace(GOOD, sealed_columns=("SOC",)), "SOC")):
+        rights = {"SOC": {ColumnRight.OPEN, ColumnRight.SEAL}, "last": {ColumnRight.OPEN}}
+        columns = [replace(each, rights=frozenset(rights.get(each.column, each.rights))) for each in COLUMNS]
+        denied = f"a result may not be looked up among the values of: {name}"
+        assert why(header(keys=stating(columns=columns), inputs=[part], sealed_outputs=[guesses])) == denied
+    of_another_key = replace(GOOD, sealed_columns=("DOB",))
+    assert why(header(inputs=[of_another_key], sealed_outputs=[guesses])) is None
+    randomized = [replace(each, encryption=ColumnEncryption.RANDOMIZED) for each in COLUMNS]
+    assert why(header(keys=stating(columns=randomized), sealed_outputs=[guesses])) is None
 
 
 def test_a_column_is_compared_only_with_the_right_to() -> None:

@@ -5,7 +5,8 @@
     3 it names the originating agency, the purpose, and the key that signed the header
     4 it is for the job's key and suite, is not of the future, and lasts as long as the job
     5 sealed columns of inputs: stated with the right OPEN and with the class of the schema's column
-    6 sealed outputs: sealed as a column that is stated with the right SEAL
+    6 sealed outputs: sealed as a column that is stated with the right SEAL; a deterministic one is looked up among
+      opened values, so each deterministic column that is opened under its key is stated with the right COMPARE
     7 an opened column meets values of its class that came unsealed only where it is stated with the right COMPARE
     8 no opened column outlives its job: none is in a reference that stays resident
 
@@ -23,7 +24,13 @@ from cryptography.exceptions import InvalidSignature
 from cji_core.data_classes import DataClass
 from cji_core.errors import CoreError, Denied, DeniedBy
 from cji_core.format.columns.sealing import verify_statement
-from cji_core.format.columns.statement import ColumnKeys, ColumnKeyStatement, ColumnRight
+from cji_core.format.columns.statement import (
+    ColumnEncryption,
+    ColumnKeys,
+    ColumnKeyStatement,
+    ColumnRight,
+    StatedColumn,
+)
 from cji_core.format.job.header import Header, InputPart
 from cji_core.format.job.limits import LIMITS
 from cji_core.format.records import SCHEMAS
@@ -82,10 +89,15 @@ def require_column_use(header: Header, *, reference: ReferenceUse | None, now: d
         _check_statement(keys.statement, header, now)
     for part in header.inputs:
         _check_input(part, header, reference)
+    looked_up = set[bytes]()
     for output in header.sealed_outputs:
-        stated = header.column_keys[output.column_keys].statement.column(output.as_column)
-        allowed = stated is not None and ColumnRight.SEAL in stated.rights
-        _require(allowed, f"a result may not be sealed so: {output.as_column}")
+        statement = header.column_keys[output.column_keys].statement
+        stated = statement.column(output.as_column)
+        if stated is None or ColumnRight.SEAL not in stated.rights:
+            raise ColumnKeysError(f"a result may not be sealed so: {output.as_column}")
+        looked_up |= _deterministic_key(stated, statement)
+    for part in header.inputs:
+        _check_look_ups(part, header, looked_up)
 
 
 def _check_grant(keys: ColumnKeys, granted: SealedColumns | None) -> None:
@@ -129,6 +141,23 @@ def _check_column(name: str, schema: str, statement: ColumnKeyStatement, unseale
     _require(ColumnRight.OPEN in stated.rights, f"a column may not be opened: {name}")
     compared = ColumnRight.COMPARE in stated.rights or stated.data_class not in unsealed
     _require(compared, f"a column may not be compared with unsealed values: {name}")
+
+
+def _check_look_ups(part: InputPart, header: Header, looked_up: set[bytes]) -> None:
+    """Rule 6 for one input: its values under these keys are compared with results, which a submitter may choose."""
+    for name in part.sealed_columns:
+        statement = header.column_keys[part.column_keys].statement
+        stated = statement.column(name)
+        if stated is not None and _deterministic_key(stated, statement) & looked_up:
+            allowed = ColumnRight.COMPARE in stated.rights
+            _require(allowed, f"a result may not be looked up among the values of: {name}")
+
+
+def _deterministic_key(stated: StatedColumn, statement: ColumnKeyStatement) -> set[bytes]:
+    """The digest of a deterministic column's key; none of another column."""
+    if stated.encryption is not ColumnEncryption.DETERMINISTIC:
+        return set()
+    return {statement.keys[stated.key].cek_sha384}
 
 
 def _unsealed_elsewhere(part: InputPart, header: Header, reference: ReferenceUse | None) -> Iterator[DataClass]:
