@@ -105,6 +105,14 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
     thumbprint: Annotated[str, member("RFC 7638, SHA-256")]
 
 
+class ShownKey(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji key show`: a key, by its public half."""
+
+    thumbprint: Annotated[str, member("RFC 7638, SHA-256")]
+    classical_thumbprint: Annotated[str, member("of a signing pair the one in jobs of classical-1; else the same")]
+    jwk: Annotated[str, member("the public key, a JWK")]
+
+
 class NewProjectKey(msgspec.Struct, frozen=True, kw_only=True):
     """`cji key project`: the file of a new project key."""
 

@@ -157,13 +157,13 @@ def digest(
 @click.argument("file", metavar="COLUMNS", type=FILE)
 @_MASTER
 @_DIGESTS
-@click.option("--kek", type=FILE, required=True, help="The worker's public key, a JWK.")
+@click.option("--kek", type=FILE, required=True, help="The worker's public key, a JWK; `cji worker describe --kek`.")
 @click.option("--kek-id", required=True, help="Its id with the version, as in a job spec.")
 @click.option("--thumbprint", required=True, help="Its RFC 7638 thumbprint, from its owner.")
 @click.option("--ml-kem", type=FILE, help="The ML-KEM half of the worker's key, a JWK, for jobs of hybrid-1.")
 @click.option("--ml-kem-thumbprint", help="The thumbprint of that half.")
 @click.option("--signing-key", type=FILE, required=True, help=_TO_SIGN)
-@click.option("--submitter", multiple=True, required=True, help="Thumbprint of who may send such jobs. Repeatable.")
+@click.option("--submitter", multiple=True, required=True, help="Signer of such jobs; `cji key show`. Repeatable.")
 @click.option("--ori", required=True, help="The originating ORI of the records.")
 @click.option("--purpose", multiple=True, required=True, help="A purpose code of the jobs. Repeatable.")
 @click.option("--until", required=True, metavar="DAY", help="The last day, such as 2027-06-30, in UTC.")
@@ -313,7 +313,7 @@ def _thumbprint(text: str) -> bytes:
     except StrictError:
         found = b""
     if len(found) != _THUMBPRINT_BYTES:
-        remedy = "Give the thumbprint that `cji key new-signing` printed, 43 characters."
+        remedy = "Give the thumbprint that `cji key show` prints of the submitter's signing key, 43 characters."
         raise SpecError(f"--submitter {text} is not a thumbprint", remedy=remedy)
     return found
 

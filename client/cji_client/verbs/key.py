@@ -1,19 +1,24 @@
 """`cji key`: make the keys of submitters and the ML-KEM half of a worker, and verify where a vault made its key."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cji_attestation import AttestationError, Fault
 from cji_attestation.checks import requirement
 from cji_client.errors import SpecError
-from cji_client.verbs.answers import AttestedKey, NewKey, NewProjectKey, NewSeed
-from cji_core.command.common import FILE, Failure, explained
+from cji_client.verbs.answers import AttestedKey, NewKey, NewProjectKey, NewSeed, ShownKey
+from cji_core.certs import CertificateRefused, load_ec_public_key
+from cji_core.command.common import FILE, Failure, explained, prompt
 from cji_core.command.json_output import answers, print_answer, print_json
 from cji_core.format.keys import (
     PinnedKey,
+    load_recipient_key,
+    load_signing_key,
     new_ml_kem_seed,
     new_project_key,
     new_recipient_key,
@@ -23,7 +28,16 @@ from cji_core.format.keys import (
     write_private,
     write_public,
 )
-from cji_core.jose import key_id, public_jwk
+from cji_core.format.passphrases import passphrase_of
+from cji_core.jose import (
+    PublicKey,
+    key_id,
+    parse_encryption_pair,
+    parse_ml_kem,
+    parse_rsa,
+    parse_verifying,
+    public_jwk,
+)
 from cji_core.pairs import DecryptionPair, SigningPair, VerifyingPair, supported
 
 _NEW = click.Path(dir_okay=False, path_type=Path)
@@ -142,6 +156,57 @@ def project(name: str, file: Path, *, as_json: bool) -> None:
         print_json(NewProjectKey(file=str(file), project=name))
         return
     click.echo(f"{file}  key of project {name}; set `project_key` to this file in the job spec")
+
+
+@key.command()
+@click.argument("file", type=FILE)
+@answers(ShownKey)
+@explained
+def show(file: Path, *, as_json: bool) -> None:
+    """Print the thumbprint of a key, and its public half as a JWK.
+
+    FILE is a signing or recipient key, the public half of one, a worker's public key, or TOML that names a signing key
+    in a vault or token. Nothing private is printed. In jobs of classical-1 a pair signs with its P-384 half, whose
+    thumbprint is printed as well.
+
+    \b
+    Examples:
+      cji key show signing.key          # for `cji columns rewrap --submitter`
+      cji key show recipient.key.jwk    # for `recipients` in the worker's policy
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    public = _public_half(file)
+    classical = public.p384 if isinstance(public, VerifyingPair) else public
+    answer = ShownKey(thumbprint=key_id(public), classical_thumbprint=key_id(classical), jwk=public_jwk(public))
+    lines = [f"thumbprint  {answer.thumbprint}"]
+    if classical is not public:
+        lines.append(f"classical-1 {answer.classical_thumbprint}")
+    print_answer(answer, "\n".join([*lines, f"public      {answer.jwk}"]), as_json=as_json)
+
+
+def _public_half(file: Path) -> PublicKey:
+    """The public key in a file, or of the private key in it."""
+    if file.suffix == ".toml":
+        from cji_client.columns.master_keys import signer_in  # noqa: PLC0415 - only for keys in vaults and tokens
+
+        return signer_in(file).public_key()
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise SpecError(f"{file} cannot be read ({error.strerror})") from None
+    if b"PRIVATE KEY-----" in data:
+        passphrase = passphrase_of(file, prompt)
+        try:
+            return load_signing_key(file, passphrase=passphrase).public_key()
+        except SpecError:
+            return load_recipient_key(file, passphrase=passphrase).public_key()
+    for read in (_public_pem, parse_verifying, parse_rsa, parse_encryption_pair, parse_ml_kem):
+        with suppress(ValueError, CertificateRefused):
+            return read(data.decode("ascii").strip())
+    raise SpecError(f"{file.name} is not a key", remedy="Name a file that `cji key` or `cji worker describe` wrote.")
+
+
+def _public_pem(text: str) -> ec.EllipticCurvePublicKey:
+    return load_ec_public_key(text.encode(), ec.SECP384R1)
 
 
 def _require_support(*, hybrid: bool) -> None:

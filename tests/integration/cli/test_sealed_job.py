@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from cji_client.verbs import answers
+from cji_core.jose import key_id
 from tests.integration.cli.test_job import CSV, Desk, desk, material
 
 __all__ = ["desk", "material"]
@@ -100,6 +101,23 @@ def test_a_worker_is_described_and_attested(desk: Desk) -> None:
     assert len(attested["checks"]) > 20  # type: ignore[arg-type]
     again = desk.cji("worker", "attest", *profile, "--evidence", desk.folder / "evidence.json")
     assert again.exit_code == 2
+
+
+def test_the_public_key_of_a_worker_is_kept(desk: Desk) -> None:
+    f = desk.folder
+    describe = ("worker", "describe", "--profile", f / "client.toml")
+    assert desk.cji(*describe, "--kek", f / "worker.jwk").exit_code == 0
+    assert key_id(desk.worker.cmk.public_key()) in desk.cji("key", "show", f / "worker.jwk").stdout
+    kept = (f / "worker.jwk").read_bytes()
+    for fault, more in (
+        ("worker.jwk exists", ("--kek", f / "worker.jwk")),
+        ("offers 0 such keys", ("--kek", f / "other.jwk", "--kek-id", "https://v/keys/other/1")),
+        ("no ML-KEM half", ("--ml-kem", f / "other.jwk")),
+    ):
+        found = desk.cji(*describe, *more)
+        assert (found.exit_code, fault in found.stderr) == (2, True), found.output
+    assert kept == (f / "worker.jwk").read_bytes()
+    assert not (f / "other.jwk").exists()
 
 
 @pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="needs files in memory")

@@ -1,5 +1,6 @@
 """`cji key` and the command itself: help that teaches, exit statuses as documented, files never overwritten."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -10,15 +11,16 @@ from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
 
 from cji_attestation import AZURE_US, AZURE_USGOV
 from cji_client.errors import SpecError, Unreachable, Unverified, WorkerRefused
-from cji_client.verbs.answers import NewSeed
+from cji_client.verbs.answers import NewSeed, ShownKey
 from cji_core.command import build
 from cji_core.command.common import explained
 from cji_core.errors import Reason, Refusal, Stage, StartupError
-from cji_core.format.envelope import unwrap_seed
+from cji_core.format.envelope import signer_thumbprint, unwrap_seed
 from cji_core.format.keys import load_project_key, load_recipient_key, load_signing_key
 from cji_core.jose import key_id, parse_encryption_pair, parse_p384, parse_rsa, parse_verifying, public_jwk
 from cji_core.pairs import DecryptionPair, SigningPair
-from cji_core.strict import b64url_decode
+from cji_core.strict import b64url, b64url_decode
+from cji_core.suites import Suite
 from tests.support.json_answers import answered
 from tests.support.paths import ROOT
 from tests.support.private_files import put_private
@@ -60,6 +62,38 @@ def test_hybrid_keys_are_pairs(tmp_path: Path) -> None:
     for load, name in ((load_recipient_key, "s"), (load_signing_key, "r"), (load_recipient_key, "r")):
         with pytest.raises(SpecError):
             load(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", ["signing", "recipient"])
+@pytest.mark.parametrize("hybrid", [(), ("--hybrid",)])
+def test_each_half_of_a_key_shows_its_thumbprint(tmp_path: Path, kind: str, hybrid: tuple[str, ...]) -> None:
+    made = cji("key", f"new-{kind}", tmp_path / "k", *hybrid, "--passphrase", text="one\none\n").stdout
+    (thumbprint,) = re.findall("thumbprint (.*)", made)
+    (public,) = (path for path in tmp_path.iterdir() if path.name != "k")
+    for file, text in ((tmp_path / "k", "one\n"), (public, "")):
+        shown = cji("key", "show", file, text=text)
+        assert shown.exit_code == 0, shown.output
+        assert f"thumbprint  {thumbprint}\n" in shown.stdout
+    answer = answered(cji("key", "show", public, "--json"), ShownKey)
+    assert answer.thumbprint == thumbprint
+    signs = kind == "signing"
+    if signs:
+        key = parse_verifying(answer.jwk)
+        assert b64url(signer_thumbprint(key, Suite.CLASSICAL_1)) == answer.classical_thumbprint
+    assert (answer.classical_thumbprint != thumbprint) is (signs and bool(hybrid))
+
+
+def test_what_is_no_key_is_not_shown(tmp_path: Path) -> None:
+    put_private(tmp_path / "open.key", (ROOT / "examples/columns/cmk.pem").read_bytes())
+    (tmp_path / "x.jwk").write_text('{"kty":"RSA","n":"AQAB","e":"AQAB"}')
+    (tmp_path / "x.bin").write_bytes(b"\xff\xfe")
+    for name in ("open.key", "x.jwk", "x.bin"):
+        found = cji("key", "show", tmp_path / name)
+        assert (found.exit_code, found.stdout) == (2, ""), name
+        assert name in found.stderr
+    cji("key", "new-signing", tmp_path / "s")
+    (tmp_path / "s").chmod(0o644)
+    assert "chmod 600" in cji("key", "show", tmp_path / "s").stderr
 
 
 def test_half_a_pair_is_no_key_of_the_other_kind(tmp_path: Path) -> None:
