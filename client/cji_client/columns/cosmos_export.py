@@ -132,4 +132,5 @@ def _column(path: _Path, keys: dict[str, DraftKey | None], findings: list[Findin
         return None
     text = "The policy states no type: string is assumed. Correct it if the property has numbers, or leaves below it."
     findings.append(Finding(code="type-assumed", subject=printable(path.path), text=text))
-    return DraftColumn(name=path.path, type=SqlType("string"), encryption=encryption, key=path.clientEncryptionKeyId)
+    name = path.path.replace("~", "~0")  # columns.toml has JSON Pointers
+    return DraftColumn(name=name, type=SqlType("string"), encryption=encryption, key=path.clientEncryptionKeyId)

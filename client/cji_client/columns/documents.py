@@ -40,6 +40,8 @@ _LINE_BYTES: Final = 8 << 20
 _FILE_BYTES: Final = 1 << 28
 _DEPTH: Final = 130
 """Levels of a document: 128 in Cosmos DB."""
+_NUMBER_BITS: Final = 1024
+"""Of a whole number; JSON's readers hold none that is larger."""
 _SHOWN: Final = 200
 _CLEAR: Final = (
     "Encrypt the document again. If its clear values may be left out, pass clear='leave_out' to Documents: they are "
@@ -270,15 +272,30 @@ def _require_leaf(number: int, steps: tuple[str, ...], paths: _Paths, found: str
 
 def _plain_leaf(number: int, document: Document, steps: tuple[str, ...]) -> str | None:
     value = _at(document, steps)
-    if value is None or isinstance(value, str):
+    if value is None or (isinstance(value, str) and _is_unicode(value)):
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+    if (isinstance(value, int) and value.bit_length() <= _NUMBER_BITS) or (
+        isinstance(value, float) and value.is_integer()
+    ):
         return str(int(value))
     if isinstance(value, float):
         return repr(value)
+    if isinstance(value, str):
+        raise _refused(number, steps, "text that is not Unicode", "Leave the path out, or repair the document.")
+    if isinstance(value, int):
+        raise _refused(number, steps, "a number that is too large", "Leave the path out, or repair the document.")
     raise _refused(number, steps, f"{_kind(value)}, wanted one value", "Name the path of one of its leaves.")
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it has no half of a surrogate pair. An error of the codec would carry the text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _at(document: Any, steps: Sequence[str]) -> Any:

@@ -155,6 +155,8 @@ def _faults(file: ColumnsFile) -> Iterator[tuple[str, str, str]]:
     yield from _repeated("columns", "record", [each.record for each in file.columns])
     if not _statable(file.table):
         yield ".table", _UNSTATABLE, "Name the table as database.schema.table."
+    if not file.keys_file.isprintable():
+        yield ".keys_file", "not the name of a file", "Write a name such as persons.keys.json."
     for position, key in enumerate(file.keys):
         if not _statable(key.master_key):
             yield f".keys[{position}].master_key", _UNSTATABLE, "Write the path as the catalogue has it."

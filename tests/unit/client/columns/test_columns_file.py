@@ -51,6 +51,7 @@ def test_a_whole_description(tmp_path: Path) -> None:
         ('record = "person_token"', 'record = "person token"', 22, "person token is not a name"),
         ('"cjis.dbo.Persons"', '" cjis"', 2, "a blank at an end"),
         ("https://contoso", "https://" + "x" * 250, 8, "longer than 256 bytes"),
+        ('"persons.keys.json"', '"persons\\u0000.keys.json"', 4, "not the name of a file"),
     ],
 )
 def test_a_fault_is_refused_with_its_line(old: str, new: str, line: int | None, what: str) -> None:

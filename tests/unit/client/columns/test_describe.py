@@ -1,5 +1,6 @@
 """`describe`: columns.toml from a catalogue or a container, and every finding by an export that has it."""
 
+import base64
 import codecs
 import json
 import os
@@ -12,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cji_client.columns.describe import describe
+from cji_client.columns.documents import Documents
 from cji_client.columns.draft import Draft, DraftColumn, DraftKey, proposals
 from cji_client.columns.file import decode_columns
 from cji_client.columns.sql_catalogue import query
 from cji_core.errors import SpecError
 from cji_core.format.columns import SqlType
+from tests.support.cells_of_form import cell, columns_file
 
 AEAD = "AEAD_AES_256_CBC_HMAC_SHA256"
 VAULT = "https://contoso.vault.azure.net/keys/CMK/0123456789abcdef0123456789abcdef"
@@ -381,6 +384,18 @@ def test_another_container_is_refused(tmp_path: Path, of: str, change: dict[str,
     parts[of].update(change)
     with pytest.raises(SpecError, match=what):
         drafted(tmp_path, document)
+
+
+def test_a_path_of_a_policy_becomes_a_pointer(tmp_path: Path) -> None:
+    """A policy has the name of a property behind its slash, columns.toml a JSON Pointer, where ~ begins an escape."""
+    document = json.loads(json.dumps({"container": CONTAINER, "clientEncryptionKeys": [KEY]}))
+    del document["container"]["clientEncryptionPolicy"]["includedPaths"][1]
+    document["container"]["clientEncryptionPolicy"]["includedPaths"][0]["path"] = "/home~1tel"
+    (column,) = drafted(tmp_path, document).columns
+    assert column.name == "/home~01tel"
+    leaf = base64.b64encode(cell("A", marker=5)).decode()
+    found = Documents([{"home~1tel": leaf}], columns_file((column.name, "SOC"), form="cosmos_db"))
+    assert found.table.to_pydict() == {column.name: [cell("A", marker=5)]}
 
 
 def test_a_container_without_its_keys(tmp_path: Path) -> None:

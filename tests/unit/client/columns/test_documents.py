@@ -61,6 +61,19 @@ def test_a_table_of_documents_is_a_source(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("leaf", "what"),
+    [(10**5000, "a number that is too large"), ("SMITH\ud800", "text that is not Unicode")],
+    ids=["number", "text"],
+)
+def test_a_leaf_that_no_document_has_is_refused(leaf: object, what: str) -> None:
+    """A driver in Python gives what JSON cannot hold; the refusal has no part of it."""
+    with pytest.raises(ColumnError, match=f"document 0, /dept: found {what}") as refused:
+        Documents([{"ssn": text(A), "dept": leaf}], described(SSN), plain=("/dept",))
+    assert refused.value.remedy
+    assert "SMITH" not in str(refused.value) + repr(refused.value.__context__)
+
+
+@pytest.mark.parametrize(
     ("leaf", "kind"),
     [
         ("078-05-1120", "text"),
