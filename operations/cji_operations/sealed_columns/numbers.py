@@ -50,13 +50,21 @@ def _matching(array: pa.Array, pattern: str) -> pa.Array:
     return pc.replace_substring_regex(text, r"^\+", "")
 
 
+def _bits_of(text: pa.Array) -> pa.Array:
+    """Text in which 1 stands for true and 0 for false, as columns of text have truth values of JSON."""
+    for bit, word in enumerate(("false", "true")):
+        text = pc.replace_substring_regex(text, f"^{word}$", str(bit))
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class Integers(Encoding):
-    """Whole numbers from `least` to `greatest`; `bits` are truth values."""
+    """Whole numbers from `least` to `greatest`; `bits` are truth values, `words` those of JSON: true and false."""
 
     least: int
     greatest: int
     bits: bool = False
+    words: bool = False
 
     def decode(self, values: Text) -> Decoded:
         """As int64, or truth values."""
@@ -67,11 +75,11 @@ class Integers(Encoding):
         return Decoded(array, first_of(codes, coded(outside, CellCode.CELL_RANGE)))
 
     def encode(self, array: pa.Array) -> Text:
-        """Of truth values, numbers and digits."""
+        """Of truth values, numbers and digits, and of words."""
         if pa.types.is_boolean(array.type):
             array = array.cast(pa.int64())
         elif not pa.types.is_integer(array.type):
-            array = _matching(array, _INTEGER)
+            array = _matching(_bits_of(as_text(array)) if self.words else array, _INTEGER)
         found = arrow.numbers(cast(array, pa.int64()))
         require((found >= self.least) & (found <= self.greatest))
         return rows_of(np.ascontiguousarray(found, "<i8").view(np.uint8).reshape(-1, 8))

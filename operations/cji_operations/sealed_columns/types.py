@@ -37,7 +37,7 @@ _SIMPLE: Final[dict[str, Encoding]] = {
     "datetime": Datetimes(),
     "smalldatetime": SmallDatetimes(),
     "uniqueidentifier": Guids(),
-    "bool": Integers(0, 1, bits=True),
+    "bool": Integers(0, 1, bits=True, words=True),
     "long": Integers(-(1 << 63), (1 << 63) - 1),
     "double": Reals(8),
     "string": Texts(coding("utf-8"), None, padded=False),

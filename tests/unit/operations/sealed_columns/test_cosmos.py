@@ -11,7 +11,7 @@ import pytest
 
 from cji_core.format.columns import ColumnFormat, SqlType
 from cji_core.operations.status_codes import CellCode
-from cji_operations.sealed_columns import ColumnOpener
+from cji_operations.sealed_columns import ColumnOpener, OpenedValues, ValueUnfit
 from tests.reference.sealed_columns import seal_cell
 from tests.support.sealed_cells import CEK, binary, opener, sealer
 
@@ -95,6 +95,23 @@ def test_results_are_sealed_with_the_marker_of_their_type() -> None:
         opened = opener(kind, deterministic=False).open(sealed)
         assert opened.values.to_pylist() == [None if value is None else shown(value) for value in values]
         assert {MARKERS[cell[0]] for cell in sealed.drop_null().to_pylist()} == {kind}
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_truth_values_go_back_as_the_text_they_opened_to(deterministic: bool) -> None:
+    """Columns of records are text, in which a truth value of JSON is true or false."""
+    cells = binary([b"\2" + seal_cell(bytes((value, *bytes(7))), CEK) for value in (1, 0)])
+    values = OpenedValues() if deterministic else None
+    opened = opener("bool", deterministic=True, opened=values).open(cells)
+    assert opened.values.to_pylist() == ["true", "false"]
+    sealed = sealer("bool", opened=values).seal(opened.values)
+    if deterministic:
+        assert [cell[1:] for cell in sealed.to_pylist()] == [cell[1:] for cell in cells.to_pylist()]
+    else:
+        assert opener("bool", deterministic=False).open(sealed).values == opened.values
+    for unfit in ("TRUE", "yes", "true ", ""):
+        with pytest.raises(ValueUnfit):
+            sealer("bool").seal(pa.array([unfit]))
 
 
 def test_a_type_of_another_format_has_no_marker() -> None:
