@@ -13,6 +13,7 @@ import pytest
 
 from cji_core.errors import Reason, Refusal
 from cji_core.format.columns import SqlType
+from cji_core.format.job import LIMITS
 from cji_core.format.records import Status, tagged
 from cji_core.operations.deidentify import Deidentify, Mask
 from cji_core.operations.status_codes import CellCode
@@ -337,6 +338,20 @@ def test_a_batch_of_many_rows_is_opened_in_pieces_and_whole() -> None:
     assert len(found) > 2
     assert [value for rows in found for value in rows.batch["last"].to_pylist()] == last[:20_000] + last[20_001:]
     assert [len(rows.status.status) if rows.status else rows.batch.num_rows for rows in found] == [16384, 16384, 7232]
+
+
+def test_padding_makes_no_batch_too_large() -> None:
+    """Of one batch of short cells, the blanks behind its values may be more than a batch may have."""
+    rows, text = 16_384, "A".ljust(4000)
+    stated = Statement(columns={"last": Cells(cek=IDENTITY, kind="nvarchar(60)")}, types={"last": "nchar(4000)"})
+    cells = pa.array([stated.columns["last"].cell("A")] * rows, pa.binary())
+    batch = pa.RecordBatch.from_arrays([cells], schema=tagged("person/1", [pa.field("last", pa.binary())]))
+    header = job(Table(columns={"last": ["A"]}, sealed=("last",)), statements=[stated]).header()
+    found = JobColumns(header, [IDENTITY]).of_input(0).open(batch)
+    sizes = [(each.batch.num_rows, each.batch.nbytes, set(each.batch["last"].to_pylist())) for each in found]
+    assert sum(count for count, _, _ in sizes) == rows
+    assert max(size for _, size, _ in sizes) <= LIMITS.batch_bytes
+    assert set.union(*(values for _, _, values in sizes)) == {text}
 
 
 def test_nothing_follows_a_faulty_cell_where_all_must_be_good() -> None:

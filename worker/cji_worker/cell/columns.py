@@ -36,6 +36,8 @@ from cji_worker.ipc.messages import CellPlace
 _PIECE_BYTES: Final = 4 << 20
 """Of a batch, opened or sealed at once."""
 _BYTE_TYPES: Final = frozenset(("binary", "varbinary"))
+_PADDED: Final = frozenset(("char", "nchar", "binary"))
+"""Types whose values are opened at their full length, however short their cells are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,6 +53,8 @@ class OpenedRows:
 class _Opener:
     cells: ColumnOpener
     target: pa.DataType
+    padding: int
+    """Bytes that a value may get."""
 
 
 class InputColumns:
@@ -59,6 +63,7 @@ class InputColumns:
     def __init__(self, openers: Mapping[str, _Opener], *, part: int) -> None:
         """`openers` by the names of their columns, in the order of the header; `part` is the first one that comes."""
         self._openers, self._part = openers, part
+        self._most_rows = _PIECE_BYTES // max(1, sum(opener.padding for opener in openers.values()))
         self._at: dict[int, ColumnOpener] = {}
         self._sealed: pa.Schema | None = None
         self._opened: pa.Schema | None = None
@@ -93,7 +98,7 @@ class InputColumns:
             yield OpenedRows(batch=batch)
             return
         schema = self.schema(batch.schema)
-        for piece in _pieces(batch):
+        for piece in _pieces(batch, most=self._most_rows):
             yield self._open(piece, schema)
         self._rows += batch.num_rows
 
@@ -226,7 +231,8 @@ class JobColumns:
             )
         except ValueError:  # no value of this type could be one of the column
             raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.UNSEAL) from None
-        return _Opener(cells=cells, target=target)
+        padding = (stated.type.length or 0) if stated.type.name in _PADDED else 0
+        return _Opener(cells=cells, target=target, padding=padding)
 
     def _sealer(self, output: SealedOutput) -> ColumnSealer:
         stated, statement, cek = self._stated(output.column_keys, output.as_column)
@@ -253,11 +259,16 @@ def _noted(status: RowStatus, codes: npt.NDArray[np.uint16], place: int) -> RowS
     return status
 
 
-def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """Views of the batch of few rows and bytes, or of one row; one of a batch without rows."""
-    if batch.num_rows <= 1 or (batch.num_rows <= CHUNK_ROWS and batch.nbytes <= _PIECE_BYTES):
+def _pieces(batch: pa.RecordBatch, *, most: int = CHUNK_ROWS) -> Iterator[pa.RecordBatch]:
+    """Views of the batch of at most so many rows and of few bytes, or of one row; one of a batch without rows."""
+    rows = min(CHUNK_ROWS, max(1, most))
+    for first in range(0, max(1, batch.num_rows), rows):
+        yield from _halves(batch.slice(first, rows))
+
+
+def _halves(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    if batch.num_rows <= 1 or batch.nbytes <= _PIECE_BYTES:
         yield batch
         return
-    first = CHUNK_ROWS if batch.num_rows > CHUNK_ROWS else batch.num_rows // 2
-    yield from _pieces(batch.slice(0, first))
-    yield from _pieces(batch.slice(first))
+    yield from _halves(batch.slice(0, batch.num_rows // 2))
+    yield from _halves(batch.slice(batch.num_rows // 2))
