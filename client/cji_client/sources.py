@@ -237,10 +237,14 @@ def _layout(given: pa.Schema, spec: InputSpec) -> _Layout:
         raise SpecError(f"two columns of the input have one name: {_listed(twice)}")
     missing = {column.name for column in known.values() if column.required} - set(names)
     if missing or set(names) - known.keys():
+        remedy = "Compare its columns with docs/operations.md; `rename` and `drop` in [input] change them."
+        found = zip(names, (given.types[at] for at in positions), strict=True)
+        if spec.columns is None and any(_is_bytes(kind) for name, kind in found if name not in known):
+            remedy += " Columns that are encrypted in a database need `columns` there, their columns.toml."
         raise ColumnError(
             f"the input does not fit {spec.schema}{_difference(set(names) - known.keys(), missing)}",
             columns=sorted(missing | (set(names) - known.keys())),
-            remedy="Compare its columns with docs/operations.md; `rename` and `drop` in [input] change them.",
+            remedy=remedy,
         )
     types = [given.types[at] for at in positions]
     cells = {} if encrypted is None else encrypted.cells(dict(zip(names, zip(taken, types, strict=True), strict=True)))
@@ -250,6 +254,10 @@ def _layout(given: pa.Schema, spec: InputSpec) -> _Layout:
     )
     formats = tuple(spec.date_formats(name) if known[name].date and name not in cells else None for name in names)
     return _Layout(given=given, positions=positions, casts=casts, formats=formats, cells=cells)
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
 
 
 def _encrypted(file: Path, spec: InputSpec) -> "EncryptedColumns":

@@ -19,6 +19,7 @@ from cji_core.format.columns import ColumnKeys, ColumnRight
 from cji_core.format.job import LIMITS, Header, SealedOutput
 from cji_core.format.job.policy import ColumnKeysError, require_column_use
 from cji_core.operations.registry import Plan
+from cji_core.strict import b64url
 
 _REWRAP: Final = "Have the agency run `cji columns rewrap` for this job's worker, submitter, purpose and dates."
 
@@ -45,7 +46,10 @@ class JobColumns:
             require_column_use(header, reference=plan.reference, now=now)
         except ColumnKeysError as error:
             tables = ", ".join(keys.statement.table for keys in self.keys)
-            raise SpecError(f"the column keys of {tables} do not serve this job: {error}", remedy=_REWRAP) from None
+            raise SpecError(
+                f"the column keys of {tables} do not serve this job: {error}",
+                remedy=f"{_REWRAP} Its submitter is {b64url(header.submitter)}.",
+            ) from None
 
 
 def job_columns(files: Mapping[str, Path], sealed: Mapping[str, Sequence[str]]) -> JobColumns:

@@ -25,7 +25,7 @@ from cji_core.trail import (
 from cji_core.trail.confirmations import VerifiedConfirmation
 
 Either = VerifiedReceipt | VerifiedFailure
-_NOT_STATED: Final = "not stated of sealed columns"
+_NOT_STATED: Final = "not stated, because columns were sealed"
 _COUNTS: Final = "rows and subjects, stated by the cell: `cji result open` compares them, or give --confirmation"
 _COUNTS_WITHHELD: Final = "rows that came out, and subjects: the receipt states none, because columns were sealed"
 _HOST: Final = {"none": "no host profile: root could read records"}

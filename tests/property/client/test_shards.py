@@ -191,7 +191,7 @@ def test_no_rows_out_are_compared_or_confirmed_of_sealed_columns() -> None:
 
 def test_a_receipt_prints_column_keys_and_no_rows_out() -> None:
     claims = msgspec.structs.replace(CLAIMS, column_keys=(USED,))
-    assert receipt_rows._rows_out(claims) == "out not stated of sealed columns"
+    assert receipt_rows._rows_out(claims) == "out not stated, because columns were sealed"
     assert receipt_rows._rows_out(CLAIMS) == "10 out, 0 of them with criminal history"
     assert receipt_rows._column_keys(UNSET) == {}
     assert receipt_rows._column_keys(claims.column_keys) == {

@@ -189,8 +189,10 @@ def _conclude(result: Result, opened: Opened | None, *, out: Path | None, sealed
     if sealed is not None:
         click.echo(f"sealed   {sealed}")
     counts = "stated by the cell" if opened is None else "counted in the outputs"
-    rows_out = "not stated of sealed columns" if claims.withheld else f"{claims.volumes.rows_out} out"
-    click.echo(f"rows     {claims.volumes.rows_in} in, {rows_out}, {counts}")
+    rows_out = (
+        "out not stated, because columns were sealed" if claims.withheld else f"{claims.volumes.rows_out} out, {counts}"
+    )
+    click.echo(f"rows     {claims.volumes.rows_in} in, {rows_out}")
     if opened is not None:
         for note in opened.notes:
             click.echo(note)

@@ -37,6 +37,9 @@ def test_binary_cells_are_sent_as_they_lie(tmp_path: Path, kind: pa.DataType) ->
     assert cells_of(found) == CELLS
     assert found.sealed == ("SOC",)
     assert found.notes == ("SSN: encrypted cells, sent as SOC without being opened",)
+    plain = InputSpec(schema="person/1", rename={"id": "record_id"})
+    with unusable(ColumnError, "unknown: SSN", remedy="need `columns` there"):
+        fit(table, plain)
 
 
 def test_cells_of_pandas_are_bytes_objects(tmp_path: Path) -> None:

@@ -13,11 +13,12 @@ from cji_client.errors import SpecError
 from cji_client.prepared import prepare
 from cji_client.spec import InputSpec, SideSpec
 from cji_core.format.columns import ColumnRight
-from cji_core.format.envelope import open_dek
+from cji_core.format.envelope import open_dek, signer_thumbprint
 from cji_core.format.job import SealedOutput, SizeClass, parse
 from cji_core.format.keys import new_signing_key
 from cji_core.operations.validate import Validate
 from cji_core.strict import b64url
+from cji_core.suites import Suite
 from tests.support.cells_of_form import TOKEN, cell, columns_toml, unusable
 from tests.support.column_keys import column, worker_key
 from tests.support.encrypted_table import COLUMNS, NOW, EncryptedTable
@@ -121,8 +122,10 @@ def test_exact_sizes_are_refused_before_anything_is_read(table: EncryptedTable) 
 )
 def test_keys_that_do_not_serve_the_job_are_refused(table: EncryptedTable, changes: dict[str, Any], says: str) -> None:
     table.write(table.statement(**changes))
-    with unusable(SpecError, says, remedy="cji columns rewrap"):
+    with unusable(SpecError, says, remedy="cji columns rewrap") as caught:
         table.sealed(TABLE)
+    submitter = b64url(signer_thumbprint(table.signing.public_key(), Suite.CLASSICAL_1))
+    assert (f"Its submitter is {submitter}." in caught.value.remedy) is ("do not serve this job" in str(caught.value))
 
 
 @pytest.mark.parametrize(
