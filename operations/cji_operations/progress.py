@@ -1,4 +1,4 @@
-"""The progress of a running job: a step and a percentage. It never depends on values of records."""
+"""The progress of a running job: a step and a percentage. Neither is a value; the pace shows how much is to be done."""
 
 from typing import Protocol
 
