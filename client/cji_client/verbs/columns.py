@@ -53,10 +53,10 @@ def columns() -> None:
 
     \b
       cji columns describe --query > catalogue.sql     # run it, which exports the catalogue as JSON
-      cji columns describe catalogue.json --out columns.toml
+      cji columns describe catalogue.json --out columns.toml    # then complete columns.toml
       cji columns digest columns.toml --master-key cmk.pem --digests cek-digests.txt    # where keys are made
       cji columns rewrap columns.toml --master-key cmk.pem --digests cek-digests.txt ...
-      cji columns check persons.keys.json --signing-key signing.key.pub
+      cji columns check columns.keys.json --signing-key signing.key.pub
 
     \b
     A master key in a vault or a token has a TOML file, as `signer` in client.toml:
@@ -231,7 +231,7 @@ def check(file: Path, *, key: Path, as_json: bool) -> None:
 
     \b
     Example:
-      cji columns check persons.keys.json --signing-key signing.key.pub
+      cji columns check columns.keys.json --signing-key signing.key.pub
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     keys = load_keys(file)
     verify_keys(keys, public_in(key), now=datetime.now(UTC))
