@@ -111,7 +111,7 @@ def _titled(t: Tokens, near: _Near, unknown: Bools, both: Bools) -> Bools:
     found: Bools = title & possible & near.cap & (name | unknown)
     found |= title & possible & ~t.caseless & t.capital & _after(~t.capital | ~near.blank, True) & ~near.ordinary
     found |= honorific & possible & near.cap
-    found |= honorific & ~near.clitic & ~t.caseless & t.capital
+    found |= honorific & ~near.clitic & ~t.caseless & t.capital & (~t.has(NEVER) | t.has(GIVEN))  # not Dr. She
     caseless_low = t.caseless & ~t.capital
     found |= (title & caseless_low & possible & (name | unknown)) | (both & honorific)
     return found
