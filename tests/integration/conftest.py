@@ -7,10 +7,7 @@ import pytest
 
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
-from tests.support.simulations import simulated
-
-_PATIENT = "\n[limits]\nidle_seconds = 600\n"
-"""For tests that look at every process, or compute, while a caller is silent: on a busy machine more than a minute."""
+from tests.support.simulations import PATIENT, simulated
 
 
 @pytest.fixture(scope="session")
@@ -29,5 +26,5 @@ def azure(state: Path) -> Iterator[Simulation]:
 @pytest.fixture(scope="session")
 def site(azure: Simulation, state: Path) -> Iterator[Site]:
     """The session's worker; tests must leave it serving."""
-    with open_site(state / "site", azure, settings=_PATIENT) as opened:
+    with open_site(state / "site", azure, settings=PATIENT) as opened:
         yield opened

@@ -294,7 +294,7 @@ _REPLACED: Final = (
     (r"correlation id [0-9a-f]{16}", "correlation id ID"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.\d]*(Z|\+00:00)?", "TIME"),
     (r"\b[0-9a-f]{32,96}\b", "HEX"),
-    (r"\b(?!A{43})[A-Za-z0-9_-]{43}\b", "THUMBPRINT"),
+    (r"(?<![\w-])(?!A{43})[A-Za-z0-9_-]{43}(?![\w-])", "THUMBPRINT"),
 )
 
 

@@ -11,7 +11,10 @@ from cji_simulator.intel import Intel
 from cji_simulator.roots import Roots
 from cji_simulator.simulation import Simulation
 
-__all__ = ["simulated"]
+__all__ = ["PATIENT", "simulated"]
+
+PATIENT = "\n[limits]\nidle_seconds = 600\n"
+"""For tests that look at every process, or compute, while a caller is silent: on a busy machine more than a minute."""
 
 
 def simulated(state: Path, **options: Any) -> Simulation:

@@ -28,6 +28,7 @@ from cji_simulator.stepwise import Stepwise
 from cji_simulator.tap import Tap
 from tests.support.column_agency import ColumnAgency
 from tests.support.sealed_tables import SealedTable, Sql
+from tests.support.simulations import PATIENT
 
 pytestmark = [
     pytest.mark.root,
@@ -83,7 +84,7 @@ class Seen:
 @pytest.fixture(scope="module")
 def agency(azure: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ColumnAgency]:
     folder = tmp_path_factory.mktemp("sealed-canary")
-    with open_site(folder / "site", azure) as site:
+    with open_site(folder / "site", azure, settings=PATIENT) as site:
         agency = ColumnAgency(site, folder / "agency")
         agency.prepare(TABLE)
         agency.grant()
