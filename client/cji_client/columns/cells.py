@@ -38,7 +38,7 @@ class CellColumn:
         """`found` is its type in the input; ColumnTypeError if no cells can be in it."""
         kind = plain_type(found)
         self._given, self._marker = given, marker
-        self._codings = set[str]()
+        self._codings, self._some = set[str](), False
         if kind not in (pa.binary(), pa.string()):
             raise ColumnTypeError(
                 f"column {given}: found {found}, wanted cells: the column is encrypted by columns.toml",
@@ -61,11 +61,14 @@ class CellColumn:
         """How the column was read, as far as it was."""
         coding = f", from {' and '.join(sorted(self._codings))}" if self._codings else ""
         yield f"{self._given}: encrypted cells, sent as {self.cast.name} without being opened{coding}"
+        if not self._some:
+            yield f"{self._given}: no cell was found: every row that was read is null"
 
     def _cells(self, array: pa.Array) -> pa.Array:
         if array.type == pa.string():
             array = self._from_text(array)
         check_cells(array, marker=self._marker)
+        self._some = self._some or array.null_count < len(array)
         return array
 
     def _from_text(self, array: pa.Array) -> pa.Array:

@@ -29,6 +29,14 @@ def cells_of(source: FittedSource, name: str = "SOC") -> list[bytes | None]:
     return found
 
 
+def test_a_column_without_a_cell_is_named(tmp_path: Path) -> None:
+    """As of a path that no document of Cosmos DB has: nothing else shows that its name is wrong."""
+    for cells, said in (([None, None], True), ([None, CELLS[0]], False), ([CELLS[0], None], False)):
+        table = pa.table({"id": ["a", "b"], "SSN": pa.array(cells, pa.binary())})
+        found = fitted(table, written(tmp_path, SSN), rename={"id": "record_id"})
+        assert ("SSN: no cell was found: every row that was read is null" in found.notes) is said
+
+
 @pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary_view()], ids=str)
 def test_binary_cells_are_sent_as_they_lie(tmp_path: Path, kind: pa.DataType) -> None:
     table = pa.table({"id": list("abcd"), "SSN": pa.array(CELLS, kind)})
