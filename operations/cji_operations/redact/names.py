@@ -111,7 +111,8 @@ def _titled(t: Tokens, near: _Near, unknown: Bools, both: Bools) -> Bools:
     found: Bools = title & possible & near.cap & (name | unknown)
     found |= title & possible & ~t.caseless & t.capital & _after(~t.capital | ~near.blank, True) & ~near.ordinary
     found |= honorific & possible & near.cap
-    found |= honorific & ~near.clitic & ~t.caseless & t.capital & (~t.has(NEVER) | t.has(GIVEN))  # not Dr. She
+    street = _before(near.blank & _before(t.capital, False), False)  # Willow Bend Dr. She
+    found |= honorific & ~street & ~near.clitic & ~t.caseless & t.capital
     caseless_low = t.caseless & ~t.capital
     found |= (title & caseless_low & possible & (name | unknown)) | (both & honorific)
     return found
