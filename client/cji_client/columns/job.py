@@ -21,7 +21,10 @@ from cji_core.format.job.policy import ColumnKeysError, require_column_use
 from cji_core.operations.registry import Plan
 from cji_core.strict import b64url
 
-_REWRAP: Final = "Have the agency run `cji columns rewrap` for this job's worker, submitter, purpose and dates."
+_REWRAP: Final = (
+    "Have the agency run `cji columns rewrap` with the rights that this job needs, for its worker, submitter, purpose "
+    "and dates."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +49,10 @@ class JobColumns:
             require_column_use(header, reference=plan.reference, now=now)
         except ColumnKeysError as error:
             tables = ", ".join(keys.statement.table for keys in self.keys)
-            raise SpecError(
-                f"the column keys of {tables} do not serve this job: {error}",
-                remedy=f"{_REWRAP} Its submitter is {b64url(header.submitter)}.",
-            ) from None
+            remedy = f"{_REWRAP} Its submitter is {b64url(header.submitter)}."
+            if plan.reference is not None and plan.reference.seconds and plan.reference.side in self.inputs:
+                remedy = "Remove retain_seconds from the operation."
+            raise SpecError(f"the column keys of {tables} do not serve this job: {error}", remedy=remedy) from None
 
 
 def job_columns(files: Mapping[str, Path], sealed: Mapping[str, Sequence[str]]) -> JobColumns:

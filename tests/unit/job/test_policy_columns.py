@@ -179,7 +179,7 @@ def test_a_result_is_looked_up_only_with_the_right_to() -> None:
     for part, name in ((GOOD, "last"), (replace(GOOD, sealed_columns=("SOC",)), "SOC")):
         rights = {"SOC": {ColumnRight.OPEN, ColumnRight.SEAL}, "last": {ColumnRight.OPEN}}
         columns = [replace(each, rights=frozenset(rights.get(each.column, each.rights))) for each in COLUMNS]
-        denied = f"a result may not be looked up among the values of: {name}"
+        denied = f"a result may not be looked up in a column without the right compare: {name}"
         assert why(header(keys=stating(columns=columns), inputs=[part], sealed_outputs=[guesses])) == denied
     of_another_key = replace(GOOD, sealed_columns=("DOB",))
     assert why(header(inputs=[of_another_key], sealed_outputs=[guesses])) is None
@@ -189,7 +189,7 @@ def test_a_result_is_looked_up_only_with_the_right_to() -> None:
 
 def test_a_column_is_compared_only_with_the_right_to() -> None:
     """A submitter finds out values by linking them with a table of guesses."""
-    compared = "a column may not be compared with unsealed values: DOB"
+    compared = "a column without the right compare may not meet unsealed values: DOB"
     soc = replace(GOOD, sealed_columns=("SOC",))
     assert why(header(inputs=[SIDE, GOOD])) == compared
     assert why(header(inputs=[SIDE, soc])) is None
@@ -212,7 +212,7 @@ def _biographic() -> list[str]:
 
 def test_a_resident_reference_is_unsealed_too() -> None:
     used = Used(side="reference", schema="hotfile/1", seconds=0)
-    assert why(header(), reference=used) == "a column may not be compared with unsealed values: DOB"
+    assert why(header(), reference=used) == "a column without the right compare may not meet unsealed values: DOB"
     assert why(header(inputs=[replace(GOOD, sealed_columns=("SOC",))]), reference=used) is None
 
 

@@ -16,6 +16,7 @@ from cji_core.format.columns import ColumnRight
 from cji_core.format.envelope import open_dek, signer_thumbprint
 from cji_core.format.job import SealedOutput, SizeClass, parse
 from cji_core.format.keys import new_signing_key
+from cji_core.operations.screen import Screen
 from cji_core.operations.validate import Validate
 from cji_core.strict import b64url
 from cji_core.suites import Suite
@@ -64,10 +65,24 @@ def test_columns_that_the_input_lacks_are_not_stated(table: EncryptedTable) -> N
 def test_columns_are_compared_only_where_that_is_stated(table: EncryptedTable) -> None:
     side = SideSpec(file=Path("x"), schema="person/1", rename={"id": "record_id"})
     prepared = prepare(TABLE, table.spec(sides={"link_to": side}), sides={"link_to": pa.table({"id": ["a"]})})
-    with unusable(SpecError, "a column may not be compared with unsealed values: SOC", remedy="cji columns rewrap"):
+    with unusable(
+        SpecError, "a column without the right compare may not meet unsealed values: SOC", remedy="cji columns rewrap"
+    ):
         table.seal(prepared)
     table.write(table.statement(columns=COMPARED))
     assert table.seal(prepared).header.column_keys
+
+
+def test_a_sealed_reference_never_stays_resident(table: EncryptedTable) -> None:
+    text = table.columns.read_text().replace("person/1", "hotfile/1")
+    table.columns.write_text(text)
+    side = SideSpec(file=Path("x"), schema="hotfile/1", columns=table.columns, rename={"id": "record_id"})
+    screen = Screen(preset="ncic_qw_expanded_dob", retain_seconds=60)
+    spec = table.spec(input=InputSpec(schema="person/1"), operations=(screen,), sides={"reference": side})
+    prepared = prepare(pa.table({"record_id": ["a"]}), spec, sides={"reference": TABLE})
+    table.write(table.statement(columns=COMPARED))
+    with unusable(SpecError, "may not stay resident", remedy="Remove retain_seconds"):
+        table.seal(prepared)
 
 
 def test_inputs_of_one_table_have_their_keys_once(table: EncryptedTable) -> None:

@@ -140,7 +140,7 @@ def _check_column(name: str, schema: str, statement: ColumnKeyStatement, unseale
     _require(stated.data_class is column.data_class, f"a column has another class of data: {name}")
     _require(ColumnRight.OPEN in stated.rights, f"a column may not be opened: {name}")
     compared = ColumnRight.COMPARE in stated.rights or stated.data_class not in unsealed
-    _require(compared, f"a column may not be compared with unsealed values: {name}")
+    _require(compared, f"a column without the right compare may not meet unsealed values: {name}")
 
 
 def _check_look_ups(part: InputPart, header: Header, looked_up: set[bytes]) -> None:
@@ -150,7 +150,7 @@ def _check_look_ups(part: InputPart, header: Header, looked_up: set[bytes]) -> N
         stated = statement.column(name)
         if stated is not None and _deterministic_key(stated, statement) & looked_up:
             allowed = ColumnRight.COMPARE in stated.rights
-            _require(allowed, f"a result may not be looked up among the values of: {name}")
+            _require(allowed, f"a result may not be looked up in a column without the right compare: {name}")
 
 
 def _deterministic_key(stated: StatedColumn, statement: ColumnKeyStatement) -> set[bytes]:
