@@ -53,6 +53,15 @@ class JobColumns:
             if plan.reference is not None and plan.reference.seconds and plan.reference.side in self.inputs:
                 remedy = "Remove retain_seconds from the operation."
             raise SpecError(f"the column keys of {tables} do not serve this job: {error}", remedy=remedy) from None
+        made = {each.name: each.schema for each in plan.outputs}
+        for result in self.outputs:
+            what = "[[results]] in columns.toml: the job has no"
+            if result.output not in made:
+                raise SpecError(f"{what} output {result.output}", remedy=f"It has {', '.join(made)}.")
+            schema = made[result.output]
+            if result.column not in schema.columns:
+                remedy = f"See `cji schema show {schema.schema_id}`, and correct `output` or `column` there."
+                raise SpecError(f"{what} column {result.column} in its output {result.output}", remedy=remedy)
 
 
 def job_columns(files: Mapping[str, Path], sealed: Mapping[str, Sequence[str]]) -> JobColumns:

@@ -59,7 +59,7 @@ for name in tokens:
     kek = PinnedKey.check(spec.kek_id, (folder / "kek.jwk").read_text(), expected=spec.kek_thumbprint)
     job = prepare(source, spec).seal(kek, load_signing_key(folder / "signing.key"))
     cells = pa.array([bytes.fromhex(each) for each in tokens[name]], pa.binary())
-    result = pa.table({"record_id": ["1", "2"], "token": cells}).to_batches()
+    result = pa.table({"record_id": ["1", "2"], "cluster": cells}).to_batches()
     kept += [source, job, list(job.seal_part(0, source)), list(CellRows(result, columns, key="record_id"))]
     if name == "cosmos":
         kept += source.put(result, key="record_id")
@@ -70,6 +70,7 @@ PATHS = {
     "sql": {"id": "record_id", "SSN": "SOC", "LastName": "last"},
     "cosmos": {"/id": "record_id", "/ssn": "SOC", "/last": "last"},
 }
+CLUSTER = TOKEN.replace('column = "token"', 'column = "cluster"')
 KINDS = {"sql": "nvarchar(60)", "cosmos": "string"}
 
 
@@ -85,7 +86,7 @@ def write_table(folder: Path, name: str, signing: ec.EllipticCurvePrivateKey, ce
     table = EncryptedTable(folder=folder / name, signing=signing)
     cosmos = name == "cosmos"
     (identity, _), *encrypted = PATHS[name].items()
-    table.columns.write_text(columns_toml(*encrypted, form="cosmos_db" if cosmos else "sql_server", rest=TOKEN))
+    table.columns.write_text(columns_toml(*encrypted, form="cosmos_db" if cosmos else "sql_server", rest=CLUSTER))
     stated = [replace(each, type=SqlType.parse(KINDS[name])) for each in COLUMNS]
     form = ColumnFormat.COSMOS_DB if cosmos else ColumnFormat.SQL_SERVER
     table.write(table.statement(cek=cek, format=form, columns=stated))

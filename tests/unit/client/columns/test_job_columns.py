@@ -26,6 +26,7 @@ from tests.support.encrypted_table import COLUMNS, NOW, EncryptedTable
 from tests.support.job_specs import KEK_ID
 
 COMPARED = [replace(each, rights=each.rights | {ColumnRight.OPEN, ColumnRight.COMPARE}) for each in COLUMNS]
+RETURNED = TOKEN.replace('column = "token"', 'column = "record_id"')
 NCIC = (Validate(rule_set="ncic/1"),)
 TABLE = pa.table(
     {"id": ["a", "b"], "SSN": pa.array([cell(1), None], pa.binary()), "LastName": pa.array([cell(2)] * 2, pa.binary())}
@@ -35,7 +36,7 @@ TABLE = pa.table(
 @pytest.fixture
 def table(tmp_path: Path) -> EncryptedTable:
     made = EncryptedTable(folder=tmp_path, signing=new_signing_key())
-    made.columns.write_text(columns_toml(("SSN", "SOC"), ("LastName", "last"), rest=TOKEN))
+    made.columns.write_text(columns_toml(("SSN", "SOC"), ("LastName", "last"), rest=RETURNED))
     made.write(made.statement())
     return made
 
@@ -48,7 +49,7 @@ def test_the_header_states_columns_keys_and_outputs(table: EncryptedTable) -> No
     [part] = header.inputs
     assert (part.sealed_columns, part.column_keys) == (("SOC", "last"), 0)
     assert header.sealed_outputs == (
-        SealedOutput(output="result", column="token", column_keys=0, as_column="person_token"),
+        SealedOutput(output="result", column="record_id", column_keys=0, as_column="person_token"),
     )
     dek = open_dek(worker_key(), header.wrapped_dek, header.suite)
     assert b"".join(job.seal_part(0, TABLE)).find(cell(2)) < 0  # the whole is sealed as every job is
@@ -56,6 +57,7 @@ def test_the_header_states_columns_keys_and_outputs(table: EncryptedTable) -> No
 
 
 def test_columns_that_the_input_lacks_are_not_stated(table: EncryptedTable) -> None:
+    table.columns.write_text(columns_toml(("SSN", "SOC"), ("LastName", "last")))
     job = table.sealed(TABLE.drop_columns(["SSN"]), operations=NCIC)
     assert job.header.inputs[0].sealed_columns == ("last",)
     with unusable(SpecError, "records has the encrypted columns SOC, last, and the job was sealed for last"):
@@ -71,6 +73,21 @@ def test_columns_are_compared_only_where_that_is_stated(table: EncryptedTable) -
         table.seal(prepared)
     table.write(table.statement(columns=COMPARED))
     assert table.seal(prepared).header.column_keys
+
+
+@pytest.mark.parametrize(
+    ("changed", "says", "remedy"),
+    [
+        ('column = "token"', "no column token in its output result", "cji schema show person/1"),
+        ('output = "hits"\ncolumn = "record_id"', "no output hits", "It has result, row_status"),
+    ],
+)
+def test_results_are_columns_that_the_job_makes(table: EncryptedTable, changed: str, says: str, remedy: str) -> None:
+    text = table.columns.read_text()
+    wrong = 'output = "result"\ncolumn = "record_id"' if "hits" in changed else 'column = "record_id"'
+    table.columns.write_text(text.replace(wrong, changed))
+    with unusable(SpecError, says, remedy=remedy):
+        table.sealed(TABLE)
 
 
 def test_a_sealed_reference_never_stays_resident(table: EncryptedTable) -> None:
