@@ -60,6 +60,7 @@ from cji_worker.rights import (
 
 _KEYHOLDER_BYTES: Final = 96 << 20
 _STOP_S: Final = 5.0
+_HIDDEN_S: Final = 10.0
 _SILENCE_S: Final[Mapping[str, float]] = {"front": 2.5, "keyholder": 10.0, "zygote": 10.0, "control": 10.0}
 """Silence after which a process counts as ended. A stopped front can tell nobody that it does not serve; a stopped
 keyholder or zygote may continue, and the worker serves again."""
@@ -127,8 +128,24 @@ def start_child(name: str, module: str, boot: Boot, *, secret_heap: bool) -> Chi
         process=process,
         pidfd=pidfd,
         channel=channel,
-        pulse=Pulse(CpuClock(CpuClock.opened(process.pid))),
+        pulse=Pulse(CpuClock(_clock(process.pid))),
     )
+
+
+def _clock(pid: int) -> tuple[int, int]:
+    """The CPU clock of a new process, which /proc may hide for an instant.
+
+    In execve(2) its files are closed, which ends Popen, before it is dumpable; until then ProtectProc=invisible hides
+    it from this process. Source: Linux, fs/exec.c, begin_new_exec. Raises OSError if it stays hidden for ten seconds.
+    """
+    end = time.monotonic() + _HIDDEN_S
+    while True:
+        try:
+            return CpuClock.opened(pid)
+        except FileNotFoundError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.01)
 
 
 class Supervisor:
