@@ -1,8 +1,10 @@
 """A small Microsoft Graph on loopback: collections in memory, with the semantics that `cji_deploy.identity` relies on.
 
 POST makes an object with an id and fields of Graph's own, PATCH changes the given properties of an object that exists,
-actions change what PATCH must not, GET returns pages of two. A body must fit Graph's schema and have no placeholder.
-What PIM makes by itself (role settings of a group) is there once the group is.
+actions change what PATCH must not, GET returns pages of two. A body must fit the schema of its version of Graph and
+have no placeholder; groups to which an object is assigned are no part of the body that makes it. What PIM makes by
+itself (role settings of a group) is there once the group is; methods of authentication are there from the beginning,
+disabled.
 """
 
 import json
@@ -19,8 +21,10 @@ from cji_deploy.check.graph_types import GraphTypes
 from cji_deploy.identity.kinds import KINDS, PREFIX, TYPE
 from tests.support.paths import ROOT
 
+POLICIES: Final = "/beta/deviceManagement/configurationPolicies"
 TOKEN: Final = "token-of-an-operator"
-_TYPES: Final = GraphTypes.load(ROOT / "deploy/identity/schema/graph.json")
+_TYPES: Final = {name: GraphTypes.load(ROOT / f"deploy/identity/schema/{name}.json") for name in ("v1.0", "beta")}
+METHODS: Final = "/v1.0/policies/authenticationMethodsPolicy/authenticationMethodConfigurations"
 _PAGE: Final = 2
 _RULES: Final = (
     "Approval_EndUser_Assignment",
@@ -30,7 +34,7 @@ _RULES: Final = (
     "Expiration_Admin_Eligibility",
 )
 # navigation properties, which an object does not return by itself
-_NAVIGATION: Final = {"scheduledActionsForRule", "apps"}
+_NAVIGATION: Final = {"scheduledActionsForRule", "apps", "assignments", "settings"}
 _ACTIONS: Final = {
     "updateAllowedCombinations": ("allowedCombinations", "allowedCombinations"),
     "scheduleActionsForRules": ("deviceComplianceScheduledActionForRules", "scheduledActionsForRule"),
@@ -53,11 +57,26 @@ class OperatorCredential:
         return AccessToken()
 
 
+def _methods() -> dict[str, dict[str, Any]]:
+    """As in a tenant that never used them, but for one group that has passkeys."""
+    theirs = {"id": "a-group-of-others", "targetType": "group", "isRegistrationRequired": False}
+    methods = {"Fido2": ("fido2", [theirs]), "X509Certificate": ("x509Certificate", [])}
+    return {
+        identifier: {
+            TYPE: f"{PREFIX}{name}AuthenticationMethodConfiguration",
+            "id": identifier,
+            "state": "disabled",
+            "includeTargets": targets,
+        }
+        for identifier, (name, targets) in methods.items()
+    }
+
+
 @dataclass
 class Tenant:
     """The state of the tenant, and what was asked of it."""
 
-    objects: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    objects: dict[str, dict[str, dict[str, Any]]] = field(default_factory=lambda: {METHODS: _methods()})
     rules: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     schedules: list[dict[str, Any]] = field(default_factory=list)
     members: dict[str, list[str]] = field(default_factory=dict)
@@ -72,12 +91,13 @@ class Tenant:
             body = {**body, "scheduledActionsForRule": [{**each, "ruleName": None} for each in rules]}
         made = {"id": identifier, "createdDateTime": "2026-11-25T00:00:00Z", "description": None, **body}
         self.objects.setdefault(collection, {})[identifier] = made
-        if collection == "/groups":
+        if collection == "/v1.0/groups":
             self.rules[identifier] = {rule: {"id": rule, "isExpirationRequired": False} for rule in _RULES}
         return identifier
 
     def named(self, title: str) -> dict[str, Any]:
-        found = [each for objects in self.objects.values() for each in objects.values() if each["displayName"] == title]
+        everything = [each for objects in self.objects.values() for each in objects.values()]
+        found = [each for each in everything if title in (each.get("displayName"), each.get("name"))]
         assert len(found) == 1, title
         return found[0]
 
@@ -105,7 +125,7 @@ def graph_server(tenant: Tenant) -> Iterator[str]:
                 if tenant.throttle:
                     tenant.throttle -= 1
                     raise GraphError(429, "too many")
-                status, found = _serve(tenant, self.command, self.path.removeprefix("/v1.0"), body, f"http://{address}")
+                status, found = _serve(tenant, self.command, self.path, body, f"http://{address}")
             except GraphError as error:
                 status, found = error.status, {"error": {"code": "x", "message": error.message}}
             data = b"" if found is None else json.dumps(found).encode()
@@ -116,7 +136,7 @@ def graph_server(tenant: Tenant) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = do_PATCH = do_DELETE = _answer  # noqa: N815
+        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _answer  # noqa: N815
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     address = f"127.0.0.1:{server.server_port}"
@@ -147,13 +167,16 @@ def _serve(tenant: Tenant, method: str, target: str, body: Any, base: str) -> tu
     page: dict[str, Any] = {"value": value[start : start + _PAGE]}
     if start + _PAGE < len(value):
         rest = "&".join(f"{name}={quote(each)}" for name, each in query.items() if name != "$skiptoken")
-        page["@odata.nextLink"] = f"{tenant.next_base or base}/v1.0{parts.path}?{rest}&$skiptoken={start + _PAGE}"
+        page["@odata.nextLink"] = f"{tenant.next_base or base}{parts.path}?{rest}&$skiptoken={start + _PAGE}"
     return status, page
 
 
 def _special(tenant: Tenant, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any] | None:
     """Members, and what PIM has."""
-    steps = path.strip("/").split("/")
+    version, _, path = path.removeprefix("/").partition("/")
+    if version != "v1.0":
+        return None
+    steps, path = path.split("/"), f"/{path}"
     if steps[0] == "groups" and steps[-1] == "members":
         return 200, [{"id": each} for each in tenant.members.get(steps[1], [])]
     if path == "/policies/roleManagementPolicyAssignments":
@@ -164,7 +187,7 @@ def _special(tenant: Tenant, method: str, path: str, query: dict[str, str], body
         if steps[-1] not in rules:
             raise GraphError(404, "no rule")
         if method == "PATCH":
-            _fits(path, body, ("Approval", "Enablement", "Expiration"))
+            _fits(f"/v1.0{path}", body, ("Approval", "Enablement", "Expiration"))
             rules[steps[-1]] |= body
         return 200, rules[steps[-1]]
     if path.endswith("/eligibilitySchedules"):
@@ -173,7 +196,7 @@ def _special(tenant: Tenant, method: str, path: str, query: dict[str, str], body
     if path.endswith("/eligibilityScheduleRequests") and method == "POST":
         if any(each["principalId"] == body["principalId"] for each in tenant.schedules):
             raise GraphError(400, "the assignment exists")
-        _fits(path, body, ())
+        _fits(f"/v1.0{path}", body, ())
         tenant.schedules.append(dict(body))
         return 201, {"id": str(uuid.uuid4()), **body}
     return None
@@ -190,9 +213,11 @@ def _plain(tenant: Tenant, method: str, path: str, query: dict[str, str], body: 
     if rest == [""]:
         if method == "POST":
             _fits(collection, body, ())
+            if collection == METHODS or "assignments" in body:
+                raise GraphError(400, "not by POST")
             return 201, objects[tenant.add(collection, body)]
         wanted = query.get("$filter", "").split("'")
-        names = [each for each in objects.values() if len(wanted) < 2 or each["displayName"] == wanted[1]]
+        names = [each for each in objects.values() if len(wanted) < 2 or each.get("displayName") == wanted[1]]
         return 200, [_shown(each) for each in names]
     if rest[0] not in objects:
         raise GraphError(404, path)
@@ -200,8 +225,17 @@ def _plain(tenant: Tenant, method: str, path: str, query: dict[str, str], body: 
     if len(rest) == 2:
         if method == "GET":
             return 200, found.get(rest[1], [])
+        if rest[1] == "assign":
+            _assign(tenant, collection, found, body)
+            return 200, None
         given, name = _ACTIONS[rest[1]]
         found[name] = [{**each, "ruleName": None} if "ruleName" in each else each for each in body[given]]
+        return 204, None
+    if method == "PUT":
+        if collection != POLICIES or "assignments" in body:
+            raise GraphError(400, "not by PUT")
+        _fits(collection, body, ())
+        found |= body
         return 204, None
     if method == "PATCH":
         if body.keys() & {*_NAVIGATION, "allowedCombinations", "isAssignableToRole"}:
@@ -214,6 +248,21 @@ def _plain(tenant: Tenant, method: str, path: str, query: dict[str, str], body: 
         del objects[rest[0]]
         return 204, None
     return 200, _shown(found)
+
+
+def _assign(tenant: Tenant, collection: str, found: dict[str, Any], body: dict[str, Any]) -> None:
+    """All groups of an object at once: who is not named loses it."""
+    (name,) = body
+    if (name == "enrollmentConfigurationAssignments") != ("deviceEnrollmentConfigurations" in collection):
+        raise GraphError(400, "not the parameter of this action")
+    for each in body[name]:
+        if each.keys() != {"target"} or each["target"][TYPE] != f"{PREFIX}groupAssignmentTarget":
+            raise GraphError(400, "not a group")
+    filters = {"deviceAndAppManagementAssignmentFilterType": "none"}
+    found["assignments"] = [
+        {"id": f"{found['id']}_{each['target']['groupId']}", "target": {**each["target"], **filters}}
+        for each in body[name]
+    ]
 
 
 def _shown(found: dict[str, Any]) -> dict[str, Any]:
@@ -235,6 +284,6 @@ def _fits(path: str, body: dict[str, Any], rules: tuple[str, ...]) -> None:
     ]
     if stated and stated not in known:
         raise GraphError(400, f"not a type of {path}")
-    problems = list(_TYPES.problems(body, stated or known[0]))
+    problems = list(_TYPES["beta" if path.startswith("/beta/") else "v1.0"].problems(body, stated or known[0]))
     if problems:
         raise GraphError(400, str(problems[0]))

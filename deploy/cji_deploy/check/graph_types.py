@@ -1,18 +1,21 @@
 """Bodies of Microsoft Graph against its schema: unknown properties, wrong kinds, words outside an enumeration.
 
-The schema is `deploy/identity/schema/graph.json`; it names its source. A word of an enumeration that Graph keeps for
-the future (`unknownFutureValue`) is refused.
+The schemas are `deploy/identity/schema`, one for each version of Graph; they name their sources. A word of an
+enumeration that Graph keeps for the future (`unknownFutureValue`) is refused.
 """
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from cji_deploy.check.outcome import DeployError, resembling
 from cji_deploy.identity.kinds import PREFIX, TYPE
 
 __all__ = ["GraphTypes"]
+
+_FLAGS: Final = frozenset({"ConditionalAccessTransferMethods", "DeviceManagementConfigurationTechnologies"})
+"""Enumerations of which a body may have several words, with commas between them."""
 
 
 class GraphTypes:
@@ -79,8 +82,9 @@ class GraphTypes:
             yield from self._object(kind, value, pointer)
         elif kind in self._enums:
             words = [word for word in self._enums[kind] if word != "unknownFutureValue"]
-            if value not in words:
-                yield pointer, f"{value!r} is not a word of {kind}{resembling(str(value), words)}"
+            for word in value.split(",") if kind in _FLAGS and isinstance(value, str) else [value]:
+                if word not in words:
+                    yield pointer, f"{word!r} is not a word of {kind}{resembling(str(word), words)}"
         else:
             wanted: dict[str, tuple[type, ...]] = {"string": (str,), "number": (int, float), "boolean": (bool,)}
             if kind in wanted and (

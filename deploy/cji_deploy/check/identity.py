@@ -1,10 +1,13 @@
 """The objects of deploy/identity: Graph's schema, what they name, and what the agency's sign-in must not lose.
 
-Requirements of ours, after CJISSECPOL AC-2, AC-6, AC-17, IA-2 and IA-5: phishing-resistant methods only, the emergency
-accounts outside every policy, policies that begin in report-only mode, and a time-limited, approved activation with
-more than one factor for who administers keys.
+Requirements of ours, after CJISSECPOL AC-2, AC-6, AC-17, AC-19, IA-2, IA-5 and SC-28: phishing-resistant methods only,
+and these given to the people who have access; unknown platforms and the device code flow blocked; the emergency
+accounts outside every policy; policies that begin in report-only mode; whole disks encrypted, with a recovery key that
+the agency keeps; objects of Intune assigned; and a time-limited, approved activation with more than one factor for who
+administers keys.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -36,9 +39,28 @@ _NEEDED: Final = {
         "securityBlockJailbrokenDevices",
         "passwordRequired",
     ),
+    "androidDeviceOwnerCompliancePolicy": (
+        "storageRequireEncryption",
+        "securityBlockJailbrokenDevices",
+        "passwordRequired",
+    ),
     "iosManagedAppProtection": ("pinRequired", "dataBackupBlocked", "saveAsBlocked"),
     "androidManagedAppProtection": ("pinRequired", "dataBackupBlocked", "saveAsBlocked", "encryptAppData"),
 }
+_ENCRYPTED: Final = {  # settings that a policy of these platforms must have
+    "windows10": (
+        "device_vendor_msft_bitlocker_requiredeviceencryption_1",
+        "device_vendor_msft_bitlocker_systemdrivesrecoveryoptions_osrequireactivedirectorybackup_name_1",
+    ),
+    "macOS": (
+        "com.apple.mcx.filevault2_enable_0",
+        "com.apple.mcx_dontallowfdedisable_true",
+        "com.apple.security.fderecoverykeyescrow_location",
+    ),
+}
+_PEOPLE: Final = "{{the people}}"
+_KNOWN_PLATFORMS: Final = frozenset({"android", "iOS", "windows", "macOS", "linux"})
+_BLOCKED: Final = ("unknown device platforms", "the device code flow", "legacy authentication")
 Problem = tuple[str, str]
 
 
@@ -46,13 +68,13 @@ def check_identity(root: Path) -> Iterator[Outcome]:
     """Outcomes for the folder `identity` of the deploy folder `root`."""
     folder = root / "identity"
     try:
-        types = GraphTypes.load(folder / "schema/graph.json")
+        types = {version: GraphTypes.load(folder / f"schema/{version}.json") for version in ("v1.0", "beta")}
     except DeployError as error:
         yield judged(_CHECK, folder.name, error.problems)
         return
     names = {f"{kind}/{path.stem}" for kind in KINDS for path in (folder / kind).glob("*.json")}
     titles: dict[tuple[str, str], str] = {}
-    rules = set[str]()
+    rules, blocked = set[str](), set[str]()
     for kind in KINDS:
         paths = sorted((folder / kind).glob("*.json"))
         if not paths:
@@ -69,11 +91,15 @@ def check_identity(root: Path) -> Iterator[Outcome]:
                 found += [*_title(kind, subject, placed.value, titles), *_required(kind, placed.value)]
             if kind == RULES and isinstance(placed.value, dict):
                 rules.add(str(placed.value.get("id")))
+            if kind == "conditional-access" and isinstance(placed.value, dict):
+                blocked |= set(_blocks(placed.value))
             yield judged(_CHECK, subject, [f"{subject}:{placed.place(at)}: {problem}" for at, problem in found])
     yield judged("identity: role settings", RULES, [f"no rule {each}" for each in sorted(_NEEDED_RULES - rules)])
+    missing = [f"no policy blocks {each}" for each in _BLOCKED if each not in blocked]
+    yield judged("identity: what is blocked", "conditional-access", missing)
 
 
-def _schema(kind: str, placed: Placed, types: GraphTypes) -> Iterator[Problem]:
+def _schema(kind: str, placed: Placed, types: Mapping[str, GraphTypes]) -> Iterator[Problem]:
     body, known = placed.value, KINDS[kind].collections
     if not isinstance(body, dict):
         yield "", "expected an object"
@@ -84,7 +110,8 @@ def _schema(kind: str, placed: Placed, types: GraphTypes) -> Iterator[Problem]:
     elif stated is not None and str(stated).removeprefix(PREFIX) not in known:
         yield f"/{TYPE}", f"{stated!r} is not one of {', '.join(sorted(known))}"
     else:
-        yield from types.problems(body, str(stated).removeprefix(PREFIX) if stated else next(iter(known)))
+        name = str(stated).removeprefix(PREFIX) if stated else next(iter(known))
+        yield from types[known[name].split("/")[1]].problems(body, name)
 
 
 def _references(value: Any, names: set[str], pointer: str = "") -> Iterator[Problem]:
@@ -95,18 +122,19 @@ def _references(value: Any, names: set[str], pointer: str = "") -> Iterator[Prob
             yield from _references(each, names, f"{pointer}/{key}")
     elif isinstance(value, str):
         for name in PLACEHOLDER.findall(value):
-            if name not in names and name not in ("now", "each keyAdministrators"):
+            if name not in names and name not in ("now", "each keyAdministrators", "the people"):
                 yield pointer, f"nothing is called {name!r}"
 
 
 def _title(kind: str, subject: str, body: Mapping[str, Any], titles: dict[tuple[str, str], str]) -> Iterator[Problem]:
-    if kind in (RULES, ELIGIBILITY):
+    if kind in (RULES, ELIGIBILITY) or KINDS[kind].given:
         return
-    title = body.get("displayName")
+    name = KINDS[kind].title
+    title = body.get(name)
     if not isinstance(title, str) or not title.startswith("CJI: ") or "'" in title:
-        yield "/displayName", "displayName does not begin with 'CJI: ', or has a quotation mark"
+        yield f"/{name}", f"{name} does not begin with 'CJI: ', or has a quotation mark"
     elif (first := titles.setdefault((kind, title), subject)) != subject:
-        yield "/displayName", f"displayName is that of {first}"
+        yield f"/{name}", f"{name} is that of {first}"
 
 
 def _required(kind: str, body: Mapping[str, Any]) -> Iterator[Problem]:
@@ -126,10 +154,54 @@ def _required(kind: str, body: Mapping[str, Any]) -> Iterator[Problem]:
                 yield "", "a group that anybody with rights on groups can change protects nothing: isAssignableToRole"
         case kind if kind == RULES:
             yield from _rule(body)
-        case "compliance" | "app-protection":
-            for name in _NEEDED[str(body[TYPE]).removeprefix(PREFIX)]:
-                if body.get(name) is not True:
-                    yield f"/{name}", f"{name} must be true"
+        case "authentication-methods":
+            yield from _method(body)
+        case "compliance" | "app-protection" | "encryption" | "enrollment":
+            yield from _intune(kind, body)
+
+
+def _method(body: Mapping[str, Any]) -> Iterator[Problem]:
+    if body.get("state") != "enabled":
+        yield "/state", "the method is not enabled"
+    if _PEOPLE not in json.dumps(body.get("includeTargets")):
+        yield "/includeTargets", f"the method is not given to {_PEOPLE}"
+
+
+def _intune(kind: str, body: Mapping[str, Any]) -> Iterator[Problem]:
+    """Objects of Intune: assigned, and with what they exist for."""
+    for name in _NEEDED.get(str(body.get(TYPE)).removeprefix(PREFIX), ()):
+        if body.get(name) is not True:
+            yield f"/{name}", f"{name} must be true"
+    if _PEOPLE not in json.dumps(body.get("assignments")):
+        yield "/assignments", f"not assigned to {_PEOPLE}, so it is in force for nobody"
+    if kind == "encryption":
+        settings = json.dumps(body.get("settings"))
+        for each in _ENCRYPTED.get(str(body.get("platforms")), ("a policy for windows10 or macOS",)):
+            if f'"{each}"' not in settings:
+                yield "/settings", f"{each} is missing"
+    restriction = body.get("platformRestriction") or {}
+    if kind == "enrollment" and not (
+        restriction.get("platformBlocked") is True or restriction.get("personalDeviceEnrollmentBlocked") is True
+    ):
+        yield "/platformRestriction", "the restriction blocks nothing"
+
+
+def _blocks(body: Mapping[str, Any]) -> Iterator[str]:
+    """What a policy of Conditional Access blocks, for everybody and everything, of what has to be blocked."""
+    conditions, granted = body.get("conditions") or {}, body.get("grantControls") or {}
+    applications = (conditions.get("applications") or {}).get("includeApplications")
+    if granted.get("builtInControls") != ["block"] or applications != ["All"]:
+        return
+    platforms = conditions.get("platforms") or {}
+    if (
+        platforms.get("includePlatforms") == ["all"]
+        and set(platforms.get("excludePlatforms") or ()) <= _KNOWN_PLATFORMS
+    ):
+        yield "unknown device platforms"
+    if "deviceCodeFlow" in str((conditions.get("authenticationFlows") or {}).get("transferMethods")).split(","):
+        yield "the device code flow"
+    if {"exchangeActiveSync", "other"} <= set(conditions.get("clientAppTypes") or ()):
+        yield "legacy authentication"
 
 
 def _policy(body: Mapping[str, Any]) -> Iterator[Problem]:

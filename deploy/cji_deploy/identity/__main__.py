@@ -1,7 +1,8 @@
 """`deploy/identity/apply`: bring a tenant to the files of this folder, or with `--dry-run` print what differs.
 
 Nothing here is needed to run a worker: which policies a tenant has is the tenant's choice. Policies of Conditional
-Access begin in report-only mode; `--enforce` switches them on, `--report-only` off again.
+Access begin in report-only mode, and what acts on devices is given to nobody; `--enforce` switches both on,
+`--report-only` puts the policies of Conditional Access back.
 """
 
 import argparse
@@ -38,10 +39,11 @@ def main(arguments: Sequence[str] | None = None, *, graph: Graph | None = None) 
         applier = Applier(
             graph=graph or Graph(base, _credential(authority)), dry=options.dry_run, state=state, enforcement=chosen
         )
-        count = 0
+        count = waiting = 0
         try:
             for step in applier.apply(wanted, kept=kept):
-                count += 1
+                waiting += step.verb == "waits"
+                count += step.verb != "waits"
                 print(f"{step.verb:8} {step.name}", *(f"         {line}" for line in step.lines), sep="\n")
         finally:
             if not options.dry_run:
@@ -50,6 +52,8 @@ def main(arguments: Sequence[str] | None = None, *, graph: Graph | None = None) 
         print(f"apply: {error}", file=sys.stderr)
         return 1
     print(f"apply: {count} {'differences' if options.dry_run else 'steps'} in {len(wanted)} objects")
+    if waiting:
+        print(f"apply: {waiting} assignments wait for --enforce, since they act on devices")
     return 2 if options.dry_run and count else 0
 
 
@@ -66,8 +70,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--dry-run", action="store_true", help="print what differs and change nothing")
     parser.add_argument("--prune", action="store_true", help="delete what this program made and no file has any more")
     switch = parser.add_mutually_exclusive_group()
-    switch.add_argument("--enforce", action="store_true", help="switch Conditional Access policies on")
-    switch.add_argument("--report-only", action="store_true", help="switch them back to report-only")
+    switch.add_argument(
+        "--enforce", action="store_true", help="switch Conditional Access on, assign what acts on devices"
+    )
+    switch.add_argument("--report-only", action="store_true", help="switch Conditional Access back to report-only")
     return parser.parse_args(arguments)
 
 

@@ -2,6 +2,7 @@
 
 {{groups/NAME}}   the id in the tenant of the object in this file
 {{each NAME}}     one object for each value of a list in the parameters
+{{the NAME}}      an object id in the parameters
 {{now}}           the time of the request
 """
 
@@ -20,6 +21,7 @@ from cji_deploy.identity.kinds import ELIGIBILITY, KINDS, PREFIX, TYPE
 PLACEHOLDER: Final = re.compile(r"\{\{([^{}]*)\}\}")
 FOLDER: Final = Path(__file__).parents[2] / "identity"
 _EACH: Final = "each "
+_THE: Final = "the "
 _GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 MAX_FILE_BYTES: Final = 1 << 20
@@ -61,9 +63,22 @@ def items(folder: Path, parameters: Mapping[str, Any]) -> list[Item]:
                 body = parse_object(path.read_bytes(), limit=MAX_FILE_BYTES)
             except (OSError, ValueError) as error:
                 raise IdentityError(f"{kind}/{path.name} cannot be read: {error}") from error
-            item = Item(name=f"{kind}/{path.stem}", kind=kind, body=body)
+            item = Item(name=f"{kind}/{path.stem}", kind=kind, body=filled(body, _given(body, parameters).get))
             found += _each(item, parameters) if kind == ELIGIBILITY else [item]
     return found
+
+
+def _given(body: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, str]:
+    known = {}
+    for name in PLACEHOLDER.findall(json.dumps(body)):
+        if name.startswith(_THE):
+            value = parameters.get(name.removeprefix(_THE))
+            if not isinstance(value, str) or not _GUID.fullmatch(value):
+                raise IdentityError(
+                    f"parameters: {name.removeprefix(_THE)} is not an object id; see parameters.example.json"
+                )
+            known[name] = value
+    return known
 
 
 def _each(item: Item, parameters: Mapping[str, Any]) -> list[Item]:

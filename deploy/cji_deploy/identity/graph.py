@@ -44,7 +44,7 @@ class Credential(Protocol):
 
 
 class Graph:
-    """Graph v1.0 at one address."""
+    """Graph at one address; a path begins with its version."""
 
     def __init__(self, base: str, credential: Credential, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._base, self._credential, self._sleep = base, credential, sleep
@@ -55,32 +55,36 @@ class Graph:
 
     def one(self, path: str) -> dict[str, Any] | None:
         """The object at a path; None if there is none."""
-        return self._send("GET", f"{self._base}/v1.0{path}", None, missing_ok=True)
+        return self._send("GET", f"{self._base}{path}", None, missing_ok=True)
 
     def all(self, path: str) -> Iterator[dict[str, Any]]:
         """The objects of a collection, over all pages."""
-        url: str | None = f"{self._base}/v1.0{path}"
+        url: str | None = f"{self._base}{path}"
         for _ in range(_MAX_PAGES):
             page = self._send("GET", url, None) if url else None
             if page is None:
                 return
             yield from page["value"]
             url = page.get("@odata.nextLink")
-            if url is not None and not url.startswith(f"{self._base}/v1.0/"):
+            if url is not None and not url.startswith(f"{self._base}/"):
                 raise IdentityError("a page leads to another service")
         raise IdentityError(f"{path} has too many pages")
 
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Create an object, or call an action."""
-        return self._send("POST", f"{self._base}/v1.0{path}", body) or {}
+        return self._send("POST", f"{self._base}{path}", body) or {}
 
     def patch(self, path: str, body: Mapping[str, Any]) -> None:
         """Change properties of an object."""
-        self._send("PATCH", f"{self._base}/v1.0{path}", body)
+        self._send("PATCH", f"{self._base}{path}", body)
+
+    def put(self, path: str, body: Mapping[str, Any]) -> None:
+        """Put a whole object in the place of another."""
+        self._send("PUT", f"{self._base}{path}", body)
 
     def delete(self, path: str) -> None:
         """Delete an object; it may be gone."""
-        self._send("DELETE", f"{self._base}/v1.0{path}", None, missing_ok=True)
+        self._send("DELETE", f"{self._base}{path}", None, missing_ok=True)
 
     def _send(self, method: str, url: str, body: Any, *, missing_ok: bool = False) -> dict[str, Any] | None:
         for attempt in range(_TRIES):

@@ -2,7 +2,9 @@
 
 Contract
 * An object is found by its id in the state, else by its name. Two of one name are refused: a person must decide.
-* Only stated properties are compared and written. What the files do not state stays as the tenant has it.
+* Only stated properties are compared and written. What the files do not state stays as the tenant has it; groups to
+  which a method or a policy is given already stay beside ours.
+* What acts on people's devices is given to a group only if `enforcement` is "enabled"; until then it waits.
 * The state of a Conditional Access policy is written at creation, as the file states it (report-only). Later it changes
   only if `enforcement` is given: nobody's enforced policy goes back to report-only by repeating the command.
 * Only objects that this program made, as the state has them, are ever deleted, and only if `kept` is given.
@@ -15,17 +17,17 @@ from typing import Any, Final
 
 from cji_deploy.identity.files import PLACEHOLDER, IdentityError, Item, filled
 from cji_deploy.identity.graph import Graph
-from cji_deploy.identity.kinds import ELIGIBILITY, KINDS, RULES, TYPE
+from cji_deploy.identity.kinds import ELIGIBILITY, KINDS, RULES, TYPE, Action, Kind
 
 _GROUP: Final = "groups/cji-key-administrators"
 _BREAK_GLASS: Final = "groups/cji-break-glass"
 _EMERGENCY_ACCOUNTS: Final = 2
-_SCHEDULES: Final = "/identityGovernance/privilegedAccess/group/eligibilitySchedules"
+_SCHEDULES: Final = "/v1.0/identityGovernance/privilegedAccess/group/eligibilitySchedules"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One difference: `create`, `change`, `delete`, or `differs` for what Graph does not change."""
+    """One difference: `create`, `change`, `delete`, `waits` for --enforce, `differs` for what Graph does not change."""
 
     verb: str
     name: str
@@ -66,50 +68,78 @@ class Applier:
     def _require_break_glass(self) -> None:
         """Nobody is locked out: two accounts are excluded before a policy is enforced."""
         group = self.ids.get(_BREAK_GLASS)
-        members = list(self.graph.all(f"/groups/{group}/members?$select=id")) if group else []
+        members = list(self.graph.all(f"/v1.0/groups/{group}/members?$select=id")) if group else []
         if len(members) < _EMERGENCY_ACCOUNTS:
             raise IdentityError(
                 f"{_BREAK_GLASS} has {len(members)} members: add two emergency accounts before policies are enforced"
             )
 
     def _object(self, item: Item, body: dict[str, Any]) -> Iterator[Step]:
-        found = self._find(item, body["displayName"])
+        kind = KINDS[item.kind]
+        found = self._find(item, body)
         if found is None:
-            lines = _leaves(body)
+            first = {name: value for name, value in body.items() if not _later(kind, name)}
+            found = {} if self.dry else self.graph.post(item.collection, first)
             if not self.dry:
-                made = self.graph.post(item.collection, body)
-                self.ids[item.name] = self.state[item.name] = made["id"]
-            yield Step(verb="create", name=item.name, lines=tuple(lines))
-            return
-        self.ids[item.name] = found["id"]
-        kind, place = KINDS[item.kind], f"{item.collection}/{found['id']}"
-        compared = dict(body)
-        if "state" in compared and item.kind == "conditional-access":
-            compared["state"] = self.enforcement or found.get("state")
-        fixed = {name: compared.pop(name) for name in kind.fixed if name in compared}
+                self.ids[item.name] = self.state[item.name] = found["id"]
+            yield Step(verb="create", name=item.name, lines=tuple(_leaves(first)))
+            wanted = {name: value for name, value in body.items() if _later(kind, name)}
+        else:
+            self.ids[item.name] = found["id"]
+            wanted = dict(body)
+            if "state" in wanted and item.kind == "conditional-access":
+                wanted["state"] = self.enforcement or found.get("state")
+        fixed = {name: wanted.pop(name) for name in kind.fixed if name in wanted}
         if lines := _differences(fixed, found):
             yield Step(verb="differs", name=item.name, lines=(*lines, "Graph takes these at creation only"))
         for name, action in kind.actions.items():
-            value = compared.pop(name, None)
-            if value is None:
-                continue
-            present = list(self.graph.all(f"{place}/{action.read}")) if action.read else found.get(name)
-            if lines := _list_differences(name, [_without(each, action.unread) for each in value], present):
-                if not self.dry:
-                    self.graph.post(f"{place}/{action.name}", {action.body: value})
-                yield Step(verb="change", name=item.name, lines=tuple(lines))
-        if lines := _differences(compared, found):
+            if name in wanted:
+                yield from self._action(item, body, action, wanted.pop(name), found)
+        for name in kind.joined & wanted.keys():
+            wanted[name] = _joined(wanted[name], found.get(name))
+        if lines := _differences(wanted, found):
             if not self.dry:
-                changed = {name: value for name, value in compared.items() if _differences({name: value}, found)}
-                self.graph.patch(place, {TYPE: body[TYPE], **changed} if TYPE in body else changed)
+                changed = {name: value for name, value in wanted.items() if _differences({name: value}, found)}
+                named = {TYPE: body[TYPE], **changed} if TYPE in body else changed
+                self.graph.patch(f"{item.collection}/{found['id']}", named)
             yield Step(verb="change", name=item.name, lines=tuple(lines))
 
-    def _find(self, item: Item, title: str) -> dict[str, Any] | None:
+    def _action(
+        self, item: Item, body: dict[str, Any], action: Action, value: list[Any], found: dict[str, Any]
+    ) -> Iterator[Step]:
+        """A property that is read or written by itself."""
+        place = f"{item.collection}/{found.get('id')}"
+        present: Any = found.get(action.body)
+        if action.read:
+            present = list(self.graph.all(f"{place}/{action.read}")) if found else []
+        wanted = _joined(value, present) if action.joined else value
+        lines = _list_differences(
+            action.read.partition("?")[0] or action.body, [_without(each, action.unread) for each in wanted], present
+        )
+        if not lines:
+            return
+        waits = action.acts and self.enforcement != "enabled"
+        if not self.dry and not waits:
+            if action.name:
+                self.graph.post(f"{place}/{action.name}", {action.body: wanted})
+            else:
+                kept = {name: each for name, each in body.items() if not _later(KINDS[item.kind], name)}
+                self.graph.put(place, kept)
+        yield Step(verb="waits" if waits else "change", name=item.name, lines=tuple(lines))
+
+    def _find(self, item: Item, body: dict[str, Any]) -> dict[str, Any] | None:
+        kind = KINDS[item.kind]
+        if kind.given:
+            found = self.graph.one(f"{item.collection}/{body['id']}")
+            if found is None:
+                raise IdentityError(f"{item.name}: the tenant has no {body['id']!r}")
+            return found
+        title = body[kind.title]
         known = self.state.get(item.name)
         if known and (found := self.graph.one(f"{item.collection}/{known}")) is not None:
             return found
         query = f"?$filter=displayName eq '{title}'" if item.kind == "groups" else ""  # a tenant has many groups
-        same = [each for each in self.graph.all(f"{item.collection}{query}") if each.get("displayName") == title]
+        same = [each for each in self.graph.all(f"{item.collection}{query}") if each.get(kind.title) == title]
         if len(same) > 1:
             raise IdentityError(f"{item.name}: the tenant has {len(same)} objects named {title!r}; rename one")
         return same[0] if same else None
@@ -121,10 +151,10 @@ class Applier:
             yield Step(verb="change", name=item.name, lines=tuple(_leaves(body)))
             return
         query = f"scopeId eq '{group}' and scopeType eq 'Group' and roleDefinitionId eq 'member'"
-        policies = list(self.graph.all(f"/policies/roleManagementPolicyAssignments?$filter={query}"))
+        policies = list(self.graph.all(f"/v1.0/policies/roleManagementPolicyAssignments?$filter={query}"))
         if len(policies) != 1:
             raise IdentityError(f"{item.name}: PIM has no role settings for {_GROUP} yet; repeat in some minutes")
-        place = f"/policies/roleManagementPolicies/{policies[0]['policyId']}/rules/{body['id']}"
+        place = f"/v1.0/policies/roleManagementPolicies/{policies[0]['policyId']}/rules/{body['id']}"
         found = self.graph.one(place)
         if found is None:
             raise IdentityError(f"{item.name}: PIM has no rule {body['id']!r}")
@@ -152,6 +182,19 @@ class Applier:
             if not self.dry:
                 del self.state[name]
             yield Step(verb="delete", name=name)
+
+
+def _later(kind: Kind, name: str) -> bool:
+    return name in kind.actions and kind.actions[name].later
+
+
+def _joined(wanted: list[Any], present: object) -> list[Any]:
+    """What the tenant has, as far as the files state such things, and then what it lacks."""
+    names = {name for each in wanted for name in each}
+    kept = (
+        [{name: each[name] for name in each if name in names} for each in present] if isinstance(present, list) else []
+    )
+    return kept + [each for each in wanted if not any(not _differences(each, other) for other in kept)]
 
 
 def _without(value: Any, names: frozenset[str]) -> Any:

@@ -11,10 +11,11 @@ import pytest
 from cji_deploy.identity.__main__ import main
 from cji_deploy.identity.files import FOLDER, IdentityError, items
 from cji_deploy.identity.graph import Graph
-from cji_deploy.identity.kinds import KINDS
-from tests.support.graph_server import OperatorCredential, Tenant, graph_server
+from cji_deploy.identity.kinds import KINDS, PREFIX, TYPE
+from tests.support.graph_server import METHODS, OperatorCredential, Tenant, graph_server
 
 PEOPLE: Final = ["33333333-3333-4333-8333-333333333333", "44444444-4444-4444-8444-444444444444"]
+GROUP: Final = "22222222-2222-4222-8222-222222222222"
 FILES: Final = sum(len(list((FOLDER / kind).glob("*.json"))) for kind in KINDS)
 RESISTANT: Final = "CJI: phishing-resistant sign-in"
 
@@ -25,7 +26,7 @@ class Desk:
     def __init__(self, folder: Path, tenant: Tenant, base: str) -> None:
         self.tenant, self.state = tenant, folder / "state.json"
         self._parameters = folder / "parameters.json"
-        self._parameters.write_text(json.dumps({"keyAdministrators": PEOPLE}))
+        self._parameters.write_text(json.dumps({"people": GROUP, "keyAdministrators": PEOPLE}))
         self.waits: list[float] = []
         self.credential = OperatorCredential()
         self.graph = Graph(base, self.credential, sleep=self.waits.append)
@@ -49,7 +50,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 def test_an_empty_tenant_gets_every_object_once(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     assert desk.apply() == 0
     made = sum(len(each) for each in desk.tenant.objects.values())
-    assert made == FILES - 5 - 1  # rules are changed, eligibility is asked for
+    assert made == FILES - 5 - 1  # rules and methods are changed, eligibility is asked for
     assert len(desk.tenant.schedules) == len(PEOPLE)
     policy = desk.tenant.named(RESISTANT)
     group, strength = desk.tenant.named("CJI: break glass"), desk.tenant.named("CJI: phishing-resistant")
@@ -93,11 +94,13 @@ def test_a_change_is_put_back_and_what_is_not_stated_stays(desk: Desk) -> None:
     windows["scheduledActionsForRule"] = []
     strength["allowedCombinations"].append("sms")
     desk.tenant.named("CJI: apps on Android")["apps"].pop()
+    desk.tenant.named("CJI: BitLocker")["settings"].pop(0)
     desk.tenant.rules[desk.tenant.named("CJI: key administrators")["id"]]["Expiration_EndUser_Assignment"][
         "maximumDuration"
     ] = "P1D"
     assert desk.apply() == 0
-    assert sorted(method for method, _ in desk.tenant.writes) == ["PATCH", "PATCH", "POST", "POST", "POST"]
+    assert sorted(method for method, _ in desk.tenant.writes) == ["PATCH", "PATCH", "POST", "POST", "POST", "PUT"]
+    assert "requiredeviceencryption_1" in json.dumps(desk.tenant.named("CJI: BitLocker")["settings"])
     assert (windows["bitLockerEnabled"], windows["osMaximumVersion"]) == (True, "10.0.99999")
     assert "sms" not in strength["allowedCombinations"]
     assert desk.apply("--dry-run") == 0
@@ -119,8 +122,49 @@ def test_policies_are_enforced_only_by_the_switch(desk: Desk, capsys: pytest.Cap
     assert desk.tenant.named(RESISTANT)["state"] == "enabledForReportingButNotEnforced"
 
 
+def groups(found: dict[str, Any]) -> list[str]:
+    return [each["target"]["groupId"] for each in found.get("assignments", [])]
+
+
+def test_what_acts_on_devices_waits_for_the_switch(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    assert desk.apply() == 0
+    assert "assignments wait for --enforce" in capsys.readouterr().out
+    reporting = ("CJI: Windows", "CJI: macOS", "CJI: Android fully managed")
+    acting = ("CJI: BitLocker", "CJI: FileVault", "CJI: apps on Android", "CJI: no personal Macs")
+    assert [groups(desk.tenant.named(title)) for title in reporting] == [[GROUP]] * 3
+    assert [groups(desk.tenant.named(title)) for title in acting] == [[]] * 4
+    assert desk.apply("--dry-run") == 0  # what waits is no difference
+    desk.tenant.members[desk.tenant.named("CJI: break glass")["id"]] = ["one", "two"]
+    assert desk.apply("--dry-run", "--enforce") == 2
+    assert desk.tenant.writes == []
+    assert desk.apply("--enforce") == 0
+    assert [groups(desk.tenant.named(title)) for title in acting] == [[GROUP]] * 4
+    assert desk.apply("--dry-run", "--enforce") == 0
+
+
+def test_groups_of_others_keep_what_they_have(desk: Desk) -> None:
+    assert desk.apply() == 0
+    fido = desk.tenant.objects[METHODS]["Fido2"]
+    assert [each["id"] for each in fido["includeTargets"]] == ["a-group-of-others", GROUP]
+    assert (fido["state"], fido["isAttestationEnforced"]) == ("enabled", True)
+    windows = desk.tenant.named("CJI: Windows")
+    theirs = {TYPE: f"{PREFIX}groupAssignmentTarget", "groupId": "another", "extra": None}
+    windows["assignments"] = [{"id": "x", "target": theirs}]
+    fido["includeTargets"].pop()
+    assert desk.apply() == 0
+    assert groups(windows) == ["another", GROUP]
+    assert [each["id"] for each in fido["includeTargets"]] == ["a-group-of-others", GROUP]
+    assert desk.apply("--dry-run") == 0
+
+
+def test_a_tenant_without_a_method_is_an_error(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    del desk.tenant.objects[METHODS]["Fido2"]
+    assert desk.apply() == 1
+    assert "the tenant has no 'Fido2'" in capsys.readouterr().err
+
+
 def test_what_others_made_is_adopted_and_never_deleted(desk: Desk) -> None:
-    theirs = "/identity/conditionalAccess/policies"
+    theirs = "/v1.0/identity/conditionalAccess/policies"
     adopted = desk.tenant.add(theirs, {"displayName": RESISTANT, "state": "enabled"})
     foreign = desk.tenant.add(theirs, {"displayName": "Our own", "state": "enabled"})
     assert desk.apply() == 0
@@ -139,14 +183,14 @@ def test_what_others_made_is_adopted_and_never_deleted(desk: Desk) -> None:
 
 def test_two_objects_of_one_name_are_refused(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(2):
-        desk.tenant.add("/groups", {"displayName": "CJI: break glass"})
+        desk.tenant.add("/v1.0/groups", {"displayName": "CJI: break glass"})
     assert desk.apply() == 1
     assert "groups/cji-break-glass: the tenant has 2 objects named" in capsys.readouterr().err
     assert desk.tenant.writes == []
 
 
 def test_an_interrupted_run_goes_on_where_it_was(desk: Desk) -> None:
-    desk.tenant.objects["/groups"] = {}
+    desk.tenant.objects["/v1.0/groups"] = {}
     rules = desk.tenant.rules
     desk.tenant.rules = type("Late", (dict,), {"__contains__": lambda *_: False})()
     assert desk.apply() == 1  # PIM has no role settings yet
@@ -156,7 +200,7 @@ def test_an_interrupted_run_goes_on_where_it_was(desk: Desk) -> None:
     desk.tenant.rules = rules
     assert desk.apply() == 0
     assert first.items() <= desk.known().items()
-    assert not [path for method, path in desk.tenant.writes if method == "POST" and path == "/groups"]
+    assert not [path for method, path in desk.tenant.writes if method == "POST" and path == "/v1.0/groups"]
 
 
 def test_a_throttled_request_waits_as_long_as_graph_asks(desk: Desk) -> None:
@@ -169,14 +213,20 @@ def test_a_throttled_request_waits_as_long_as_graph_asks(desk: Desk) -> None:
 
 def test_a_page_of_another_service_is_not_read(desk: Desk) -> None:
     for number in range(3):
-        desk.tenant.add("/groups", {"displayName": str(number)})
-    assert len(list(desk.graph.all("/groups"))) == 3
+        desk.tenant.add("/v1.0/groups", {"displayName": str(number)})
+    assert len(list(desk.graph.all("/v1.0/groups"))) == 3
     desk.tenant.next_base = "https://graph.microsoft.com.example"
     with pytest.raises(IdentityError, match="another service"):
-        list(desk.graph.all("/groups"))
+        list(desk.graph.all("/v1.0/groups"))
 
 
 @pytest.mark.parametrize("given", [{}, {"keyAdministrators": "a"}, {"keyAdministrators": ["jdoe@agency.gov"]}])
 def test_parameters_that_are_no_object_ids_are_refused(given: dict[str, Any]) -> None:
     with pytest.raises(IdentityError, match="keyAdministrators is not a list of object ids"):
-        items(FOLDER, given)
+        items(FOLDER, {"people": GROUP, **given})
+
+
+@pytest.mark.parametrize("given", [{}, {"people": "CJI users"}, {"people": [GROUP]}])
+def test_a_group_that_is_no_object_id_is_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(IdentityError, match="people is not an object id"):
+        items(FOLDER, {"keyAdministrators": PEOPLE, **given})

@@ -19,6 +19,7 @@ from tests.support.paths import ROOT
 SHIPPED: Final = ROOT / "deploy/identity"
 POLICY, STRENGTH = "conditional-access/phishing-resistant", "authentication-strengths/phishing-resistant"
 WINDOWS, APPROVAL = "compliance/windows", "pim-rules/activation-approval"
+FIDO, BITLOCKER = "authentication-methods/fido2", "encryption/windows"
 RULE: Final = "pim-rules/activation-requirements"
 # file, what stands there, what is planted, what must be reported
 MISTAKES: Final = (
@@ -90,16 +91,37 @@ MISTAKES: Final = (
         WINDOWS,
         "windows10CompliancePolicy",
         "windows11CompliancePolicy",
-        "is not one of androidWorkProfileCompliancePolicy",
+        "is not one of androidDeviceOwnerCompliancePolicy",
     ),
     (WINDOWS, '"actionType": "block"', '"actionType": "blocked"', "is not a word of DeviceComplianceActionType"),
     (WINDOWS, '"bitLockerEnabled": true', '"bitLockerEnabled": true, "bitLockerEnabled": true', "comes twice"),
     ("app-protection/ios", '"dataBackupBlocked": true', '"dataBackupBlocked": false', "dataBackupBlocked must be true"),
     ("app-protection/android", "packageId", "bundleId", "unknown property 'bundleId' of AndroidMobileAppIdentifier"),
     ("compliance/ios", "}\n", "", "not JSON"),
+    (WINDOWS, "{{the people}}", "{{groups/cji-break-glass}}", "so it is in force for nobody"),
+    ("compliance/android-managed", '"numericComplex"', '"pin"', "is not a word of AndroidDeviceOwnerRequiredPassword"),
+    ("compliance/android-managed", '"osMinimumVersion"', '"osMinimalVersion"', "unknown property 'osMinimalVersion'"),
+    (FIDO, '"enabled"', '"disabled"', "the method is not enabled"),
+    (FIDO, "{{the people}}", "{{groups/cji-key-approvers}}", "the method is not given to {{the people}}"),
+    (FIDO, "{{the people}}", "{{the person}}", "nothing is called 'the person'"),
+    (BITLOCKER, "requiredeviceencryption_1", "requiredeviceencryption_0", "requiredeviceencryption_1 is missing"),
+    (BITLOCKER, '"windows10"', '"windows11"', "is not a word of DeviceManagementConfigurationPlatforms"),
+    ("encryption/macos", "escrow_location", "escrow_place", "fderecoverykeyescrow_location is missing"),
+    ("encryption/macos", "mdm,appleRemoteManagement", "mdm,apple", "'apple' is not a word of"),
+    ("enrollment/macos", 'Blocked": true', 'Blocked": false', "the restriction blocks nothing"),
+    ("enrollment/macos", '"CJI: ', '"', "displayName does not begin with 'CJI: '"),
+    (
+        "conditional-access/no-device-code",
+        "deviceCodeFlow,",
+        "deviceCode,",
+        "is not a word of ConditionalAccessTransfer",
+    ),
 )
 # reported at the value in which something is missing, or at the other file of two
-AROUND: Final = ("protects nothing", "locks everybody out", "is not required", "not JSON", "displayName is that of")
+AROUND: Final = (
+    *("protects nothing", "locks everybody out", "is not required", "not JSON", "displayName is that of"),
+    *("in force for nobody", "is not given to", "is missing", "blocks nothing"),
+)
 
 
 def reasons(root: Path) -> list[str]:
@@ -115,7 +137,7 @@ def copy(tmp_path: Path) -> Path:
 def test_the_shipped_objects_pass() -> None:
     outcomes = list(check_identity(ROOT / "deploy"))
     assert {outcome.status for outcome in outcomes} == {Status.OK}
-    assert len(outcomes) == sum(len(list((SHIPPED / kind).glob("*.json"))) for kind in KINDS) + 1
+    assert len(outcomes) == sum(len(list((SHIPPED / kind).glob("*.json"))) for kind in KINDS) + 2
 
 
 @pytest.mark.parametrize(("file", "old", "new", "problem"), MISTAKES)
@@ -145,9 +167,32 @@ def test_a_missing_rule_or_folder_is_found(tmp_path: Path) -> None:
     assert {"no rule Approval_EndUser_Assignment", "no objects"} <= set(reasons(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new", "problem"),
+    [
+        (
+            "no-unknown-platform",
+            '"all"\n      ],\n      "ex',
+            '"android"\n      ],\n      "ex',
+            "unknown device platforms",
+        ),
+        ("no-unknown-platform", '"linux"', '"linux", "windowsPhone"', "unknown device platforms"),
+        ("no-device-code", "deviceCodeFlow,", "", "the device code flow"),
+        ("no-device-code", '"block"', '"mfa"', "the device code flow"),
+        ("no-legacy-authentication", '"other"', '"browser"', "legacy authentication"),
+    ],
+)
+def test_what_is_not_blocked_any_more_is_found(tmp_path: Path, file: str, old: str, new: str, problem: str) -> None:
+    path = copy(tmp_path) / f"identity/conditional-access/{file}.json"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    assert reasons(tmp_path) == [f"no policy blocks {problem}"]
+
+
 def test_a_schema_that_cannot_be_read_fails(tmp_path: Path) -> None:
-    (copy(tmp_path) / "identity/schema/graph.json").write_text("{}")
-    assert reasons(tmp_path) == ["graph.json cannot be read (KeyError)"]
+    (copy(tmp_path) / "identity/schema/v1.0.json").write_text("{}")
+    assert reasons(tmp_path) == ["v1.0.json cannot be read (KeyError)"]
 
 
 VALUES: Final = st.recursive(

@@ -32,9 +32,9 @@ export interface User extends Entity {
 """
 
 
-def test_types_are_kept_with_what_a_body_can_have(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(graph_types, "ROOTS", ("Thing",))
-    found = graph_types.schema(TEXT)
+def test_types_are_kept_with_what_a_body_can_have() -> None:
+    found = graph_types.schema(TEXT, ["Thing"], "here")
+    assert found["source"] == "here"
     assert found["types"] == {
         "Entity": {"properties": {"id": "string"}},
         "SubjectSet": {"properties": {}},
@@ -46,13 +46,19 @@ def test_types_are_kept_with_what_a_body_can_have(monkeypatch: pytest.MonkeyPatc
     assert found["enums"] == {"Colour": ["red", "green"], "Size": ["small", "large"]}
 
 
-def test_a_root_that_is_gone_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(graph_types, "ROOTS", ("Nothing",))
+def test_a_root_that_is_gone_is_an_error() -> None:
     with pytest.raises(KeyError):
-        graph_types.schema(TEXT)
+        graph_types.schema(TEXT, ["Nothing"], "here")
 
 
-def test_the_shipped_schema_states_its_source() -> None:
-    text = (ROOT / "deploy/identity/schema/graph.json").read_text()
-    assert "@microsoft/microsoft-graph-types 2." in text
-    assert all(f'"{root}": {{' in text for root in graph_types.ROOTS)
+@pytest.mark.parametrize(
+    ("version", "package", "roots"),
+    [
+        ("v1.0", "@microsoft/microsoft-graph-types 2.", graph_types.ROOTS),
+        ("beta", "@microsoft/microsoft-graph-types-beta 0.", graph_types.BETA_ROOTS),
+    ],
+)
+def test_the_shipped_schemas_state_their_source(version: str, package: str, roots: tuple[str, ...]) -> None:
+    text = (ROOT / f"deploy/identity/schema/{version}.json").read_text()
+    assert package in text
+    assert all(f'"{root}": {{' in text for root in roots)
