@@ -187,7 +187,7 @@ def _intune(kind: str, body: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _blocks(body: Mapping[str, Any]) -> Iterator[str]:
-    """What a policy of Conditional Access blocks, for everybody and everything, of what has to be blocked."""
+    """The things on the list of what has to be blocked that this policy blocks, for everybody and everything."""
     conditions, granted = body.get("conditions") or {}, body.get("grantControls") or {}
     applications = (conditions.get("applications") or {}).get("includeApplications")
     if granted.get("builtInControls") != ["block"] or applications != ["All"]:

@@ -21,6 +21,7 @@ __all__ = ["Definition", "fields", "matches", "parse_definition", "path_of", "vi
 
 Resource = Mapping[str, Any]
 _MAX_BYTES: Final = 1 << 20
+_NEVER_INDEXED: Final = ("Microsoft.Resources/subscriptions/resourceGroups", "Microsoft.Resources/subscriptions")
 _TOP: Final = frozenset({"displayName", "description", "policyType", "mode", "metadata", "parameters", "policyRule"})
 _EFFECTS: Final = frozenset({"deny", "audit", "auditifnotexists", "disabled"})
 _MODES: Final = frozenset({"All", "Indexed"})
@@ -221,8 +222,9 @@ def path_of(alias: str) -> tuple[str, str]:
 def matches(definition: Definition, resource: Resource, values: Mapping[str, Any]) -> bool:
     """Whether the definition's `if` matches a resource; `values` are the parameters of the assignment."""
     given = {name: values.get(name, spec.get("defaultValue")) for name, spec in definition.parameters.items()}
-    if definition.mode == "Indexed" and not ("location" in resource or "tags" in resource):
-        return False  # this mode looks only at what has a place or tags
+    indexed = ("location" in resource or "tags" in resource) and resource.get("type") not in _NEVER_INDEXED
+    if definition.mode == "Indexed" and not indexed:
+        return False  # this mode looks only at what has a place or tags, and at no resource group
     return _holds(definition.condition, resource, given, {})
 
 

@@ -22,7 +22,7 @@ class Action:
 
     `read` is the path under the object where it is read, empty for a property of the object itself; Graph does not
     return what is in `unread`. Without a `name`, the whole object is put (PUT). What is `joined` is added to what the
-    tenant has; what is `later` is no part of the body that makes the object; what `acts` waits for `--enforce`.
+    tenant has; what is `later` comes when the object is made; what `acts` waits for `--enforce`.
     """
 
     name: str

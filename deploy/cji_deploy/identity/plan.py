@@ -189,7 +189,7 @@ def _later(kind: Kind, name: str) -> bool:
 
 
 def _joined(wanted: list[Any], present: object) -> list[Any]:
-    """What the tenant has, as far as the files state such things, and then what it lacks."""
+    """The entries of the tenant, as far as the files state such things, then those that it lacks."""
     names = {name for each in wanted for name in each}
     kept = (
         [{name: each[name] for name in each if name in names} for each in present] if isinstance(present, list) else []

@@ -51,6 +51,15 @@ def secured(agency: Agency, name: str) -> dict[str, str]:
     }
 
 
+def test_a_lost_device_loses_its_keys(agency: Agency) -> None:
+    values = {"graph": "https://graph.microsoft.com", "device": "d", "serial": "s", "user": "u", "case": "case-16"}
+    replaced: list[str] = []
+    done = agency.run("lost-device", values, acts={"keys": lambda: replaced.append("keys")})
+    assert replaced == ["keys"]
+    assert set(done.printed) == {"device", "sessions", "wipe"}
+    assert "retire" in agency.run("lost-device", values, acts={"keys": list}, chosen=frozenset({"personal"})).printed
+
+
 def test_incident_secures_facts_without_records(agency: Agency, canaries: Canaries) -> None:
     agency.job(agency.folder / "result")
     site, values = agency.pool.instances[0].site, secured(agency, "case-17")

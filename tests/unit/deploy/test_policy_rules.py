@@ -242,8 +242,10 @@ PLAIN_VM = {
     "properties": {"hardwareProfile": {"vmSize": "Standard_D2s_v5"}},
 }
 PLAIN_DISK = {"type": "Microsoft.Compute/disks", "name": "d", "id": "/d", "location": "eastus", "properties": {}}
+ABROAD = {"type": "Microsoft.Resources/subscriptions/resourceGroups", "name": "g", "id": "/g", "location": "westeurope"}
 BAD: list[tuple[str, Callable[[], Resource]]] = [
     ("cji-allowed-locations", lambda: changed(SS, location="westeurope")),
+    ("cji-allowed-group-locations", lambda: dict(ABROAD)),
     ("cji-storage-customer-key", lambda: changed(STORAGE, properties__encryption__keySource="Microsoft.Storage")),
     ("cji-storage-customer-key", lambda: changed(STORAGE, properties__encryption=None)),
     ("cji-disk-customer-key", lambda: changed(SS, **{f"{DISK}__diskEncryptionSet": None})),
@@ -290,6 +292,13 @@ BAD: list[tuple[str, Callable[[], Resource]]] = [
     ("cji-tags", lambda: changed(SS, tags__owner=None)),
     ("cji-tags", lambda: changed(VAULT, tags=None)),
 ]
+
+
+def test_groups_are_seen_by_their_own_definition_alone() -> None:
+    found = {name for name, one in shipped().items() if violated(one, ABROAD, [], values())}
+    assert found & {"cji-allowed-locations", "cji-allowed-group-locations"} == {"cji-allowed-group-locations"}
+    at_home = {**ABROAD, "location": "eastus"}
+    assert not violated(shipped()["cji-allowed-group-locations"], at_home, [], values())
 
 
 def test_our_deployments_comply_with_every_definition() -> None:

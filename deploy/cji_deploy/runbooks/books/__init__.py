@@ -8,6 +8,7 @@ from cji_deploy.runbooks.books import (
     certificates,
     decommission,
     deploy,
+    device,
     image,
     incident,
     maa_outage,
@@ -34,6 +35,7 @@ BOOKS: Final[Mapping[str, Runbook]] = MappingProxyType(
             image.UPGRADE,
             image.ROLLBACK,
             incident.BOOK,
+            device.BOOK,
             decommission.BOOK,
         )
     }
