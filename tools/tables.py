@@ -18,6 +18,7 @@ from cji_attestation.checks import GROUPS
 from cji_attestation.findings import Rule
 from cji_attestation.provider_policy import RULES as PROVIDER_RULES
 from cji_attestation.release.policy import RULES as RELEASE_RULES
+from cji_audit.packet import walkthrough
 from cji_core.format.records.nibrs.data import read_data
 from cji_core.trail.events import KINDS
 from cji_core.trail.rules import RULES as TRAIL_RULES
@@ -32,6 +33,7 @@ PAGES: Final = (
     "attestation.md",
     "audit.md",
     "benchmarks.md",
+    "cjis-azure-commercial.md",
     "json.md",
     "nibrs.md",
     "release-policy.md",
@@ -174,6 +176,7 @@ TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "nibrs-rules": _nibrs_rules,
     "nibrs-unsourced": _nibrs_unsourced,
     "release-policy-rules": lambda: _rules(RELEASE_RULES),
+    "walkthrough": walkthrough.page,
     "provider-policy-rules": lambda: _rules(PROVIDER_RULES),
 }
 

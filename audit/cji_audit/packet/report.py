@@ -11,6 +11,7 @@ from cji_audit.packet.document import Badge, Block, Cell, Code, Document, Facts,
 from cji_audit.packet.material import Material
 from cji_audit.packet.rows import STATUSES, Row, RowStatus
 from cji_audit.packet.ssp import ssp
+from cji_audit.packet.walkthrough import blocks
 
 NOTICE: Final = (
     "For the agency and its auditor. It has names of operators and requestors in the lines of the trail that it "
@@ -43,6 +44,7 @@ def report(material: Material, catalog: Catalog, rows: Sequence[Row]) -> Documen
         sections=(
             Section("not-met", "Not met, and gaps", tuple(_open(rows))),
             Section("ssp", "Customer-managed keys and confidential computing (SSP)", ssp(material)),
+            Section("walkthrough", "Microsoft's walkthrough, step by step", tuple(blocks(checks_of(rows)))),
             Section("deployment", "Deployment in Azure", tuple(_deployment(material))),
             *(_family(name, list(of)) for name, of in groupby(rows, key=lambda row: row.family)),
             Section("evidence", "Checks and their evidence", tuple(_evidence(rows))),
