@@ -1,5 +1,6 @@
 """Phonetic codes beside twins that spell out the rules for one word."""
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import example, given
@@ -78,16 +79,32 @@ def texts(codes: Bytes) -> list[str]:
 
 
 HARD = st.lists(st.sampled_from("AEHKNSCPFVWMDTRIYZQBL"), min_size=1, max_size=14).map("".join)
-VALUES = st.lists(HARD | HARD.map(str.lower) | st.text(min_size=1, max_size=10), max_size=8, unique=True)
+LONG = st.lists(st.sampled_from("AEHKNSCPFVW'Y"), min_size=200, max_size=255).map("".join)
+ENDS = ["S", "A", "AS", "AY", "AYS", "AYA", "EE", "IE", "DT", "RT", "RD", "NT", "ND", "EVS", "SCHS", "PHA", "AWS"]
+ENDING = st.tuples(HARD, st.sampled_from(ENDS)).map("".join)
+VALUES = st.lists(
+    HARD | ENDING | HARD.map(str.lower) | st.text(min_size=1, max_size=10) | LONG, max_size=8, unique=True
+)
 
 
 @given(VALUES)
 @example(["Ashcraft", "Ashcroft", "Tymczak", "Pfister", "Lloyd", "O'Brien", "De La Cruz", "-", "MUÑOZ"])
 @example(["SCHMIT", "FISCHER", "MACINTOSH", "KNUTH", "PHILLIPSON", "STEVENS", "BEE", "EVEVE", "K", "KN", "AY", "SS"])
+@example(["MAYS", "AYS", "KEVSCHPH", "EVEVEV", "SCHSCH", "PHPH", "ASCHA", "DEVE", "OHO", "OWA", "KKN", "AKN", "AA"])
+@example(["A" + "'" * 200 + "B" * 40 + "OL", "BT" * 127, "E" * 255, "KN" + "BT" * 126, "'" * 254 + "A"])
 def test_codes_are_the_rules(values: list[str]) -> None:
     known, _ = words(pa.array(values, pa.utf8()))
     assert texts(phonetics.soundex(known)) == [twin_soundex(value) for value in values]
     assert texts(phonetics.nysiis(known)) == [twin_nysiis(value) for value in values]
+
+
+def test_codes_do_not_depend_on_the_words_beside() -> None:
+    rng = np.random.default_rng(5)
+    letters_ = list("ABCDEFHIKLMNPRSTVWY'")
+    values = sorted({"".join(rng.choice(letters_, rng.integers(1, 15))) for _ in range(40_000)})
+    known, _ = words(pa.array(values))  # several chunks
+    for code, twin in ((phonetics.soundex, twin_soundex), (phonetics.nysiis, twin_nysiis)):
+        assert texts(code(known)) == list(map(twin, values))
 
 
 @pytest.mark.parametrize(
