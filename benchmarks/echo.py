@@ -25,6 +25,7 @@ from cji_simulator.door import Door, socket_folder
 from cji_simulator.ports import free_port
 from cji_worker.front.server import OPTIONS
 from cji_worker.ipc.ring import SLOTS
+from cji_worker.memory import keep_free_memory
 
 __all__ = ["EchoServer"]
 
@@ -62,6 +63,7 @@ def _answer(request: pb.RunRequest) -> pb.RunResponse:
 
 
 async def _serve(target: str, folder: Path | None) -> None:
+    keep_free_memory()
     server = grpc.aio.server(options=OPTIONS)
     worker_pb2_grpc.add_CjiWorkerServicer_to_server(Echo(), server)
     if folder is None:

@@ -17,6 +17,7 @@ libc.malloc.restype = c_void_p
 libc.malloc.argtypes = [c_size_t]
 libc.free.argtypes = [c_void_p]
 libc.malloc_trim.argtypes = [c_size_t]
+libc.mallopt.argtypes = [c_int, c_int]
 libc.prctl.argtypes = [c_int, c_ulong, c_ulong, c_ulong, c_ulong]
 libc.syscall.restype = c_long
 

@@ -36,7 +36,7 @@ from cji_worker.front.submitters import Submitters
 from cji_worker.ipc import Boot, Channel, ChannelClosed, receive_boot
 from cji_worker.ipc.beats import CpuClock, Pulse
 from cji_worker.ipc.messages import Drained, FrontFromKeyholder, FrontFromSupervisor, SupervisorFromFront
-from cji_worker.memory import harden, return_free_memory
+from cji_worker.memory import harden, keep_free_memory, return_free_memory
 from cji_worker.rights import FRONT, SOCKETS, become, deny, deny_powers, drop_capabilities, forbid_files_and_network
 
 SERVICE: Final = worker_pb2.DESCRIPTOR.services_by_name["CjiWorker"].full_name
@@ -54,6 +54,9 @@ OPTIONS: Final = (
     ("grpc.absolute_max_metadata_size", 64 << 10),
     ("grpc.max_allowed_incoming_connections", MAX_CALLS),
     ("grpc.max_concurrent_streams", 256),
+    # what a call may send before it is read, fixed: gRPC would measure the line with pings, and raise it up to megabytes
+    ("grpc.http2.lookahead_bytes", 256 << 10),
+    ("grpc.http2.bdp_probe", 0),
 )
 """Options of the gRPC server; connections, their time and their number for each address are the door's."""
 
@@ -232,6 +235,7 @@ def main(boot: Boot) -> None:
     """Body of the process."""
     events_only()
     harden(die_with_parent=True)
+    keep_free_memory()
     try:
         boot.code.check_mapped()
         listen = boot.config.listen

@@ -6,7 +6,7 @@
 * `harden` turns off the kernel's means to inspect a process or to leave traces of it.
 """
 
-from cji_worker.memory.hardening import forbid_new_privileges, harden, return_free_memory
+from cji_worker.memory.hardening import forbid_new_privileges, harden, keep_free_memory, return_free_memory
 from cji_worker.memory.heap import SecretHeap, heap_environment, load_allocator
 from cji_worker.memory.region import ALIGNMENT, Region, RegionFactory, overwrite_registers, secret_fd
 
@@ -18,6 +18,7 @@ __all__ = [
     "forbid_new_privileges",
     "harden",
     "heap_environment",
+    "keep_free_memory",
     "load_allocator",
     "overwrite_registers",
     "return_free_memory",
