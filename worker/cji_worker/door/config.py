@@ -79,7 +79,7 @@ stream {{
 http {{
     access_log off;
     server_tokens off;
-    http2_recv_buffer_size 256k;
+    http2_recv_buffer_size 1m;
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi;
@@ -117,7 +117,7 @@ http {{
         large_client_header_buffers 2 20k;
         http2_max_concurrent_streams {streams};
         http2_body_preread_size 256k;
-        http2_chunk_size 64k;
+        http2_chunk_size 1m;
         client_body_buffer_size 256k;
         client_max_body_size 0;
 
@@ -147,7 +147,7 @@ http {{
             grpc_set_header {certificate_header} $ssl_client_escaped_cert;
             grpc_set_header {source_header} [$proxy_protocol_addr]:$proxy_protocol_port;
             grpc_set_header {tls_header} "$ssl_protocol $ssl_cipher $ssl_client_verify";
-            grpc_buffer_size 128k;
+            grpc_buffer_size 1m;
             grpc_connect_timeout 5s;
             grpc_send_timeout {stream_s}s;
             grpc_read_timeout {stream_s}s;
