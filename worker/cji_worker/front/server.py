@@ -54,7 +54,7 @@ OPTIONS: Final = (
     ("grpc.absolute_max_metadata_size", 64 << 10),
     ("grpc.max_allowed_incoming_connections", MAX_CALLS),
     ("grpc.max_concurrent_streams", 256),
-    # what a call may send before it is read, fixed: gRPC would measure the line with pings, and raise it up to megabytes
+    # what a call may send before it is read; gRPC would measure the line with pings, and raise it up to megabytes
     ("grpc.http2.lookahead_bytes", 256 << 10),
     ("grpc.http2.bdp_probe", 0),
 )

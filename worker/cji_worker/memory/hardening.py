@@ -40,8 +40,8 @@ def forbid_new_privileges() -> None:
 def keep_free_memory() -> None:
     """Have glibc's heap keep what is freed, up to 64 MiB, in one arena. For a process that moves large messages.
 
-    Otherwise a freed message of a megabyte goes back to the kernel, and the next one is made of pages that it fills with
-    zeros first: up to 190 000 faults for each GB. `return_free_memory` returns what is kept. Called before threads.
+    Otherwise a freed message of a megabyte goes back to the kernel, and the next one is made of pages that it fills
+    with zeros first: up to 190 000 faults for each GB. `return_free_memory` returns what is kept. Before threads.
     """
     for name, value in ((_M_ARENA_MAX, 1), (_M_TRIM_THRESHOLD, _KEPT_BYTES), (_M_MMAP_THRESHOLD, _LARGE_BYTES)):
         if libc.mallopt(name, value) != 1:
