@@ -4,13 +4,26 @@ from typing import Final
 
 ORDER: Final = {
     "": (
-        *("serve", "fleet", "status", "reload", "renew", "console", "probe", "audit", "job", "result", "receipt"),
+        *(
+            "serve",
+            "fleet",
+            "status",
+            "reload",
+            "renew",
+            "record",
+            "console",
+            "probe",
+            "audit",
+            "job",
+            "result",
+            "receipt",
+        ),
         *("worker", "evidence", "advisories", "crl", "key", "ledger", "link", "policy", "provider", "schema", "clear"),
         *("columns", "manifest", "bundle", "door", "doctor", "support", "completion", "man"),
     ),
     "audit": (
         *("verify", "search", "prove", "verify-proof", "checkpoint", "export", "verify-export", "resume", "prune"),
-        *("hold", "release", "reconcile", "deliver", "review", "witness", "packet"),
+        *("hold", "release", "reconcile", "deliver", "review", "witness", "packet", "sign-packet"),
     ),
     "columns": ("describe", "digest", "rewrap", "check"),
     "bundle": ("make", "sign", "key", "verify", "show", "apply"),

@@ -69,6 +69,7 @@ from cji_core.trail.task_events import StatementsRefused, TaskAdmitted, TaskComp
 from cji_core.trail.worker_events import (
     DeliveryOverdue,
     DeliveryResumed,
+    DocumentRecorded,
     FilesReloaded,
     HoldPlaced,
     HoldReleased,
@@ -101,6 +102,7 @@ __all__ = [
     "DeliveryOverdue",
     "DeliveryResumed",
     "DisagreementAbout",
+    "DocumentRecorded",
     "DropCause",
     "EntraApplication",
     "Event",

@@ -16,6 +16,7 @@ from cji_core.trail.meaning import Meaning
 
 Chip = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}([0-9a-f]{96})?\Z")]  # CHIP_ID of SEV-SNP, PPID of TDX
 Utc = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{2}Z\Z")]
+DocumentKind = Literal["review", "packet"]
 Ori = Annotated[str, Meta(pattern=r"^[A-Z0-9]{9}\Z")]
 Code = Annotated[str, Meta(pattern=r"^[A-Z0-9]{1,3}\Z")]
 Token = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,255}\Z")]  # names, versions, addresses

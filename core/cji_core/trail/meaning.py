@@ -174,6 +174,7 @@ HOST: Final[Mapping[str, Any]] = {
 DELIVERY: Final[Mapping[str, Any]] = {"noun": "audit delivery", "object": "@destination", "type": ObjectType.LOG}
 KEY: Final[Mapping[str, Any]] = {"noun": "released key", "object": "@kek_id"}
 HOLD: Final[Mapping[str, Any]] = {"noun": "legal hold", "object": "@name"}
+DOCUMENT: Final[Mapping[str, Any]] = {"noun": "document about the trail", "object": "@sha384"}
 REFERENCE: Final[Mapping[str, Any]] = {"noun": "resident reference", "object": "@sha256"}
 
 HOST_RESTORED: Final = finding(Severity.INFORMATIONAL, "All conditions of the machine hold", over=True, **HOST)

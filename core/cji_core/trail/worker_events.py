@@ -8,6 +8,7 @@ from cji_core.digests import Hex64, Hex96
 from cji_core.errors import Reason
 from cji_core.trail.fields import (
     Count,
+    DocumentKind,
     EventBase,
     FileDigests,
     KeyId,
@@ -20,7 +21,19 @@ from cji_core.trail.fields import (
     Token,
     Url,
 )
-from cji_core.trail.meaning import DELIVERY, HOLD, HOST, POLICY, TRAIL, Activity, Severity, entity, finding, lifecycle
+from cji_core.trail.meaning import (
+    DELIVERY,
+    DOCUMENT,
+    HOLD,
+    HOST,
+    POLICY,
+    TRAIL,
+    Activity,
+    Severity,
+    entity,
+    finding,
+    lifecycle,
+)
 
 
 class WorkerStarted(EventBase, frozen=True, kw_only=True, tag="worker_started"):
@@ -96,6 +109,24 @@ class ReloadRefused(EventBase, frozen=True, kw_only=True, tag="reload_refused"):
     by: ReloadRequester
     uid: Count
     file: ReloadSubject
+
+
+class DocumentRecorded(EventBase, frozen=True, kw_only=True, tag="document_recorded"):
+    """A document about this trail existed by the time of this line: a user gave its digest to `cji record`.
+
+    review  `sha384` is the digest of a signed weekly review: of protected header, `.` and payload
+    packet  `sha384` is that of the packet.json of an auditor's packet
+
+    `uid` is the user whose process asked for it, as the kernel reports it. The worker has not seen the document.
+    """
+
+    meaning = entity(Activity.CREATE, Severity.INFORMATIONAL, "Document recorded", asim="Create", **DOCUMENT)
+    counted = ("document",)
+    is_normal = True
+
+    document: DocumentKind
+    sha384: Hex96
+    uid: Count
 
 
 class WorkerStopped(EventBase, frozen=True, kw_only=True, tag="worker_stopped"):

@@ -1,6 +1,7 @@
 """`cji status` and `cji reload` as an operator types them: what is printed, and the exit status."""
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -11,12 +12,13 @@ from click.testing import CliRunner, Result
 
 from cji_core.command import build
 from cji_core.operations.registry import OPERATIONS
-from cji_core.trail import Head
+from cji_core.trail import DocumentRecorded, Head
 from cji_core.trail.chain import read
 from cji_simulator.raw import settled, until
 from cji_simulator.site import Site, people
 from cji_worker.host import CATALOGUE
-from cji_worker.verbs.control import Reloaded, Renewing
+from cji_worker.ipc.status import ask
+from cji_worker.verbs.control import RecordedDocument, Reloaded, Renewing
 from tests.support.console_tools import get, over_unix, running
 from tests.support.json_answers import answered, refusal
 
@@ -105,6 +107,26 @@ def test_a_reload_is_done_or_explained(site: Site, policy: Path) -> None:
     assert "docs/policy.md" in refused.stderr
     told = refusal(cji(site, "reload", "--config", site.files.config, "--json"))
     assert (told.reason, told.remedy in refused.stderr) == ("REFUSED", True)
+
+
+def test_a_document_s_digest_goes_into_the_trail(site: Site) -> None:
+    at = ("--config", site.files.config)
+    digests = {"review": "0a" * 48, "packet": "0b" * 48}
+    for document, digest in digests.items():
+        line = answered(cji(site, "record", document, digest, *at, "--json"), RecordedDocument).line
+        found = read(site.files.audit.read_bytes().splitlines(keepends=True)[line - 1])
+        assert found.seq == line
+        assert found.event == DocumentRecorded(document=document, sha384=digest, uid=os.geteuid())  # type: ignore[arg-type]
+    before = site.files.audit.read_bytes().count(b"document_recorded")
+    for wrong in ("0A" * 48, "0a" * 47, "0a" * 48 + "\n"):
+        refused = cji(site, "record", "review", wrong, *at)
+        assert (refused.exit_code, "not a SHA-384" in refused.stderr) == (2, True)
+    for line in (b"review " + b"zz" * 48, b"job " + b"0a" * 48, b"packet " + b"0a" * 47, b"review"):
+        asked = ask(str(site.files.config.parent / "control.sock"), f"record {line.decode()}", timeout=10)
+        assert asked == b"null\n"
+    shared = ask(str(site.files.config.parent / "status.sock"), "record review " + "0a" * 48, timeout=10)
+    assert shared == b""
+    assert site.files.audit.read_bytes().count(b"document_recorded") == before
 
 
 def test_no_worker_and_no_socket_are_told_apart(site: Site, tmp_path: Path) -> None:

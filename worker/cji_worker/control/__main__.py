@@ -19,6 +19,7 @@ from cji_core.errors import StartupError
 from cji_core.format.configuration.operator_files import FileRefused, read_client_files, read_policy_files
 from cji_core.format.configuration.worker import Config
 from cji_core.log import events_only, log
+from cji_core.strict import hex_decode
 from cji_worker.control.door import Door
 from cji_worker.control.reload import BUSY
 from cji_worker.ipc import Boot, Channel, ChannelClosed, hand_over, receive_boot
@@ -26,8 +27,11 @@ from cji_worker.ipc.beats import BEAT_S, Pulse
 from cji_worker.ipc.messages import (
     Beat,
     ControlFromSupervisor,
+    DocumentKind,
     NewFiles,
     NotRead,
+    RecordDocument,
+    RecordedDocument,
     Reloaded,
     ReloadFault,
     Renew,
@@ -42,6 +46,8 @@ from cji_worker.ipc.status import UNKNOWN
 from cji_worker.memory import harden
 from cji_worker.rights import SOCKETS, deny, deny_powers, drop_capabilities, forbid_files_and_network
 
+_DOCUMENTS: Final[dict[str, DocumentKind]] = {"review": "review", "packet": "packet"}
+_SHA384_BYTES: Final = 48
 _SILENT: Final = reload_fault("reload", "The supervisor does not answer", "Look at the worker's log; it may be ending.")
 
 
@@ -54,10 +60,12 @@ class Control:
         self._snapshot, self._pulse = b"", Pulse()
         self._running = False
         self._hangup: int | None = None
-        """User id of the sender of a SIGHUP that came while a reload was running."""
+        """User id of the sender of a SIGHUP that came while a reload or a record was running."""
         path, shared = config.control_socket, config.status_socket
         self._door = (
-            None if path is None else Door(Path(path), status=self._status, reload=self._by_command, renew=self._renew)
+            None
+            if path is None
+            else Door(Path(path), status=self._status, reload=self._by_command, renew=self._renew, record=self._record)
         )
         self._shared = None if shared is None else Door(Path(shared), status=self._status)
 
@@ -91,13 +99,22 @@ class Control:
                 self._hangup = uid
             case Reread(uid=uid):
                 self._read("signal", uid)
+            case RecordedDocument(line=line):
+                self._running = False
+                if self._door is not None:
+                    self._door.answer(msgspec.json.encode({"line": line}) + b"\n")
+                self._again()
             case Reloaded(fault=fault):
                 self._running = False
                 if self._door is not None:
                     self._door.answer(_answer(fault))
-                if self._hangup is not None:
-                    uid, self._hangup = self._hangup, None
-                    self._read("signal", uid)
+                self._again()
+
+    def _again(self) -> None:
+        """The reload of a SIGHUP that came meanwhile."""
+        if self._hangup is not None:
+            uid, self._hangup = self._hangup, None
+            self._read("signal", uid)
 
     def _status(self) -> bytes:
         """The last snapshot, or the fact that the supervisor is silent: no state is older than it looks."""
@@ -111,6 +128,19 @@ class Control:
         if not silent:
             self._supervisor.offer(Renew())
         return msgspec.json.encode({"renewing": not silent}) + b"\n"
+
+    def _record(self, uid: int, line: bytes) -> bytes | None:
+        """Pass a digest on, one at a time, none during a reload; `null` is the answer meanwhile and to other lines."""
+        try:
+            _, kind, digest = line.decode("ascii").removesuffix("\n").split(" ")
+            message = RecordDocument(document=_DOCUMENTS[kind], sha384=hex_decode(digest, size=_SHA384_BYTES), uid=uid)
+        except (ValueError, KeyError):
+            return b"null\n"
+        if self._running or self._pulse.stale():
+            return b"null\n"
+        self._running = True
+        self._supervisor.send(message)
+        return None
 
     def _by_command(self, uid: int) -> bytes | None:
         if self._running or self._pulse.stale():

@@ -1,13 +1,13 @@
 """The control socket, for the worker's own user, and the status socket, for the group of its folder.
 
-    client   one line: `status`, or on the control socket `reload` or `renew`
+    client   one line: `status`, or on the control socket `reload`, `renew`, or `record` with a kind and a digest
     server   one JSON document, then the end
 
 Contract and invariants
 * The control socket has mode 0600, and a peer that is neither root nor this process's user (SO_PEERCRED) is hung up on
   before anything is read. The status socket has mode 0660: its folder's set-group-id bit selects who may connect.
 * No peer can hold or grow anything: an answer is sent in one piece without waiting, into a buffer that is larger than
-  any answer; a line is 16 bytes at most and comes within `LINE_S`; at most `MAX_WAITING` connections are open, the
+  any answer; a line is 128 bytes at most and comes within `LINE_S`; at most `MAX_WAITING` connections are open, the
   oldest gives way to a new one; at most `PER_BEAT` are taken in a beat, the others wait in the kernel's short queue.
 """
 
@@ -27,7 +27,7 @@ PER_BEAT: Final = 64
 LINE_S: Final = 2.0
 ANSWER_S: Final = 40.0
 """A reload ends within this time."""
-_LINE_BYTES: Final = 16
+_LINE_BYTES: Final = 128
 _BUFFER_BYTES: Final = 256 << 10
 _PATH_BYTES: Final = 107
 _CREDENTIALS: Final = struct.Struct("3i")
@@ -53,12 +53,14 @@ class Door:
         status: Callable[[], bytes],
         reload: Callable[[int], bytes | None] | None = None,
         renew: Callable[[], bytes] | None = None,
+        record: Callable[[int, bytes], bytes | None] | None = None,
     ) -> None:
-        """`status` and `renew` return a document; `reload` takes a user id, and returns None if `answer` follows.
+        """`status` and `renew` return a document; `reload` and `record` return None if `answer` follows.
 
-        Without `reload` this is a status socket. Raises StartupError for a path that cannot be used.
+        They take a user id, `record` the line too. Without `reload` this is a status socket. Raises StartupError for a
+        path that cannot be used.
         """
-        self._status, self._reload, self._renew = status, reload, renew
+        self._status, self._reload, self._renew, self._record = status, reload, renew, record
         self._waiting: dict[int, _Waiting] = {}
         self._left = PER_BEAT
         self._listener = _listen(path, name="status_socket" if reload is None else "control_socket")
@@ -82,7 +84,7 @@ class Door:
             self._hang_up(each)
 
     def answer(self, document: bytes) -> None:
-        """The answer to the user who asked for a reload."""
+        """The answer to the user who asked for a reload or a record."""
         for each in [each for each in self._waiting.values() if each.asked]:
             self._send(each, document)
 
@@ -121,14 +123,20 @@ class Door:
             case b"status\n":
                 self._send(each, self._status())
             case b"reload\n" if self._reload is not None:
-                if (document := self._reload(each.uid)) is not None:
-                    self._send(each, document)
-                else:
-                    each.asked, each.until = True, now + ANSWER_S
+                self._wait(each, self._reload(each.uid), now)
+            case _ if line.startswith(b"record ") and self._record is not None and not each.asked:
+                self._wait(each, self._record(each.uid, line), now)
             case b"renew\n" if self._renew is not None:
                 self._send(each, self._renew())
             case _:
                 self._hang_up(each)
+
+    def _wait(self, each: _Waiting, document: bytes | None, now: float) -> None:
+        """Send what is known already, or wait for `answer`."""
+        if document is not None:
+            self._send(each, document)
+        else:
+            each.asked, each.until = True, now + ANSWER_S
 
     def _send(self, each: _Waiting, document: bytes) -> None:
         try:

@@ -43,6 +43,8 @@ from cji_worker.ipc.messages import (
     PrepareClients,
     Prepared,
     PreparePolicy,
+    RecordDocument,
+    RecordedDocument,
     Reloaded,
     ReloadFault,
     Renew,
@@ -90,8 +92,10 @@ class Operations:
                     self._files = ()
                     for fd in fds:
                         os.close(fd)
-            case Renew() if child == "control":
+            case Renew() | RecordDocument() if child == "control":
                 self._send("keyholder", message)
+            case RecordedDocument() if child == "keyholder":
+                self._send("control", message)
             case NotRead(by=by, uid=uid, fault=fault):
                 self._feed(Unread(by, uid, fault))
             case Prepared(number=number, fault=fault, clients=clients) if child in ("front", "keyholder"):

@@ -135,7 +135,7 @@ class Status(_Part, frozen=True, kw_only=True):
     reload: Reload
 
 
-def ask(path: str, request: Literal["status", "reload", "renew"], *, timeout: float) -> bytes:
+def ask(path: str, request: str, *, timeout: float) -> bytes:
     """The answer of the socket at `path`; nothing if it has no place for this connection just now.
 
     `timeout` is that of each step, in seconds. Raises OSError.

@@ -11,7 +11,7 @@ from cji_core.format.job import Policy
 from cji_core.log import log
 from cji_core.operations.tables import Tables
 from cji_core.strict import b64url
-from cji_core.trail import WorkerStopped
+from cji_core.trail import DocumentRecorded, WorkerStopped
 from cji_worker.ipc import Channel, ChannelClosed, KeySlot
 from cji_worker.ipc.beats import BEAT_S, STALE_S
 from cji_worker.ipc.messages import (
@@ -34,6 +34,8 @@ from cji_worker.ipc.messages import (
     KeyholderFromZygote,
     KeyholderReport,
     PreparePolicy,
+    RecordDocument,
+    RecordedDocument,
     ReferenceWiped,
     RefusedCalls,
     Renew,
@@ -336,6 +338,16 @@ class Keyholder:
                     self._reload.abandon(message)
                 case Renew():
                     self._custody.renew()
+                case RecordDocument():
+                    self._supervisor.send(self._record(message))
+
+    def _record(self, message: RecordDocument) -> RecordedDocument:
+        """The line with the digest of a document."""
+        event = DocumentRecorded(document=message.document, sha384=message.sha384.hex(), uid=message.uid)
+        try:
+            return RecordedDocument(line=self._audit.append(event).seq)
+        except Refusal:
+            return RecordedDocument(line=None)
 
     def _policy_changed(self, before: Policy) -> None:
         """Callers first, then jobs, then what their submitters left here."""

@@ -1,6 +1,7 @@
-"""`cji status`, `cji reload` and `cji renew`: ask a running worker over its control socket."""
+"""`cji status`, `cji reload`, `cji renew` and `cji record`: ask a running worker over its control socket."""
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -15,6 +16,7 @@ from cji_worker.ipc.status import ask
 
 _ANSWER_S: Final = 45.0
 _PAUSE_S: Final = 0.05
+_DIGEST: Final = re.compile("[0-9a-f]{96}")
 _OPTION: Final = click.option("--config", type=FILE, required=True, help="worker.toml of the running worker.")
 
 
@@ -28,6 +30,12 @@ class Renewing(msgspec.Struct, frozen=True, kw_only=True):
     """`cji renew`: the worker attests its machine and requests its keys; `cji status` has the outcome."""
 
     renewing: Annotated[Literal[True], member("always true")]
+
+
+class RecordedDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji record`: the digest of a document that is in the trail."""
+
+    line: Annotated[int, member("number of the line that has it")]
 
 
 @click.command()
@@ -101,7 +109,34 @@ def renew(config: Path, *, as_json: bool) -> None:
     print_answer(Renewing(renewing=True), text, as_json=as_json)
 
 
-def _asked(config: Path, request: Literal["status", "reload", "renew"]) -> dict[str, Any]:
+@click.command()
+@click.argument("document", type=click.Choice(["review", "packet"]))
+@click.argument("sha384")
+@_OPTION
+@answers(RecordedDocument)
+@explained
+def record(document: str, sha384: str, config: Path, *, as_json: bool) -> None:
+    """Have the running worker write the digest of a weekly review or of an auditor's packet into its trail.
+
+    The line proves to everybody who has the trail, and to its witnesses, that the document existed by then: a
+    review or packet that is dated back has no line of that time. `cji audit review sign` and `cji audit sign-packet`
+    print SHA384; the document itself stays where it is. Run it as the worker's user or as root.
+
+    \b
+    Example:
+      cji record review 5d41402abc4b2a76b9719d911017c592... --config /etc/cji/worker.toml
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    if _DIGEST.fullmatch(sha384) is None:
+        remedy = "Give the 96 hexadecimal digits that the command printed which signed it."
+        raise Failure("this is not a SHA-384 digest in lower-case hexadecimal", remedy=remedy, status=2)
+    line = _asked(config, f"record {document} {sha384}").get("line")
+    if not isinstance(line, int):
+        remedy = "A reload may be running, or the trail cannot be written: look at `cji status`, then try again."
+        raise Failure("nothing was recorded", remedy=remedy, status=4)
+    print_answer(RecordedDocument(line=line), f"recorded in line {line} of the trail", as_json=as_json)
+
+
+def _asked(config: Path, request: str) -> dict[str, Any]:
     """The worker's answer to one line on its control socket."""
     path = configuration(config).control_socket
     if path is None:

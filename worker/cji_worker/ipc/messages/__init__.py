@@ -82,6 +82,7 @@ from cji_worker.ipc.messages.front_keyholder import (
     Witnessed,
     WitnessedStreams,
 )
+from cji_worker.ipc.messages.record import DocumentKind, RecordDocument, RecordedDocument
 from cji_worker.ipc.messages.reload import (
     AbandonReload,
     ClientDigests,
@@ -175,6 +176,7 @@ __all__ = [
     "CountedPart",
     "CountedStreams",
     "DeliveryReport",
+    "DocumentKind",
     "Drain",
     "Drained",
     "Ended",
@@ -225,6 +227,8 @@ __all__ = [
     "PublishedKey",
     "Ready",
     "ReasonCount",
+    "RecordDocument",
+    "RecordedDocument",
     "ReferenceWiped",
     "RefusedCalls",
     "ReleaseState",

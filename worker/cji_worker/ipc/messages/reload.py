@@ -24,7 +24,7 @@ Subject = FileKey | Literal["reload"]
 """The subject of a fault: one of the files, or the reload as a whole."""
 Requester = Literal["signal", "command"]
 _Line = Annotated[str, Meta(pattern=r"^[\x20-\x7e]+\Z", max_length=1024)]
-_Uid = Annotated[int, Meta(ge=0, le=(1 << 32) - 1)]
+Uid = Annotated[int, Meta(ge=0, le=(1 << 32) - 1)]
 
 
 class ReloadFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,7 +59,7 @@ class ClientsChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class Reread(Message, frozen=True, kw_only=True):
     """Read the files again: a process of user `uid` sent SIGHUP."""
 
-    uid: _Uid
+    uid: Uid
 
 
 class NewFiles(Message, frozen=True, kw_only=True):
@@ -67,14 +67,14 @@ class NewFiles(Message, frozen=True, kw_only=True):
 
     descriptors: ClassVar[int] = 2
     by: Requester
-    uid: _Uid
+    uid: Uid
 
 
 class NotRead(Message, frozen=True, kw_only=True):
     """A reload was asked for, and a file could not be read."""
 
     by: Requester
-    uid: _Uid
+    uid: Uid
     fault: ReloadFault
 
 
@@ -111,7 +111,7 @@ class CommitPolicy(Message, frozen=True, kw_only=True):
 
     number: Count
     by: Requester
-    uid: _Uid
+    uid: Uid
     clients: ClientsChange
 
 
@@ -132,5 +132,5 @@ class AbandonReload(Message, frozen=True, kw_only=True):
     """Forget what was prepared. The keyholder records it."""
 
     by: Requester
-    uid: _Uid
+    uid: Uid
     fault: ReloadFault

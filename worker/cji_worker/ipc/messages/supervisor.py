@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from cji_worker.host import HostReport
 from cji_worker.ipc.messages.base import Beat, Message
+from cji_worker.ipc.messages.record import RecordDocument, RecordedDocument
 from cji_worker.ipc.messages.reload import (
     AbandonReload,
     CommitClients,
@@ -51,13 +52,15 @@ class Silent(Message, frozen=True, kw_only=True):
 
 
 SupervisorFromFront = Up | Beat | FrontReport | Prepared | Committed
-SupervisorFromKeyholder = Up | Beat | KeyholderReport | Prepared | Committed
-SupervisorFromControl = Up | Beat | NewFiles | NotRead | Renew
+SupervisorFromKeyholder = Up | Beat | KeyholderReport | Prepared | Committed | RecordedDocument
+SupervisorFromControl = Up | Beat | NewFiles | NotRead | Renew | RecordDocument
 SupervisorFromZygote = Up | Beat
 SupervisorFromChild = SupervisorFromFront | SupervisorFromKeyholder | SupervisorFromControl
 FrontFromSupervisor = Drain | Silent | PrepareClients | CommitClients | AbandonReload
-KeyholderFromSupervisor = HostConditions | Silent | PreparePolicy | CommitPolicy | AbandonReload | Renew
-ControlFromSupervisor = Beat | Reread | Reloaded | Snapshot
+KeyholderFromSupervisor = (
+    HostConditions | Silent | PreparePolicy | CommitPolicy | AbandonReload | Renew | RecordDocument
+)
+ControlFromSupervisor = Beat | Reread | Reloaded | Snapshot | RecordedDocument
 ChildFromSupervisor = FrontFromSupervisor | KeyholderFromSupervisor | ControlFromSupervisor
 SUPERVISOR_FROM: Final[Mapping[str, object]] = MappingProxyType(
     {
