@@ -7,6 +7,7 @@ done is not lost for it.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, cast
@@ -16,7 +17,7 @@ import msgspec
 from cji_attestation import AttestationError, Fault, Trust
 from cji_attestation.appraisal import Product, ReferenceValues, check_timestamp, timestamp_request
 from cji_attestation.appraisal.crl import MAX_AGE_DAYS, read_published
-from cji_attestation.appraisal.timestamp import MAX_TIMESTAMP_BYTES
+from cji_attestation.appraisal.timestamp import MAX_TIMESTAMP_BYTES, TimestampRoot
 from cji_attestation.attested import AttestedWorker
 from cji_attestation.evidence.kds import fetch_crl
 from cji_attestation.evidence.service import request_until
@@ -72,21 +73,27 @@ def _list(attested: AttestedWorker, trust: Trust) -> bytes:
 
 
 def _stamped(shown: EvidenceFile, authority: str, *, trust: Trust, reference: ReferenceValues) -> EvidenceFile:
+    response = stamp(shown.stamped, authority, trust=trust, roots=reference.timestamp_roots or ())
+    return msgspec.structs.replace(shown, timestamp=response)
+
+
+def stamp(message: bytes, authority: str, *, trust: Trust, roots: Sequence[TimestampRoot]) -> bytes:
+    """An authority's response over a message, verified under one of the roots. Raises AttestationError."""
     target = authority_endpoint(authority)
     response = request_until(
         target,
         path=target.path,
         headers={"Content-Type": "application/timestamp-query"},
-        body=timestamp_request(shown.stamped),
+        body=timestamp_request(message),
         roots=trust.tls_roots,
         until=time.monotonic(),
         limit=MAX_TIMESTAMP_BYTES,
         check=_CHECK,
     ).body
-    if not reference.timestamp_roots:
+    if not roots:
         raise AttestationError(Fault.CONFIG_INVALID, check="reference-timestamp_roots")
-    check_timestamp(response, shown.stamped, reference.timestamp_roots)
-    return msgspec.structs.replace(shown, timestamp=response)
+    check_timestamp(response, message, roots)
+    return response
 
 
 def _why(error: Exception) -> str:

@@ -8,14 +8,14 @@ by what it opens.
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, mldsa, rsa
 
 from cji_client.errors import SpecError
 from cji_core.errors import Refusal
 from cji_core.format.envelope import to_be_signed, unwrap_result_key, verify_header
 from cji_core.format.keys import RecipientPrivateKey
-from cji_core.jose import RecipientKey, SigningKey, VerifyingKey, sign
-from cji_core.pairs import DecryptionPair, SigningPair
+from cji_core.jose import RecipientKey, SigningKey, VerifyingKey, composite, ecdsa_der, sign
+from cji_core.pairs import DecryptionPair, SigningPair, VerifyingPair
 from cji_core.suites import Suite
 
 
@@ -70,6 +70,32 @@ class KeyDecrypter:
     def unwrap(self, wrapped: bytes, header_sha384: bytes) -> bytes:
         """As `Decrypter.unwrap`."""
         return unwrap_result_key(self.key, wrapped, header_sha384)
+
+
+@dataclass(frozen=True, slots=True)
+class PairedSigner:
+    """A pair whose P-384 half stays in a device, and whose ML-DSA-87 half is in memory. Signs in hybrid-1 alone."""
+
+    ml_dsa: mldsa.MLDSA87PrivateKey = field(repr=False)
+    device: Signer
+
+    def public_key(self) -> VerifyingKey:
+        """As `Signer.public_key`."""
+        p384 = self.device.public_key()
+        if not isinstance(p384, ec.EllipticCurvePublicKey):
+            raise SpecError("the device has no P-384 key")
+        return VerifyingPair(self.ml_dsa.public_key(), p384)
+
+    def sign(self, message: bytes, suite: Suite) -> bytes:
+        """As `Signer.sign`."""
+        if suite is not Suite.HYBRID_1:
+            raise SpecError("a pair signs in the suite hybrid-1")
+        try:
+            return composite(
+                self.ml_dsa, message, lambda prepared: ecdsa_der(self.device.sign(prepared, Suite.CLASSICAL_1))
+            )
+        except ValueError:
+            raise SpecError("the device returned no ES384 signature") from None
 
 
 def signer_of(key: SigningKey | Signer) -> Signer:

@@ -19,7 +19,7 @@ from typing import Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, mlkem, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, mldsa, mlkem, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 
@@ -310,8 +310,22 @@ def sign(key: SigningKey, message: bytes, suite: Suite) -> bytes:
         return es384_sign(key.p384 if isinstance(key, SigningPair) else key, message)
     if not isinstance(key, SigningPair):
         raise ValueError("hybrid-1 needs a pair of keys")
+    return composite(key.ml_dsa, message, lambda prepared: key.p384.sign(prepared, ec.ECDSA(SHA384())))
+
+
+def composite(ml_dsa: mldsa.MLDSA87PrivateKey, message: bytes, p384: Callable[[bytes], bytes]) -> bytes:
+    """The composite signature over a message; `p384` signs what it is given with ECDSA and SHA-384, in DER."""
     prepared = _representative(message)
-    return key.ml_dsa.sign(prepared, _LABEL) + key.p384.sign(prepared, ec.ECDSA(SHA384()))
+    return ml_dsa.sign(prepared, _LABEL) + p384(prepared)
+
+
+def ecdsa_der(signature: bytes) -> bytes:
+    """An ES384 signature, r ‖ s, as the Ecdsa-Sig-Value that composite signatures have. ValueError for other bytes."""
+    if len(signature) != ES384_BYTES:
+        raise ValueError("length of an ES384 signature")
+    return encode_dss_signature(
+        *(int.from_bytes(half, "big") for half in (signature[:SCALAR_BYTES], signature[SCALAR_BYTES:]))
+    )
 
 
 def verify(key: VerifyingKey, signature: bytes, message: bytes, suite: Suite) -> None:

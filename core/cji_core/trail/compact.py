@@ -1,4 +1,4 @@
-"""A document that a worker or a recipient signs: compact JWS with one `typ` and one type of claims. No network.
+"""A document that a worker, recipient or agency signs: compact JWS with one `typ` and one type of claims. No network.
 
     document = b64url(header) "." b64url(payload) "." b64url(signature)
     header   = {"alg":"ES384","kid":"<RFC 7638 thumbprint>","typ":TYP}        exactly, in this order
@@ -37,7 +37,7 @@ from cji_core.trail.fields import KeyId
 MAX_BYTES: Final = 64 * 1024
 
 Alg = Literal["ES384", "ML-DSA-87-ES384"]
-Typ = Literal["cji-receipt+jws", "cji-failure+jws", "cji-confirmation+jws"]
+Typ = Literal["cji-receipt+jws", "cji-failure+jws", "cji-confirmation+jws", "cji-packet+jws"]
 _ALGS: Final[dict[Suite, Alg]] = {Suite.CLASSICAL_1: "ES384", Suite.HYBRID_1: "ML-DSA-87-ES384"}
 
 
@@ -81,14 +81,18 @@ class SignedClaims(Generic[_C]):
 
     def sign(self, claims: _C, private_key: SigningKey) -> str:
         """Return the compact JWS. Raises ValueError if a claim does not fit its type or the key its suite."""
-        header = _Header(alg=_ALGS[claims.suite], kid=key_id(private_key.public_key()), typ=self._typ)
+        return self.signed_by(
+            claims, private_key.public_key(), lambda signed: sign_message(private_key, signed, claims.suite)
+        )
+
+    def signed_by(self, claims: _C, public_key: VerifyingKey, make_signature: Callable[[bytes], bytes]) -> str:
+        """As `sign`, with the private half of `public_key` elsewhere; `make_signature` is given what to sign."""
+        header = _Header(alg=_ALGS[claims.suite], kid=key_id(public_key), typ=self._typ)
         try:
             payload = self._claims.encode(claims)
         except StrictError as error:
             raise ValueError("claim out of shape") from error
-        document = join_compact(
-            _headers.encode(header), payload, lambda signed: sign_message(private_key, signed, claims.suite)
-        )
+        document = join_compact(_headers.encode(header), payload, make_signature)
         if len(document) > MAX_BYTES:
             raise ValueError("receipt too long")
         return document

@@ -121,8 +121,8 @@ def test_a_document_s_digest_goes_into_the_trail(site: Site) -> None:
     for wrong in ("0A" * 48, "0a" * 47, "0a" * 48 + "\n"):
         refused = cji(site, "record", "review", wrong, *at)
         assert (refused.exit_code, "not a SHA-384" in refused.stderr) == (2, True)
-    for line in (b"review " + b"zz" * 48, b"job " + b"0a" * 48, b"packet " + b"0a" * 47, b"review"):
-        asked = ask(str(site.files.config.parent / "control.sock"), f"record {line.decode()}", timeout=10)
+    for words in (b"review " + b"zz" * 48, b"job " + b"0a" * 48, b"packet " + b"0a" * 47, b"review"):
+        asked = ask(str(site.files.config.parent / "control.sock"), f"record {words.decode()}", timeout=10)
         assert asked == b"null\n"
     shared = ask(str(site.files.config.parent / "status.sock"), "record review " + "0a" * 48, timeout=10)
     assert shared == b""

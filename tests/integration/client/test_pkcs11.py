@@ -5,16 +5,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, mldsa, rsa
 
 from cji_client.columns.errors import ColumnKeyRefused
 from cji_client.columns.master_keys import master_keys
 from cji_client.columns.opening import open_key
 from cji_client.errors import SpecError
 from cji_client.pkcs11_keys import TokenDecrypter, TokenSigner
-from cji_client.signers import header_signature
+from cji_client.signers import PairedSigner, header_signature
 from cji_core.format.envelope import wrap_result_key
 from cji_core.suites import Suite
+from cji_core.trail.packets import PacketClaims, sign_packet, verify_packet
 from tests.support.encrypted_values import OAEP, PATH, columns_file
 
 pkcs11 = pytest.importorskip("pkcs11", reason="python-pkcs11 is not installed: make pkcs11")
@@ -57,6 +58,15 @@ def test_a_token_signs_headers(token: None) -> None:
     with pytest.raises(SpecError, match="is not a P-384 key"):
         wrong.public_key()
     wrong.close()
+
+
+def test_a_token_signs_packets_with_a_half_in_a_file(token: None) -> None:
+    device = TokenSigner(LIBRARY, token=LABEL, label="secp384r1", pin=lambda: PIN)
+    signer = PairedSigner(mldsa.MLDSA87PrivateKey.generate(), device)
+    claims, key = PacketClaims(packet_sha384="0a" * 48, signed="2026-11-30T00:00:00.00Z"), signer.public_key()
+    text = sign_packet(claims, key, lambda message: signer.sign(message, Suite.HYBRID_1))
+    assert verify_packet(text, key=key, packet_sha384="0a" * 48) == claims
+    device.close()
 
 
 @pytest.mark.parametrize(
