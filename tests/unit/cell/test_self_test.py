@@ -8,16 +8,17 @@ import pytest
 
 from cji_worker.cell import self_test
 from cji_worker.cell.process import WINDOW_BYTES
-from cji_worker.cell.self_test import warm_up
+from cji_worker.cell.self_test import warm_up_job
 from tests.support.contexts import TABLES
 
 WINDOW = memoryview(mmap.mmap(-1, WINDOW_BYTES))
 
 
 def test_warming_up_leaves_no_descriptor_open() -> None:
-    warm_up(WINDOW, TABLES)
+    job = warm_up_job()
+    job.run(window=WINDOW, reference_slots=[], tables=TABLES)
     before = sorted(os.listdir("/proc/self/fd"))
-    warm_up(WINDOW, TABLES)
+    job.run(window=WINDOW, reference_slots=[], tables=TABLES)
     assert sorted(os.listdir("/proc/self/fd")) == before
 
 

@@ -300,3 +300,21 @@ def test_a_secret_heap_has_no_huge_pages_elsewhere() -> None:
     script = "print(*(line for line in open('/proc/self/status') if line.startswith('THP_enabled')))"
     done = run(script, secret_heap=True)
     assert done.stdout.split() == [b"THP_enabled:", b"0"]
+
+
+def test_a_heap_whose_pages_are_joined_is_cheap_to_fork() -> None:
+    """Its pages become huge ones; those that the process gets later do not."""
+    script = """
+import re
+from cji_worker.memory import join_pages
+def huge():
+    return sum(int(n) for n in re.findall(r"AnonHugePages: +([0-9]+)", open("/proc/self/smaps").read()))
+kept = [bytes(64 << 10) for _ in range(400)]
+before = huge()
+join_pages()
+joined = huge()
+later = [bytes(64 << 10) for _ in range(400)]
+print(before, joined >= 16 << 10, huge() <= joined, "THP_enabled:\\t0" in open("/proc/self/status").read())
+"""
+    done = run(script, secret_heap=True)
+    assert done.stdout.split() == [b"0", b"True", b"True", b"True"], done.stderr

@@ -11,7 +11,7 @@ from cji_core.operations.tables import Tables
 from cji_worker.cell.channels import CellChannels
 from cji_worker.cell.job import run_job
 from cji_worker.cell.sandbox import CONTROL, DATA, REPORT, enter_sandbox, keep_descriptors
-from cji_worker.cell.self_test import warm_up
+from cji_worker.cell.self_test import MadeUpJob
 from cji_worker.ipc import Channel, ChannelClosed, KeySlot, Ring
 from cji_worker.ipc.messages import (
     CellFaulted,
@@ -48,6 +48,8 @@ class Belongings:
     """/dev/null, opened for reading."""
     reference_regions: Sequence[Region]
     tables: Tables
+    warm_up: MadeUpJob
+    """The job that it runs before its own."""
     rules: SyscallFilter
     address_space: int
     """Bytes that the zygote has mapped, all regions included."""
@@ -72,7 +74,7 @@ def run_cell(own: Belongings) -> NoReturn:
         heap_bytes = own.region.size - WINDOW_BYTES
         SecretHeap(own.region, size=heap_bytes)
         window = own.region.view(heap_bytes)
-        warm_up(window, own.tables)
+        own.warm_up.run(window=window, reference_slots=[], tables=own.tables)
         channels = _confine(own, address_space)
         status = run_job(
             channels,

@@ -8,6 +8,7 @@ cannot open files, so all of it must be there before the fork.
 import os
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ from cji_core.format.job import LIMITS, Attribution, InputPart, Recipient, SizeC
 from cji_core.format.records import END_OF_STREAM, SCHEMAS, StreamWriter, tagged
 from cji_core.jose import RecipientKey, key_id, public_jwk
 from cji_core.operations.declaration import Operation
+from cji_core.operations.deidentify import DateTo, Deidentify, Mask
 from cji_core.operations.registry import OPERATIONS, operation_of, plan
 from cji_core.operations.tables import Tables
 from cji_core.pairs import ML_KEM_BYTES, DecryptionPair, supported
@@ -58,8 +60,21 @@ from cji_worker.memory import ALIGNMENT, Region
 _ATTRIBUTION: Final = Attribution(operator_id="self-test", requestor="self-test", reason="self-test")
 _OF_ALL: Final = ("result", "row_status")
 """Outputs of every job, besides the parts of its operation."""
-_WARM_UP: Final = "deidentify"
-"""It needs no side table, and uses the ciphers."""
+_WARM_UP: Final = Case(
+    schema="person/1",
+    row={"last": "DOE", "DOB": "19700131", "postcode": "12345", "SOC": "123456789", "SEX": "U"},
+    parameters=Deidentify(
+        project="self-test",
+        columns={
+            "last": "drop",
+            "DOB": DateTo(unit="year"),
+            "postcode": Mask(keep_first=2),
+            "SOC": "null",
+            "SEX": "keep",
+        },
+    ),
+)
+"""The way that every job takes, and little of its own."""
 
 
 def self_test(window: memoryview, tables: Tables, *, in_parts: bool) -> None:
@@ -74,15 +89,54 @@ def self_test(window: memoryview, tables: Tables, *, in_parts: bool) -> None:
                 _run_in_parts(operation, case, window=window, tables=tables)
     _run_columns(window, tables)
     reference_slot.unmap()
-    warm_up(window, tables)
+    if supported():
+        operation = operation_of(_WARM_UP.parameters)
+        _run_case(operation, _WARM_UP, window=window, reference_slots=[], tables=tables, suite=Suite.HYBRID_1)
 
 
-def warm_up(window: memoryview, tables: Tables) -> None:
-    """Run one made-up job in a new cell: its first job then finds code and memory that this process has touched."""
-    operation, suite = OPERATIONS[_WARM_UP], Suite.HYBRID_1 if supported() else Suite.CLASSICAL_1
-    _run_case(
-        operation, IMPLEMENTATIONS[_WARM_UP].self_test[0], window=window, reference_slots=[], tables=tables, suite=suite
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeUpJob:
+    """A made-up job, as a cell gets one: no key of it opens anything else."""
+
+    name: str
+    """Of its operation."""
+    opening: OpenJob
+    keys: Sequence[bytes]
+    segments: Sequence[bytes]
+    """One for each part."""
+    outputs: int
+
+    def run(self, *, window: memoryview, reference_slots: Sequence[Region], tables: Tables) -> None:
+        """Run it. All messages wait in their channels before it starts. RuntimeError if it does not come out whole."""
+        control, cell_control = Channel.pair()
+        data, cell_data = Channel.pair()
+        keyholder: Channel[KeyholderFromCell, CellFromKeyholder] = Channel(control, KeyholderFromCell)
+        front: Channel[FrontFromCell, CellFromFront] = Channel(data, FrontFromCell)
+        ring = PlainRing()
+        channels = CellChannels(
+            control=Channel(cell_control, CellFromKeyholder), data=Channel(cell_data, CellFromFront), ring=ring
+        )
+        keyholder.send(self.opening)
+        keyholder.send(KeysReady())
+        for part, segment in enumerate(self.segments):
+            ring.input(part)[: len(segment)] = segment
+            front.send(InputReady(slot=part, part=part, length=len(segment)))
+        front.send(Finish())
+        for number in range(self.outputs):  # nobody reads them
+            front.send(OutputFreed(slot=number % SLOTS))
+        status = run_job(
+            channels, key_slot=_Keys(self.keys), window=window, reference_slots=reference_slots, tables=tables
+        )
+        whole = status == 0 and isinstance(keyholder.receive()[0], Summary)
+        for end in (channels, keyholder, front):
+            end.close()
+        if not whole:
+            raise RuntimeError(f"the self-test of {self.name} failed")
+
+
+def warm_up_job() -> MadeUpJob:
+    """Made once, by the zygote. A new cell runs it, so that its own job finds code and memory that it has touched."""
+    return _made_up(operation_of(_WARM_UP.parameters), _WARM_UP, suite=Suite.CLASSICAL_1)
 
 
 def _run_columns(window: memoryview, tables: Tables) -> None:
@@ -115,44 +169,33 @@ def _run_case(
     suite: Suite = Suite.CLASSICAL_1,
     ceks: Sequence[bytes] = (),
 ) -> None:
-    """One job, with sealed columns if there are `ceks`. All messages wait in their channels before it starts."""
-    control, cell_control = Channel.pair()
-    data, cell_data = Channel.pair()
-    keyholder: Channel[KeyholderFromCell, CellFromKeyholder] = Channel(control, KeyholderFromCell)
-    front: Channel[FrontFromCell, CellFromFront] = Channel(data, FrontFromCell)
-    ring = PlainRing()
-    channels = CellChannels(
-        control=Channel(cell_control, CellFromKeyholder), data=Channel(cell_data, CellFromFront), ring=ring
-    )
+    """One job, with sealed columns if there are `ceks`."""
+    reference_slots = [] if operation.signature(case.parameters).reference is None else reference_slots
+    job = _made_up(operation, case, suite=suite, ceks=ceks, references=len(reference_slots))
+    job.run(window=window, reference_slots=reference_slots, tables=tables)
+
+
+def _made_up(
+    operation: Operation[Any], case: Case, *, suite: Suite, ceks: Sequence[bytes] = (), references: int = 0
+) -> MadeUpJob:
     signature = operation.signature(case.parameters)
     inputs = {**case.sides, "records": (case.schema, case.row)}
     keys = [secrets.token_bytes(DEK_BYTES) for _ in range(1 if signature.project is None else 2)]
     schemas = {name: schema for name, (schema, _) in inputs.items()}
     header = _header(operation.message(case.parameters), schemas, dek=keys[0], suite=suite, sealed=bool(ceks))
-    references = [] if signature.reference is None else reference_slots
-    keyholder.send(
-        OpenJob(
+    return MadeUpJob(
+        name=operation.name,
+        opening=OpenJob(
             header=header,
             worker_id="self-test",
             max_rows=len(inputs),
             max_bytes=LIMITS.job_bytes,
-            reference_slot=len(references) - 1,
-        )
+            reference_slot=references - 1,
+        ),
+        keys=[*keys, *ceks],
+        segments=[_sealed(part, *one, dek=keys[0], header=header) for part, one in enumerate(inputs.values())],
+        outputs=len(signature.parts) + len(_OF_ALL),
     )
-    keyholder.send(KeysReady())
-    for part, one in enumerate(inputs.values()):
-        segment = _sealed(part, *one, dek=keys[0], header=header)
-        ring.input(part)[: len(segment)] = segment
-        front.send(InputReady(slot=part, part=part, length=len(segment)))
-    front.send(Finish())
-    for number in range(len(signature.parts) + len(_OF_ALL)):  # nobody reads the outputs
-        front.send(OutputFreed(slot=number % SLOTS))
-    status = run_job(channels, key_slot=_Keys([*keys, *ceks]), window=window, reference_slots=references, tables=tables)
-    whole = status == 0 and isinstance(keyholder.receive()[0], Summary)
-    for end in (channels, keyholder, front):
-        end.close()
-    if not whole:
-        raise RuntimeError(f"the self-test of {operation.name} failed")
 
 
 def _run_in_parts(operation: Operation[Any], case: Case, *, window: memoryview, tables: Tables) -> None:

@@ -35,7 +35,7 @@ from cji_core.operations.tables import Tables
 from cji_core.operations.tables import decode as decode_tables
 from cji_worker.cell.process import EXIT_FAULT, WINDOW_BYTES, Belongings, run_cell
 from cji_worker.cell.sandbox import cell_filter
-from cji_worker.cell.self_test import self_test
+from cji_worker.cell.self_test import MadeUpJob, self_test, warm_up_job
 from cji_worker.ipc import Boot, Channel, ChannelClosed, KeySlot, Ring, receive_boot
 from cji_worker.ipc.beats import BEAT_S
 from cji_worker.ipc.messages import (
@@ -53,7 +53,7 @@ from cji_worker.ipc.messages import (
     WipeReference,
     ZygoteFromKeyholder,
 )
-from cji_worker.memory import Region, harden, load_allocator
+from cji_worker.memory import Region, harden, join_pages, load_allocator
 from cji_worker.rights import address_space, enter_namespaces, forbid_files_and_network, fork, reported_call
 
 _NOBODY: Final = -1
@@ -86,13 +86,15 @@ class Zygote:
         cell_slots: list[_CellSlot],
         reference_regions: list[Region],
         tables: Tables,
+        warm_up: MadeUpJob,
         users: bool,
         namespaces: bool,
     ) -> None:
         """Needs every file that the zygote will ever need: after `serve` begins it can open none."""
         self._keyholder, self._supervisor = keyholder, supervisor
         self._cell_slots, self._reference_regions = cell_slots, reference_regions
-        self._tables, self._namespaces, self._users = tables, namespaces, users and namespaces
+        self._tables, self._warm_up = tables, warm_up
+        self._namespaces, self._users = namespaces, users and namespaces
         self._rules, self._nothing = cell_filter(), os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         load_allocator()
         self._address_space = address_space()
@@ -180,6 +182,7 @@ class Zygote:
                     nothing=self._nothing,
                     reference_regions=self._reference_regions,
                     tables=self._tables,
+                    warm_up=self._warm_up,
                     rules=self._rules,
                     address_space=self._address_space,
                     user=1 + cell_slot.index if self._users else None,
@@ -265,7 +268,10 @@ def _serve(boot: Boot) -> None:
     tables = decode_tables(boot.tables)
     # made-up records need no secret memory, and the regions stay as new as they are
     self_test(memoryview(mmap.mmap(-1, WINDOW_BYTES)), tables, in_parts=boot.config.fleet is not None)
+    warm_up = warm_up_job()
     boot.code.check_mapped()
+    gc.collect()
+    join_pages()
     supervisor: Channel[ChildFromSupervisor, SupervisorFromChild] = Channel(boot.supervisor, ChildFromSupervisor)
     zygote = Zygote(
         keyholder=Channel(boot.zygote, ZygoteFromKeyholder),
@@ -273,6 +279,7 @@ def _serve(boot: Boot) -> None:
         cell_slots=cell_slots,
         reference_regions=reference_regions,
         tables=tables,
+        warm_up=warm_up,
         users=boot.users,
         namespaces=boot.namespaces,
     )

@@ -2,12 +2,13 @@
 
 * `Region` maps a `memfd_secret` file: not readable through /proc/PID/mem, ptrace or a core, not even by root.
 * `SecretHeap` makes a region the heap of this process: Python objects, numpy, pyarrow and OpenSSL allocate in it.
+* `join_pages` makes a process cheap to fork.
 * `overwrite_registers` clears what memmove leaves in vector registers.
 * `harden` turns off the kernel's means to inspect a process or to leave traces of it.
 """
 
 from cji_worker.memory.hardening import forbid_new_privileges, harden, keep_free_memory, return_free_memory
-from cji_worker.memory.heap import SecretHeap, heap_environment, load_allocator
+from cji_worker.memory.heap import SecretHeap, heap_environment, join_pages, load_allocator
 from cji_worker.memory.region import ALIGNMENT, Region, RegionFactory, overwrite_registers, secret_fd
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "forbid_new_privileges",
     "harden",
     "heap_environment",
+    "join_pages",
     "keep_free_memory",
     "load_allocator",
     "overwrite_registers",
