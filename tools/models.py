@@ -6,9 +6,10 @@
     ends    ends_come  -DN=2 -a -f             HOLDS      9000
 
 An option that begins with -D is given to Spin, any other one to the verifier that Spin writes: -a -f for a property of
-infinite runs. HOLDS is a complete search without an error, VIOLATED a search that found one; a search that ended at its
-depth, memory or time is INCOMPLETE, whatever it found until then. States are those that the search stored: exact for
-the version of Spin that the table names in its first line, and for others within half and twice.
+infinite runs. Promises of every state that are expected to hold share one search. HOLDS is a complete search without an
+error, VIOLATED a search that found one; a search that ended at its depth, memory or time is INCOMPLETE, whatever it
+found until then. States are those that the search stored: exact for the version of Spin that the table names in its
+first line, and for others within half and twice.
 
 The table itself is checked too: every promise holds in some line without a broken guard; something honest happens
 (`use` and `use_...`, that it does not, are VIOLATED); and with each guard (`BREAK_...`) removed alone a promise is
@@ -53,6 +54,8 @@ SECONDS: Final = 120.0
 DEPTH: Final = 1_000_000
 MANY: Final = 300_000
 """States from which on a verifier is worth the second that the compiler's optimiser takes."""
+JOINT: Final = "all_of_them"
+"""The claim that several promises hold together."""
 USE: Final = "use"
 """Properties of this name, or use_...: something honest never happens. They must be violated."""
 _HEAD: Final = (
@@ -62,6 +65,8 @@ _VERSION: Final = re.compile(r"# spin (\S+):")
 _OF_CLAIM: Final = re.compile(
     r"^pan: ?\d*:? *(assertion violated +!|acceptance cycle|end state in claim)", re.MULTILINE
 )
+_ALWAYS: Final = re.compile(r"^ltl (\w+) \{ \[\] (.+) \}$", re.MULTILINE)
+"""Promises that one state alone breaks, and what they say of each."""
 _TRUNCATED: Final = ("max search depth too small", "reached -DMEMLIM", "out of memory", "VECTORSZ is too small")
 
 
@@ -212,9 +217,9 @@ def difference(expected: Outcome, found: Outcome, *, exact: bool) -> str | None:
     return None
 
 
-def verifier(source: Path, definitions: Sequence[str], folder: Path, *more: str) -> Path:
-    """Have Spin write a verifier of a model and compile it in `folder`. Raises TableError."""
-    shutil.copy(source, folder)
+def verifier(source: Path, definitions: Sequence[str], folder: Path, *more: str, claim: str = "") -> Path:
+    """Have Spin write a verifier of a model, with one more claim, and compile it in `folder`. Raises TableError."""
+    (folder / source.name).write_text(source.read_text() + claim)
     for included in source.parent.glob("*.inc"):
         shutil.copy(included, folder)
     _run(["spin", *definitions, "-a", source.name], folder)
@@ -258,11 +263,23 @@ def trace(source: Path, line: Line) -> str:
 
 
 def check(folder: Path, group: Sequence[Line], *, seconds: float = SECONDS, depth: int = DEPTH) -> list[Outcome]:
-    """The outcomes of lines with the same model and definitions, which share a verifier."""
+    """The outcomes of lines with the same model and definitions, which share a verifier.
+
+    Promises that are expected to hold of every state are searched together: one search of all states for the states
+    that break any of them. Where that search is not complete without an error, each is searched by itself.
+    """
+    source = folder / f"{group[0].model}.pml"
+    always = dict(_ALWAYS.findall(source.read_text()))
+    joint = [x for x in group if x.expected.verdict is Verdict.HOLDS and not x.search and x.name in always]
+    claim = f"\nltl {JOINT} {{ [] ({' && '.join(f'({always[x.name]})' for x in joint)}) }}\n" if len(joint) > 1 else ""
+    many = sum(line.expected.states for line in group) > MANY
+    found: dict[Line, Outcome] = {}
     with tempfile.TemporaryDirectory() as name:
-        many = sum(line.expected.states for line in group) > MANY
-        program = verifier(folder / f"{group[0].model}.pml", group[0].definitions, Path(name), "-O2" if many else "-O0")
-        return [search(program, line, seconds=seconds, depth=depth) for line in group]
+        program = verifier(source, group[0].definitions, Path(name), "-O2" if many else "-O0", claim=claim)
+        if claim:
+            together = search(program, replace(joint[0], name=JOINT), seconds=seconds, depth=depth)
+            found = dict.fromkeys(joint, together) if together.verdict is Verdict.HOLDS else {}
+        return [found.get(line) or search(program, line, seconds=seconds, depth=depth) for line in group]
 
 
 def spin_version() -> str:

@@ -1,6 +1,7 @@
 """The runner of the models: what it calls complete, what it compares, and that the tree's own table lacks nothing."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,24 +22,33 @@ byte x; bool done;
 #endif
 active proctype P() { do :: x < MOST -> x++ :: else -> break od; done = true }
 ltl small { [] (x < 10) }
+ltl grown { [] (done -> x > 8) }
 ltl ends { <> done }
 ltl use { [] !done }
 """
 TABLE = """# spin 0: model, property, options, verdict, states
 small\tsmall\t-\tHOLDS\t0
+small\tgrown\t-\tHOLDS\t0
 small\tends\t-a -f\tHOLDS\t0
 small\tuse\t-\tVIOLATED\t0
 small\tsmall\t-DBREAK_STOP\tVIOLATED\t0
 """
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model with its table, whose states are written as they are found."""
-    (tmp_path / "small.pml").write_text(SMALL)
-    (tmp_path / "verdicts.tsv").write_text(TABLE)
-    assert models.main(["--write"], folder=tmp_path) == 0
-    return tmp_path
+    folder = tmp_path_factory.mktemp("models")
+    (folder / "small.pml").write_text(SMALL)
+    (folder / "verdicts.tsv").write_text(TABLE)
+    assert models.main(["--write"], folder=folder) == 0
+    return folder
+
+
+@pytest.fixture
+def folder(written: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be changed."""
+    return shutil.copytree(written, tmp_path / "models")
 
 
 def rewrite(folder: Path, old: str, new: str) -> None:
@@ -50,7 +60,7 @@ def rewrite(folder: Path, old: str, new: str) -> None:
 def test_a_table_that_agrees_passes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "spin 0" not in (folder / "verdicts.tsv").read_text()
     assert models.main([], folder=folder) == 0
-    assert "1 models, 4 searches, 1 with a broken guard" in capsys.readouterr().out
+    assert "1 models, 5 searches, 1 with a broken guard" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -69,6 +79,18 @@ def test_a_table_that_differs_fails(
     rewrite(folder, old, new)
     assert models.main([], folder=folder) == 1
     assert printed in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("old", "new", "name"), [("9", "10", "small"), ("> 8", "> 9", "grown")])
+def test_of_promises_that_share_a_search_the_broken_one_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, name: str
+) -> None:
+    (folder / "small.pml").write_text(SMALL.replace(old, new, 1))
+    assert models.main([], folder=folder) == 1
+    of_both = [
+        line for line in capsys.readouterr().out.splitlines() if line.startswith(("small small:", "small grown:"))
+    ]
+    assert [line.split(" (")[0] for line in of_both if "VIOLATED" in line] == [f"small {name}: VIOLATED"]
 
 
 @pytest.mark.parametrize(("seconds", "depth"), [(models.SECONDS, 5), (0.0, models.DEPTH)], ids=["depth", "time"])
