@@ -3,7 +3,6 @@
 import ast
 import builtins
 import re
-from collections.abc import Iterator
 from functools import cache
 from typing import Final
 
@@ -45,11 +44,14 @@ OF_CLICK: Final = {("cji_core.command.common", "Failure"), ("cji_core.command.re
 Name = tuple[str, str]
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
+@cache
+def modules() -> list[tuple[str, ast.Module]]:
+    found = []
     for package, folder in ROOTS.items():
         for file in sorted((folder / package).rglob("*.py")):
             name = ".".join(file.relative_to(folder).with_suffix("").parts).removesuffix(".__init__")
-            yield name, ast.parse(file.read_bytes())
+            found.append((name, ast.parse(file.read_bytes())))
+    return found
 
 
 @cache
@@ -81,8 +83,9 @@ def lineage(name: Name) -> set[Name]:
     return above
 
 
-def exceptions() -> list[Name]:
-    return [name for name in classes() if any(is_builtin(each) for each in lineage(name))]
+@cache
+def exceptions() -> tuple[Name, ...]:
+    return tuple(name for name in classes() if any(is_builtin(each) for each in lineage(name)))
 
 
 def test_no_exception_is_straight_from_exception() -> None:
