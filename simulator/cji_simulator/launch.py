@@ -54,6 +54,8 @@ __all__ = [
 AUDIENCE: Final = "cji-pool-simulation"
 ENTRA_AUDIENCE: Final = "33333333-3333-4333-8333-333333333333"
 CLOUD: Final = "simulation"
+FRONTS: Final = "CJI_FRONTS"
+"""The variable with the number of fronts where `worker_config` gets none: the same tests run with several."""
 _PRODUCTS: Final = ("Genoa",)
 _SOCKET: Final = "control.sock"
 _AGREED: Final = timedelta(days=365)
@@ -163,6 +165,7 @@ def _config(
     port: int,
     cells: int,
     cell_mib: int,
+    fronts: int,
     reference_mib: int,
     key_lifetime_s: int,
     pcr_check_s: int,
@@ -180,6 +183,7 @@ def _config(
             region=simulation.region,
             cells=cells,
             cell_memory_mib=cell_mib,
+            fronts=fronts,
         ),
         _table(
             "listen",
@@ -298,6 +302,7 @@ def worker_config(
     port: int | None = None,
     cells: int = 2,
     cell_mib: int = 160,
+    fronts: int | None = None,
     reference_mib: int = 32,
     key_lifetime_s: int = 3600,
     pcr_check_s: int = 30,
@@ -306,6 +311,7 @@ def worker_config(
 
     One reference of `reference_mib` stays resident for its submitter, none if that is 0.
     There is a control socket, unless the folder's path is too long for one.
+    It has `fronts`, or as many as the environment's CJI_FRONTS says, or one.
     `key_lifetime_s` and `pcr_check_s` are those of the worker's configuration: short for tests of what time does.
     """
     agency, port = agency or Agency(), port or free_port()
@@ -357,6 +363,7 @@ def worker_config(
             port=port,
             cells=cells,
             cell_mib=cell_mib,
+            fronts=fronts or int(os.environ.get(FRONTS, "1")),
             reference_mib=reference_mib,
             key_lifetime_s=key_lifetime_s,
             pcr_check_s=pcr_check_s,

@@ -224,6 +224,7 @@ def open_site(
     agency: Agency | None = None,
     program: Sequence[str] = PROGRAM,
     settings: str = "",
+    fronts: int | None = None,
 ) -> Iterator[Site]:
     """Write files for a new worker of this simulation, start it with this `program`, and drain it at the end.
 
@@ -238,6 +239,7 @@ def open_site(
         agency=agency,
         cells=cells,
         cell_mib=cell_mib,
+        fronts=fronts,
         reference_mib=reference_mib,
     )
     files.config.write_text(files.config.read_text() + settings)

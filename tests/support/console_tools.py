@@ -118,7 +118,13 @@ def encoded(
     config: Config = CONFIG,
 ) -> bytes:
     """The status document of these reports."""
-    reports = Reports(started=NOW - _DAY, front=front, keyholder=keyholder, draining=draining)
+    reports = Reports(
+        started=NOW - _DAY,
+        count=1,
+        fronts={} if front is None else {"front": front},
+        keyholder=keyholder,
+        draining=draining,
+    )
     return snapshot(config, reports, host, PROCESSES, reloading=False, now=NOW)
 
 

@@ -27,6 +27,7 @@ from cji_worker.ipc.messages import Admit, FinishOrder, FrontFromKeyholder, Keyh
 from cji_worker.keyholder.admissions import Admissions
 from cji_worker.keyholder.admitted_job import Admission
 from cji_worker.keyholder.effects import Effects
+from cji_worker.keyholder.fronts import Fronts
 from cji_worker.keyholder.holdings import HeldKey, Holdings
 from cji_worker.keyholder.host import HostState
 from cji_worker.keyholder.receipts import ReceiptSigner
@@ -113,7 +114,7 @@ class Bench:
             custody=self.custody,
             signer=self.signer,
             references=nothing,
-            front=self.front,
+            fronts=Fronts([self.front]),
             zygote=self.zygote,
             admissions=Admissions(self.signer.thumbprint),
         )

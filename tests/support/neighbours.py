@@ -105,7 +105,9 @@ def san(name: str) -> str:
 
 
 @contextmanager
-def neighbours(folder: Path, *, cells: int = 2, revocable: bool = False, **limits: int) -> Iterator[Neighbours]:
+def neighbours(
+    folder: Path, *, cells: int = 2, fronts: int | None = None, revocable: bool = False, **limits: int
+) -> Iterator[Neighbours]:
     """Start the worker; `limits` are keys of its configuration's section of that name.
 
     `revocable`: the one authority of callers is the one that certifies these names, and there is a revocation list.
@@ -114,7 +116,9 @@ def neighbours(folder: Path, *, cells: int = 2, revocable: bool = False, **limit
     signing = {name: ec.generate_private_key(ec.SECP384R1()) for name in (FIRST, SECOND)}
     with simulated(folder / "azure", release_limit=1000) as azure:
         cmk = azure.create_cmk("cji-neighbours")
-        files = worker_config(folder / "site", simulation=azure, keys=[cmk], cells=cells, reference_mib=0)
+        files = worker_config(
+            folder / "site", simulation=azure, keys=[cmk], cells=cells, fronts=fronts, reference_mib=0
+        )
         roots = folder / "site" / "client-roots.pem"
         roots.write_bytes((b"" if revocable else roots.read_bytes()) + pem(ca.certificate))
         if revocable:

@@ -5,11 +5,12 @@ connections, and becomes a user of its own, before it reads their first message;
 ends, the others cannot continue, so all end and the supervisor exits with 1, and systemd starts the unit again; or with
 the keyholder's status if no worker can start before the next boot, and systemd reboots the machine. A process
 that stays silent counts as ended (`beats`); systemd hears READY when jobs are served, and WATCHDOG while no process is
-silent. SIGTERM or SIGINT drains: the front accepts no new job, running jobs finish, and the supervisor exits with 0.
+silent. SIGTERM or SIGINT drains: the fronts accept no new job, running jobs finish, and the supervisor exits with 0.
 SIGHUP reloads (`cji_worker.control`).
 """
 
 import contextlib
+import itertools
 import os
 import select
 import signal
@@ -30,6 +31,7 @@ from cji_core.log import events_only, log
 from cji_core.manifest import UNVERIFIED, Code, verified_code
 from cji_worker.control.operations import Operations, WorkerMustEnd, take_signals
 from cji_worker.control.status import ProcessStatus
+from cji_worker.fronts import FRONT_NAMES, front_count
 from cji_worker.host import Host, HostWatch, require, secret_mib
 from cji_worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed, send_boot
 from cji_worker.ipc.beats import BEAT_S, STALE_S, CpuClock, Pulse
@@ -61,7 +63,8 @@ from cji_worker.rights import (
 _KEYHOLDER_BYTES: Final = 96 << 20
 _STOP_S: Final = 5.0
 _HIDDEN_S: Final = 10.0
-_SILENCE_S: Final[Mapping[str, float]] = {"front": 2.5, "keyholder": 10.0, "zygote": 10.0, "control": 10.0}
+_FRONT_SILENCE_S: Final = 2.5
+_SILENCE_S: Final = 10.0
 """Silence after which a process counts as ended. A stopped front can tell nobody that it does not serve; a stopped
 keyholder or zygote may continue, and the worker serves again."""
 
@@ -78,7 +81,7 @@ _ORDINARY_HEAP: Final[Mapping[str, str]] = {
     "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
 }
-"""Heap settings of the front. glibc would return each megabyte message to the kernel and fault the next one in.
+"""Heap settings of a front. glibc would return each megabyte message to the kernel and fault the next one in.
 
 By default each of gRPC's threads has an arena, and a freed message stays in the arena of the thread that received it.
 One arena, which the front trims when no job runs, is what returns to the kernel (docs/configuration.md has figures).
@@ -109,7 +112,7 @@ def start_child(name: str, module: str, boot: Boot, *, secret_heap: bool) -> Chi
     ours, theirs = Channel.pair()
     boot = msgspec.structs.replace(boot, supervisor=theirs.fileno())
     boot_fd = send_boot(boot)
-    channels = {boot_fd, boot.supervisor, boot.front, boot.keyholder, boot.zygote, *boot.clock} - {-1}
+    channels = {boot_fd, boot.supervisor, *boot.fronts, boot.keyholder, boot.zygote, *boot.clock} - {-1}
     environment = {**ENVIRONMENT, **{k: os.environ[k] for k in _FIPS if k in os.environ}}
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
         command(module, str(boot_fd)),
@@ -180,6 +183,9 @@ class Supervisor:
         self._host = HostWatch(host or Host(secret_mib=secret_mib(config)))
         self._children: list[Child] = []
         self._serves = self._draining = False
+        self._fronts = FRONT_NAMES[: front_count(config.worker.fronts)]
+        self._up = set[str]()
+        """Fronts that have served."""
         self._silent: tuple[ProcessName, ...] = ()
 
     def run(self) -> int:
@@ -214,7 +220,7 @@ class Supervisor:
             [self._memory(references.memory_mib << 20) for _ in range(references.max_references)] if references else []
         )
         keyholder_region, logs = self._memory(_KEYHOLDER_BYTES), opened_files()
-        front_channel, front_channel_end = Channel.pair()
+        front_channels = [Channel.pair() for _ in self._fronts]
         zygote_channel, zygote_channel_end = Channel.pair()
         self._spawn(
             "zygote",
@@ -237,7 +243,7 @@ class Supervisor:
                 trust=msgspec.json.encode(self._trust),
                 host=self._host.report,
                 tables=tables,
-                front=front_channel.fileno(),
+                fronts=tuple(ours.fileno() for ours, _ in front_channels),
                 zygote=zygote_channel.fileno(),
                 logs=logs,
                 regions=(keyholder_region,),
@@ -246,10 +252,11 @@ class Supervisor:
             secret_heap=True,
         )
         clock = CpuClock.opened(os.getpid())
-        front = Boot(config=config, keyholder=front_channel_end.fileno(), clock=clock)
-        self._spawn("front", "cji_worker.front.server", front, secret_heap=False)
+        for number, (name, (_, end)) in enumerate(zip(self._fronts, front_channels, strict=True)):
+            front = Boot(config=config, keyholder=end.fileno(), clock=clock, number=number, count=len(self._fronts))
+            self._spawn(name, "cji_worker.front.server", front, secret_heap=False)
         self._spawn("control", "cji_worker.control.__main__", Boot(config=config), secret_heap=False)
-        for end in (front_channel, front_channel_end, zygote_channel, zygote_channel_end):
+        for end in (*itertools.chain(*front_channels), zygote_channel, zygote_channel_end):
             end.close()
         for fd in (*regions, *slots, *reference_regions, keyholder_region, *clock, *logs.values()):
             os.close(fd)
@@ -276,7 +283,7 @@ class Supervisor:
         poll = select.poll()
         poll.register(stop_fd, select.POLLIN)
         by_fd = {child.channel.fileno(): child for child in self._children}
-        operations = Operations(self._config, {child.name: child.channel for child in self._children})
+        operations = Operations(self._config, {child.name: child.channel for child in self._children}, self._fronts)
         for fd in by_fd:
             poll.register(fd, select.POLLIN)
         beat_at = 0.0
@@ -314,18 +321,20 @@ class Supervisor:
             case Beat():
                 child.pulse.beat()
             case Up():
-                if child.name == "front":
-                    self._serves = True
-                    self._on_ready()
+                if child.name in self._fronts:
+                    self._up.add(child.name)
+                    if not self._serves and len(self._up) == len(self._fronts):
+                        self._serves = True
+                        self._on_ready()
             case _:
                 operations.take(child.name, message, fds)
 
     def _beat(self, children: Iterable[Child], operations: Operations) -> bool:
-        """One beat: to front and keyholder, and to systemd unless a process is silent. Whether the worker must end."""
+        """One beat: to fronts and keyholder, and to systemd unless a process is silent. Whether the worker must end."""
         self._say_who_is_silent(children)
         silences = {child: child.pulse.silence() for child in children}
         for child, silence in silences.items():
-            if silence > _SILENCE_S[child.name]:
+            if silence > (_FRONT_SILENCE_S if child.name in self._fronts else _SILENCE_S):
                 log("silent", what=child.name, seconds=int(silence))
                 return True
         processes = [
@@ -348,10 +357,12 @@ class Supervisor:
         if silent != self._silent:
             self._silent = silent
             log("silent processes", what=", ".join(silent) or "none")
+        starting = (child.name for child in self._children if child.name in self._fronts and child.pulse.age() < 0)
+        to_fronts = Silent(processes=(*silent, *starting))
         for child in children:
-            if child.name in ("front", "keyholder"):
+            if child.name == "keyholder" or child.name in self._fronts:
                 with contextlib.suppress(ChannelClosed):  # its end is noticed by `_watch`
-                    child.channel.offer(Silent(processes=silent))
+                    child.channel.offer(Silent(processes=silent) if child.name == "keyholder" else to_fronts)
 
     def _follow_host(self) -> None:
         report = self._host.changed()
@@ -366,7 +377,7 @@ class Supervisor:
         self._draining = True
         log("draining")
         for child in self._children:
-            if child.name == "front":
+            if child.name in self._fronts:
                 child.channel.send(Drain())
 
     def _stop(self) -> None:

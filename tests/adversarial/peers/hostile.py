@@ -1,8 +1,8 @@
 """A simulated worker in which some processes are hostile peers.
 
 `python -m tests.adversarial.peers.hostile NAME=MODULE... CONFIG` is `cji_simulator.worker`, but the process NAME
-(front, zygote, keyholder, control) runs MODULE. Where NOSY_ORDERS is set, all follow it (`nosy`), the supervisor
-included. `hostile_site` starts it with its submitter. A peer runs the worker's own code and lies where a job
+(front, front-1, zygote, keyholder, control) runs MODULE. Where NOSY_ORDERS is set, all follow it (`nosy`), the
+supervisor included. `hostile_site` starts it with its submitter. A peer runs the worker's own code and lies where a job
 names a lie, so one worker serves every test.
 """
 
@@ -24,10 +24,10 @@ _ROOT: Final = Path(__file__).resolve().parents[3]
 
 
 @contextmanager
-def hostile_site(folder: Path, simulation: Simulation, **peers: str) -> Iterator[Site]:
+def hostile_site(folder: Path, simulation: Simulation, fronts: int | None = None, **peers: str) -> Iterator[Site]:
     """A worker whose processes of these names are modules of this folder."""
     program = ["-m", __name__, *(f"{name}={__package__}.{module}" for name, module in peers.items())]
-    with open_site(folder, simulation, program=program) as site:
+    with open_site(folder, simulation, program=program, fronts=fronts) as site:
         yield site
 
 

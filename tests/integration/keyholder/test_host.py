@@ -53,7 +53,7 @@ class Alone:
                 tables=read_table_files(None),
                 host=FIT,
                 supervisor=theirs[0],
-                front=theirs[1],
+                fronts=(theirs[1],),
                 zygote=theirs[2],
                 regions=(region,),
                 slots=(slot,),

@@ -38,7 +38,8 @@ from cji_worker.ipc.messages import (
 FAULT = reload_fault("policy_file", "it is wrong", "Correct it.")
 DIGESTS = ClientDigests(client_roots=bytes(48), client_crl=None)
 CLIENTS = ClientsChange(before=DIGESTS, after=DIGESTS)
-checkers = st.sampled_from(["keyholder", "front"])
+FRONTS = frozenset({"front"})
+TWO = frozenset({"front", "front-1"})
 faults = st.none() | st.just(FAULT)
 
 
@@ -46,9 +47,11 @@ faults = st.none() | st.just(FAULT)
 class World:
     """The processes as far as a reload touches them: the version that each has in force, and holds prepared."""
 
+    fronts: frozenset[str]
     version: int = 0
     policy: int = 0
     clients: int = 0
+    took: set[str] = field(default_factory=set)
     prepared: dict[str, int] = field(default_factory=dict)
     owed: int = 0
     ended: bool = False
@@ -61,17 +64,19 @@ class World:
                     self.version += 1
                     self.prepared.clear()
                 case Send("keyholder", CommitPolicy()):
-                    assert self.prepared == {"keyholder": self.version, "front": self.version}, "not both are prepared"
-                case Send("front", CommitClients()):
+                    assert self.prepared == dict.fromkeys(self.fronts | {"keyholder"}, self.version), "not all are"
+                case Send("fronts", CommitClients()):
                     assert self.policy == self.version, "the policy comes first"
                     self.clients = self.version
+                    self.took.clear()
                 case Send("keyholder", AbandonReload()):
                     self.trail.append("refused")
-                case Send("front", AbandonReload()):
+                case Send("fronts", AbandonReload()):
                     self.prepared.clear()
                 case Send("control", Reloaded(fault=fault)):
                     self.owed -= 1
                     if fault is None:
+                        assert self.took == self.fronts, "a front has not switched"
                         self.trail.append("done")
                 case EndWorker():
                     self.ended = True
@@ -80,7 +85,9 @@ class World:
 @settings(max_examples=150)
 @given(data=st.data())
 def test_any_sequence_of_events_is_all_or_nothing(data: st.DataObject) -> None:
-    state, world, now = State(), World(), 0.0
+    fronts = data.draw(st.sampled_from([FRONTS, TWO]))
+    checkers = st.sampled_from(["keyholder", *sorted(fronts)])
+    state, world, now = State(fronts=fronts), World(fronts), 0.0
     for _ in range(data.draw(st.integers(1, 25))):
         now += data.draw(st.sampled_from([0.0, 1.0, STEP_S + 1]))
         number = data.draw(st.sampled_from([state.number, state.number - 1, state.number + 1]))
@@ -115,6 +122,9 @@ def _happens(world: World, state: State, event: Event) -> None:
         case Switched(checker="keyholder", number=number, fault=None) if number == state.number:
             if state.phase is Phase.WRITING:
                 world.policy = world.version
+        case Switched(checker=checker, number=number, fault=None) if number == state.number:
+            if state.phase is Phase.SWITCHING:
+                world.took.add(checker)
 
 
 def _check(world: World, before: State, state: State, event: Event) -> None:
@@ -129,8 +139,8 @@ def _check(world: World, before: State, state: State, event: Event) -> None:
         assert world.policy == world.clients < world.version
 
 
-def steps(*events: Event) -> Step:
-    state: State = State()
+def steps(*events: Event, fronts: frozenset[str] = FRONTS) -> Step:
+    state: State = State(fronts=fronts)
     effects: tuple[Effect, ...] = ()
     for event in events:
         state, effects = advance(state, event)
@@ -148,16 +158,16 @@ def test_the_way_of_a_reload_that_goes_well() -> None:
     for order in ((KEYHOLDER, FRONT), (FRONT, KEYHOLDER)):
         assert steps(BEGUN, order[0])[1] == ()
         assert steps(BEGUN, *order)[1] == (Send("keyholder", commit),)
-    assert steps(BEGUN, FRONT, KEYHOLDER, WRITTEN)[1] == (Send("front", CommitClients(number=1)),)
+    assert steps(BEGUN, FRONT, KEYHOLDER, WRITTEN)[1] == (Send("fronts", CommitClients(number=1)),)
     done = steps(BEGUN, FRONT, KEYHOLDER, WRITTEN, SWITCHED)
-    assert done == (State(number=1), (Send("control", Reloaded(fault=None)),))
+    assert done == (State(fronts=FRONTS, number=1), (Send("control", Reloaded(fault=None)),))
 
 
 def test_a_trail_that_cannot_be_written_changes_nothing() -> None:
     state, effects = steps(BEGUN, FRONT, KEYHOLDER, Switched("keyholder", 1, FAULT, 2.0))
     abandon = AbandonReload(by="command", uid=7, fault=FAULT)
-    assert state == State(number=1)
-    assert effects == (Send("keyholder", abandon), Send("front", abandon), Send("control", Reloaded(fault=FAULT)))
+    assert state == State(fronts=FRONTS, number=1)
+    assert effects == (Send("keyholder", abandon), Send("fronts", abandon), Send("control", Reloaded(fault=FAULT)))
 
 
 def test_a_second_reload_waits_and_a_late_one_is_over() -> None:
@@ -179,3 +189,23 @@ def test_a_worker_whose_state_is_unknown_ends() -> None:
         (BEGUN, KEYHOLDER, Checked("front", 1, None, None, 1.0)),
     ):
         assert steps(*events)[1] == (EndWorker(),)
+
+
+OTHER = Checked("front-1", 1, None, CLIENTS, 1.0)
+
+
+def test_every_front_checks_and_switches_before_it_counts() -> None:
+    ready = (BEGUN, FRONT, KEYHOLDER)
+    assert steps(*ready, fronts=TWO)[1] == ()
+    assert isinstance(steps(*ready, OTHER, fronts=TWO)[1][0], Send)
+    written = (*ready, OTHER, WRITTEN)
+    assert steps(*written, SWITCHED, fronts=TWO)[1] == ()
+    other = Switched("front-1", 1, None, 2.0)
+    assert steps(*written, SWITCHED, other, fronts=TWO)[1] == (Send("control", Reloaded(fault=None)),)
+    assert steps(*written, SWITCHED, SWITCHED, fronts=TWO)[1] == (EndWorker(),)
+    assert steps(*written, SWITCHED, Tick(2 + STEP_S), fronts=TWO)[1] == (EndWorker(),)
+
+
+def test_fronts_that_accept_different_callers_end_the_worker() -> None:
+    changed = ClientsChange(before=DIGESTS, after=ClientDigests(client_roots=bytes([1]) * 48, client_crl=None))
+    assert steps(BEGUN, FRONT, Checked("front-1", 1, None, changed, 1.0), fronts=TWO)[1] == (EndWorker(),)

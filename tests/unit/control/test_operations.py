@@ -12,6 +12,7 @@ from cji_core.format.configuration.worker import Config
 from cji_worker.control.operations import Operations, WorkerMustEnd
 from cji_worker.control.reload import DRAINING
 from cji_worker.control.status import ProcessStatus
+from cji_worker.fronts import FRONT_NAMES
 from cji_worker.host import NOTHING_HELD
 from cji_worker.ipc import Channel, ChannelClosed, hand_over, take_over
 from cji_worker.ipc.messages import (
@@ -39,7 +40,12 @@ CONFIG = msgspec.convert(msgspec.toml.decode(WORKER_CONFIG), Config)
 DIGESTS = ClientDigests(client_roots=bytes(48), client_crl=None)
 CLIENTS = ClientsChange(before=DIGESTS, after=DIGESTS)
 PROCESSES = [ProcessStatus(name="front", pid=7, age=0.1, silent=False)]
-HEARD = {"front": FrontFromSupervisor, "keyholder": KeyholderFromSupervisor, "control": ControlFromSupervisor}
+HEARD = {
+    "front": FrontFromSupervisor,
+    "front-1": FrontFromSupervisor,
+    "keyholder": KeyholderFromSupervisor,
+    "control": ControlFromSupervisor,
+}
 
 
 class Family:
@@ -52,7 +58,7 @@ class Family:
             ours, theirs = Channel.pair()
             near[name] = Channel(ours, SUPERVISOR_FROM[name])
             self.children[name] = Channel(theirs, heard)
-        self.near, self.operations = near, Operations(CONFIG, near)
+        self.near, self.operations = near, Operations(CONFIG, near, FRONT_NAMES[:2])
 
     def say(self, child: str, message: Any, fds: list[int] | None = None) -> None:
         self.children[child].send(message, fds or [])
@@ -87,17 +93,20 @@ def test_files_go_to_their_checkers_and_none_is_kept(family: Family) -> None:
     before = descriptors()
     family.say("control", NewFiles(by="command", uid=7), files())
     policy, (one,) = family.hear("keyholder")
-    clients, (two,) = family.hear("front")
     assert (policy, take_over(one, most=100)) == (PreparePolicy(number=1), b"policy")
-    assert (clients, take_over(two, most=100)) == (PrepareClients(number=1), b"clients")
+    for front in ("front", "front-1"):
+        clients, (two,) = family.hear(front)
+        assert (clients, take_over(two, most=100)) == (PrepareClients(number=1), b"clients")
     assert descriptors() == before
     assert set(family.operations.service_state()) == {"RELOADING", "MONOTONIC_USEC", "STATUS"}
     family.say("keyholder", Prepared(number=1))
     family.say("front", Prepared(number=1, clients=CLIENTS))
+    family.say("front-1", Prepared(number=1, clients=CLIENTS))
     assert family.hear("keyholder")[0] == CommitPolicy(number=1, by="command", uid=7, clients=CLIENTS)
     family.say("keyholder", Committed(number=1))
-    assert family.hear("front")[0] == CommitClients(number=1)
-    family.say("front", Committed(number=1))
+    for front in ("front", "front-1"):
+        assert family.hear(front)[0] == CommitClients(number=1)
+        family.say(front, Committed(number=1))
     assert family.hear("control")[0] == Reloaded(fault=None)
     assert family.operations.service_state() == {"READY": "1", "STATUS": "serving"}
 
@@ -127,7 +136,8 @@ def test_a_stopped_control_process_blocks_nobody(family: Family) -> None:
 def test_a_worker_with_an_unknown_state_ends(family: Family) -> None:
     family.say("control", NewFiles(by="command", uid=7), files())
     family.say("keyholder", Prepared(number=1))
-    family.say("front", Prepared(number=1, clients=CLIENTS))
+    for front in ("front", "front-1"):
+        family.say(front, Prepared(number=1, clients=CLIENTS))
     with pytest.raises(WorkerMustEnd):
         family.say("front", Committed(number=1))
 

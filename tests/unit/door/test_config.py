@@ -19,6 +19,7 @@ from cji_core.format.configuration.worker import Config, load
 from cji_simulator.certificates import authority, leaf, pem, private_pem
 from cji_worker.door.config import Build, door_config, socket_unit
 from cji_worker.door.program import installed, refusal
+from cji_worker.fronts import socket_of
 from tests.support import json_answers
 from tests.support.fips import configured
 from tests.support.worker_configs import WORKER_CONFIG
@@ -46,7 +47,8 @@ def changed(config: Config, **changes: Any) -> Config:
 
 
 def test_nginx_accepts_it(config: Config) -> None:
-    assert refusal(config, installed()) == ""
+    for fronts in (1, 2, 16):
+        assert refusal(with_fronts(config, fronts), installed()) == ""
 
 
 @pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="this machine has no IPv6")
@@ -178,3 +180,29 @@ def test_the_command_explains_what_is_wrong(config: Config, tmp_path: Path) -> N
     assert "certificate: it does not exist" in result.output
     told = json_answers.refusal(CliRunner().invoke(build(), ["door", "check", "--config", str(path), "--json"]))
     assert (told.reason, told.message in result.output) == ("REFUSED", True)
+
+
+def test_one_front_is_one_worker_of_the_door(config: Config) -> None:
+    text = door_config(with_fronts(config, 1), BUILD)
+    assert "worker_processes 1;" in text
+    assert text.count("max_conns=1024") == 1
+    assert "grpc_next_upstream off;" in text
+    assert "least_conn" not in text
+
+
+@pytest.mark.parametrize("fronts", [2, 4, 16])
+def test_the_door_divides_calls_over_the_fronts(config: Config, fronts: int) -> None:
+    """Counted by all its workers together; a call that no front took, because none listens there, goes to the next."""
+    text = door_config(with_fronts(config, fronts), BUILD)
+    servers = re.findall(r"server unix:(\S+) max_conns=(\d+) max_fails=0;", text)
+    assert servers == [(socket_of(config.listen.socket, n), str(1024 // fronts)) for n in range(fronts)]
+    assert f"worker_processes {fronts};" in text
+    assert re.search(r"zone \w+ 64k;\s+least_conn;\s+server unix:", text)
+    assert "grpc_next_upstream error;" in text
+    places = re.search(r"worker_connections (\d+);", text)
+    assert places
+    assert int(places[1]) == 2 * 4369 // fronts
+
+
+def with_fronts(config: Config, fronts: int) -> Config:
+    return msgspec.structs.replace(config, worker=msgspec.structs.replace(config.worker, fronts=fronts))

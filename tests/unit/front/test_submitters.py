@@ -1,7 +1,7 @@
 """Who may call and how many calls each may have open, beside a slow twin."""
 
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 from hypothesis import given
@@ -87,3 +87,18 @@ def test_x01_a_report_has_one_message_for_a_reason(calls: list[tuple[Reason, str
     assert {each.reason: each.identity for each in found} == first
     assert all(len(each.source) <= 128 for each in found)
     assert counter.take() == []
+
+
+@pytest.mark.parametrize("fronts", [1, 2, 3, 4, 16])
+@pytest.mark.parametrize("kind", list(Kind))
+def test_the_parts_of_several_fronts_are_one_pool(fronts: int, kind: Kind) -> None:
+    """However a caller spreads its calls over fronts, it has no more of all than it would have of one."""
+    parts, mine = [Submitters(fronts=fronts) for _ in range(fronts)], 0
+    with ExitStack() as held:
+        for part in parts:
+            part.replace([identity_sha256("a")])
+            with suppress(Refusal):
+                while True:
+                    held.enter_context(part.call("a", kind))
+                    mine += 1
+    assert POOLS[kind] // 2 - fronts <= mine <= POOLS[kind] // 2

@@ -31,6 +31,7 @@ from cji_worker.control.reload import (
 )
 from cji_worker.control.status import LastReload, ProcessStatus, Reports, snapshot
 from cji_worker.errors import WorkerError
+from cji_worker.fronts import FRONT_NAMES, FrontName, cores_counted
 from cji_worker.host import HostReport
 from cji_worker.ipc import Channel, ChannelClosed
 from cji_worker.ipc.messages import (
@@ -63,13 +64,15 @@ class WorkerMustEnd(WorkerError):  # noqa: N818 - a state, not a fault of this p
 
 
 class Operations:
-    """Follows one worker. `channels` are those of its children by name."""
+    """Follows one worker. `channels` are those of its children by name, `fronts` the names of its fronts."""
 
-    def __init__(self, config: Config, channels: Mapping[str, Channel[Any, Any]]) -> None:
-        self._config, self._channels = config, channels
-        self._state = State()
+    def __init__(
+        self, config: Config, channels: Mapping[str, Channel[Any, Any]], fronts: Sequence[FrontName] = FRONT_NAMES[:1]
+    ) -> None:
+        self._config, self._channels, self._fronts = config, channels, fronts
+        self._state = State(fronts=frozenset(fronts))
         self._files: Sequence[int] = ()
-        self._reports = Reports(started=datetime.now(UTC))
+        self._reports = Reports(started=datetime.now(UTC), count=len(fronts), cores=cores_counted(config.worker.fronts))
 
     @property
     def reloading(self) -> bool:
@@ -81,7 +84,7 @@ class Operations:
         now = time.monotonic()
         match message:
             case FrontReport():
-                self._reports.front = message
+                self._reports.fronts[child] = message
             case KeyholderReport():
                 self._reports.keyholder = message
             case NewFiles(by=by, uid=uid):
@@ -98,10 +101,10 @@ class Operations:
                 self._send("control", message)
             case NotRead(by=by, uid=uid, fault=fault):
                 self._feed(Unread(by, uid, fault))
-            case Prepared(number=number, fault=fault, clients=clients) if child in ("front", "keyholder"):
-                self._feed(Checked("front" if child == "front" else "keyholder", number, fault, clients, now))
-            case Committed(number=number, fault=fault) if child in ("front", "keyholder"):
-                self._feed(Switched("front" if child == "front" else "keyholder", number, fault, now))
+            case Prepared(number=number, fault=fault, clients=clients):
+                self._feed(Checked(child, number, fault, clients, now))
+            case Committed(number=number, fault=fault):
+                self._feed(Switched(child, number, fault, now))
 
     def beat(self, host: HostReport, processes: Sequence[ProcessStatus], *, draining: bool) -> None:
         """Once a beat: a SIGHUP that arrived, a step that is late, the operator's view. Raises WorkerMustEnd."""
@@ -137,12 +140,13 @@ class Operations:
     def _give_out(self) -> None:
         policy, clients = self._files
         self._send("keyholder", PreparePolicy(number=self._state.number), [policy])
-        self._send("front", PrepareClients(number=self._state.number), [clients])
+        self._send("fronts", PrepareClients(number=self._state.number), [clients])
 
     def _send(self, to: str, message: Message, fds: Sequence[int] = ()) -> None:
         with contextlib.suppress(ChannelClosed):  # its end is noticed by the supervisor
             if to != "control":
-                self._channels[to].send(message, fds)
+                for name in self._fronts if to == "fronts" else (to,):
+                    self._channels[name].send(message, fds)
                 return
             if isinstance(message, Reloaded):
                 self._ended(message.fault)

@@ -1,18 +1,19 @@
 """The course of a reload, as a pure state machine: events in, messages out. No clock, no file, no process.
 
-    IDLE ── Begin ──▶ PREPARING ── both prepared ──▶ WRITING ── on disk ──▶ SWITCHING ── front switched ──▶ IDLE
+    IDLE ── Begin ──▶ PREPARING ── all prepared ──▶ WRITING ── on disk ──▶ SWITCHING ── fronts switched ──▶ IDLE
                           │ a fault, or too late        │ a fault
                           └──────── abandoned ──────────┴──────────▶ IDLE
 
 Contract and invariants
 * All or nothing: policy, authorities and revocation lists come into force only after all were checked and the change is
   on disk. Until then every fault leaves everything as it was, and the requester gets it.
+* All are the keyholder and every front: what one front has not taken no caller may count on.
 * The last step cannot be refused. If it does not come about in time, or a process answers what it was not asked, the
   state is unknown: the worker ends, and starts again with the new files.
 * One reload at a time. An answer to another one than the current changes nothing.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final, Literal
 
@@ -33,8 +34,8 @@ BUSY: Final = reload_fault("reload", "Another reload is running", "Wait for its 
 DRAINING: Final = reload_fault("reload", "The worker is shutting down", "Start it again: it reads its files then.")
 LATE: Final = reload_fault("reload", "A process did not check its files in time", "Run the command again.")
 
-Checker = Literal["keyholder", "front"]
-_CHECKERS: Final[frozenset[Checker]] = frozenset({"keyholder", "front"})
+KEYHOLDER: Final = "keyholder"
+"""The name of the checker of policies. The others are fronts, which check authorities and revocation lists."""
 
 
 class Phase(Enum):
@@ -48,20 +49,22 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """The current reload. `number` is that of the last one; it is never used twice."""
+    """The current reload of a worker with these `fronts`. `number` is that of the last one; it is never used twice."""
 
+    fronts: frozenset[str]
     phase: Phase = Phase.IDLE
     number: int = 0
     by: Requester = "signal"
     uid: int = 0
     until: float = 0.0
-    prepared: frozenset[Checker] = field(default_factory=frozenset)
+    done: frozenset[str] = frozenset()
+    """Checkers that have answered in this phase."""
     clients: ClientsChange | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Files were read; they go to both checkers under the number of the new state."""
+    """Files were read; they go to all checkers under the number of the new state."""
 
     by: Requester
     uid: int
@@ -81,7 +84,7 @@ class Unread:
 class Checked:
     """A checker's answer."""
 
-    checker: Checker
+    checker: str
     number: int
     fault: ReloadFault | None
     clients: ClientsChange | None
@@ -92,7 +95,7 @@ class Checked:
 class Switched:
     """A checker's answer to a commit."""
 
-    checker: Checker
+    checker: str
     number: int
     fault: ReloadFault | None
     now: float
@@ -110,15 +113,15 @@ Event = Begin | Unread | Checked | Switched | Tick
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send a message to a child."""
+    """Send a message to a child, or to every front."""
 
-    to: Literal["keyholder", "front", "control"]
+    to: Literal["keyholder", "fronts", "control"]
     message: AbandonReload | CommitPolicy | CommitClients | Reloaded
 
 
 @dataclass(frozen=True, slots=True)
 class GiveOut:
-    """Send the files that were read to both checkers."""
+    """Send the files that were read to their checkers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +140,8 @@ def advance(state: State, event: Event) -> Step:
         case Begin() | Unread() if state.phase is not Phase.IDLE:
             step = state, (Send("control", Reloaded(fault=BUSY)),)
         case Begin(by, uid, now):
-            begun = State(phase=Phase.PREPARING, number=state.number + 1, by=by, uid=uid, until=now + STEP_S)
-            step = begun, (GiveOut(),)
+            begun = replace(_idle(state), phase=Phase.PREPARING, number=state.number + 1, by=by, uid=uid)
+            step = replace(begun, until=now + STEP_S), (GiveOut(),)
         case Unread(by, uid, fault):
             step = _abandoned(replace(state, by=by, uid=uid), fault)
         case Checked() if event.number == state.number and state.phase is Phase.PREPARING:
@@ -155,13 +158,15 @@ def advance(state: State, event: Event) -> Step:
 def _checked(state: State, event: Checked) -> Step:
     if event.fault is not None:
         return _abandoned(state, event.fault)
-    clients = event.clients if event.checker == "front" else state.clients
-    prepared = state.prepared | {event.checker}
-    if prepared != _CHECKERS:
-        return replace(state, prepared=prepared, clients=clients), ()
-    if clients is None:  # a front that prepared nothing, and says that it did
-        return state, (EndWorker(),)
-    writing = replace(state, phase=Phase.WRITING, prepared=prepared, clients=clients, until=event.now + STEP_S)
+    clients = state.clients
+    if event.checker in state.fronts:
+        clients = event.clients
+        if clients is None or state.clients not in (None, clients):  # it prepared nothing, or not what another did
+            return state, (EndWorker(),)
+    done = state.done | {event.checker}
+    if clients is None or done != state.fronts | {KEYHOLDER}:
+        return replace(state, done=done, clients=clients), ()
+    writing = replace(state, phase=Phase.WRITING, done=frozenset(), clients=clients, until=event.now + STEP_S)
     commit = CommitPolicy(number=state.number, by=state.by, uid=state.uid, clients=clients)
     return writing, (Send("keyholder", commit),)
 
@@ -170,15 +175,22 @@ def _switched(state: State, event: Switched) -> Step:
     match state.phase, event.checker, event.fault:
         case Phase.WRITING, "keyholder", None:
             switching = replace(state, phase=Phase.SWITCHING, until=event.now + STEP_S)
-            return switching, (Send("front", CommitClients(number=state.number)),)
+            return switching, (Send("fronts", CommitClients(number=state.number)),)
         case Phase.WRITING, "keyholder", ReloadFault() as fault:
             return _abandoned(state, fault)
-        case Phase.SWITCHING, "front", None:
-            return State(number=state.number), (Send("control", Reloaded(fault=None)),)
+        case Phase.SWITCHING, front, None if front in state.fronts - state.done:
+            done = state.done | {front}
+            if done == state.fronts:
+                return _idle(state), (Send("control", Reloaded(fault=None)),)
+            return replace(state, done=done), ()
     return state, (EndWorker(),)
 
 
 def _abandoned(state: State, fault: ReloadFault) -> Step:
     abandon = AbandonReload(by=state.by, uid=state.uid, fault=fault)
-    sends = (Send("keyholder", abandon), Send("front", abandon), Send("control", Reloaded(fault=fault)))
-    return State(number=state.number), sends
+    sends = (Send("keyholder", abandon), Send("fronts", abandon), Send("control", Reloaded(fault=fault)))
+    return _idle(state), sends
+
+
+def _idle(state: State) -> State:
+    return State(fronts=state.fronts, number=state.number)

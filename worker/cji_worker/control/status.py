@@ -3,8 +3,8 @@
 Times are UTC, ages in seconds. A report that has not come yet is null.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
@@ -13,9 +13,21 @@ import msgspec
 from cji_core.documents import convert
 from cji_core.format.configuration.worker import Config
 from cji_core.manifest import VERSION
+from cji_worker.fronts import FRONT_NAMES
 from cji_worker.host import CATALOGUE, HostReport
-from cji_worker.ipc.messages import FrontReport, KeyholderReport, ProcessName, ReloadFault
-from cji_worker.ipc.status import Audit, CellCounts, Clients, HostCondition, Process, Reload, Status, Until, UsableKey
+from cji_worker.ipc.messages import Condition, FrontReport, KeyholderReport, ProcessName, ReloadFault
+from cji_worker.ipc.status import (
+    Audit,
+    CellCounts,
+    Clients,
+    FrontCounts,
+    HostCondition,
+    Process,
+    Reload,
+    Status,
+    Until,
+    UsableKey,
+)
 
 _ENCODER: Final = msgspec.json.Encoder()
 _LAST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
@@ -45,7 +57,11 @@ class Reports:
     """The latest reports."""
 
     started: datetime
-    front: FrontReport | None = None
+    count: int
+    """Of fronts."""
+    cores: float | None = None
+    """From which `auto` took their number."""
+    fronts: dict[str, FrontReport] = field(default_factory=dict)
     keyholder: KeyholderReport | None = None
     reload: LastReload | None = None
     draining: bool = False
@@ -61,9 +77,10 @@ def snapshot(
     now: datetime,
 ) -> bytes:
     """The document."""
-    front, keyholder = reports.front, reports.keyholder
-    front_silent = any(p.name == "front" and p.silent for p in processes)
-    serving = front is not None and front.serving and not front_silent
+    fronts, keyholder = reports.fronts, reports.keyholder
+    silent = any(p.name in FRONT_NAMES and p.silent for p in processes)
+    serve = sum(front.serving for front in fronts.values())
+    serving = serve == reports.count and not silent
     status = Status(
         version=VERSION,
         worker=config.worker.id,
@@ -71,7 +88,7 @@ def snapshot(
         started=_utc(reports.started.timestamp()),
         state="draining" if reports.draining else "serving" if serving else "not serving",
         reason=keyholder.reason if keyholder else None,
-        condition="front-silent" if front_silent else front.condition if front else "starting",
+        condition="front-silent" if silent else _condition(reports),
         host=_host(host, keyholder),
         keys=tuple(UsableKey(kek_id=key.kek_id, until=_utc(key.until)) for key in keyholder.keys)
         if keyholder
@@ -80,9 +97,8 @@ def snapshot(
         keys_configured=len(config.keys),
         until=_until(keyholder),
         early_advisories=keyholder.early if keyholder else None,
-        cells=CellCounts(warm=keyholder.cells_warm, busy=keyholder.cells_busy, configured=config.worker.cells)
-        if keyholder
-        else None,
+        fronts=FrontCounts(serving=serve, count=reports.count, cores=reports.cores),
+        cells=_cells(keyholder, config.worker.cells),
         keys_opened=keyholder.keys_opened if keyholder else None,
         jobs_waiting=keyholder.jobs_waiting if keyholder else None,
         jobs=keyholder.jobs if keyholder else None,
@@ -95,7 +111,7 @@ def snapshot(
             for p in processes
         ),
         audit=_audit(keyholder),
-        clients=_clients(front),
+        clients=_clients(fronts.values()),
         policy_sha384=keyholder.policy_sha384.hex() if keyholder else None,
         config_sha384=config.sha384,
         reload=_reload(reports.reload, reloading=reloading),
@@ -110,6 +126,12 @@ def _host(host: HostReport, keyholder: KeyholderReport | None) -> tuple[HostCond
         HostCondition(condition=name, held=name not in not_held, withdraws_readiness=name in unmet)
         for name in CATALOGUE
     )
+
+
+def _cells(keyholder: KeyholderReport | None, configured: int) -> CellCounts | None:
+    if keyholder is None:
+        return None
+    return CellCounts(warm=keyholder.cells_warm, busy=keyholder.cells_busy, configured=configured)
 
 
 def _until(keyholder: KeyholderReport | None) -> Until | None:
@@ -137,9 +159,18 @@ def _audit(keyholder: KeyholderReport | None) -> Audit | None:
     )
 
 
-def _clients(front: FrontReport | None) -> Clients | None:
-    if front is None:
+def _condition(reports: Reports) -> Condition | None:
+    """The condition of the first front that has one; None if all serve."""
+    if len(reports.fronts) < reports.count:
+        return "starting"
+    return next((front.condition for front in reports.fronts.values() if front.condition is not None), None)
+
+
+def _clients(fronts: Collection[FrontReport]) -> Clients | None:
+    """The state of accepted clients: the same in each front, but for the moment of a reload."""
+    if not fronts:
         return None
+    front = min(fronts, key=lambda each: each.authorities_until)
     return Clients(
         authorities_until=_utc(front.authorities_until),
         crl_until=_utc_or_none(front.crl_until),

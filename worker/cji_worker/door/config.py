@@ -1,4 +1,4 @@
-"""The configuration of nginx, which this file alone makes. Pure text.
+"""The configuration of nginx, which this file alone makes. Pure text, but for the cores that `fronts = "auto"` counts.
 
 Two servers in one program: the outer one counts connections and passes their bytes on, with the caller's address
 (PROXY protocol); the inner one, on a socket that only the door's user can reach, ends TLS and speaks HTTP/2.
@@ -15,7 +15,10 @@ Contract and invariants
 * What a caller can make it hold is bounded: connections together and for each address, time for a handshake and
   without a call, streams, header bytes, memory for a body. Where connections run out, nginx closes those that wait
   longest for a handshake or a call, so a crowd of silent ones shuts nobody out.
-* The log has faults of the door and its front, never a refused caller: nobody can fill it.
+* As many workers as there are fronts. A call goes to the front that has the fewest, counted over all workers; one that
+  no connection was made for goes to the next, and never one that was sent. Limits are shared by the workers, but for
+  the places of connections: each worker has twice its part of them, since the kernel divides connections unevenly.
+* The log has faults of the door and its fronts, never a refused caller: nobody can fill it.
 
 Sources: nginx 1.26 documentation; SSL_CONF_cmd(3) for `ssl_conf_command`; figures in docs/benchmarks.md.
 """
@@ -28,11 +31,12 @@ from cji_core.errors import StartupError
 from cji_core.format.configuration.door_files import listen_address, socket_path
 from cji_core.format.configuration.worker import Config
 from cji_worker.door.report import CERTIFICATE_HEADER, CIPHER, PROTOCOL, SOURCE_HEADER, TLS_HEADER
+from cji_worker.fronts import front_count, socket_of
 
 MAX_CONNECTIONS: Final = 1024
 """Of all addresses together, beside as many calls; then the longest silent ones are closed for new ones."""
 MAX_CALLS: Final = 1024
-"""Connections to the front: one for each call."""
+"""Connections to all fronts: one for each call."""
 HANDSHAKE_S: Final = 10
 IDLE_S: Final = 30 * 60
 """CJISSECPOL SC-10: a session ends within an hour of inactivity."""
@@ -46,7 +50,7 @@ _TEMPLATE: Final = """\
 {load_stream}daemon off;
 pid {folder}/pid;
 error_log stderr crit;
-worker_processes 1;
+worker_processes {workers};
 worker_rlimit_nofile {files};
 worker_shutdown_timeout {stream_s}s;
 
@@ -87,8 +91,7 @@ http {{
     scgi_temp_path {folder}/scgi;
 
     upstream front {{
-        server unix:{socket} max_conns={calls} max_fails=0;
-        keepalive 32;
+{balance}        keepalive 32;
     }}
 
     server {{
@@ -151,7 +154,7 @@ http {{
             grpc_connect_timeout 5s;
             grpc_send_timeout {stream_s}s;
             grpc_read_timeout {stream_s}s;
-            grpc_next_upstream off;
+            grpc_next_upstream {next};
         }}
     }}
 }}
@@ -179,19 +182,20 @@ def private_folder(config: Config) -> str:
 
 def door_config(config: Config, build: Build) -> str:
     """The configuration of the door of this worker. Raises StartupError for a path that nginx could misread."""
-    listen, limits = config.listen, config.limits
-    module = build.stream_module
+    listen, limits, fronts = config.listen, config.limits, front_count(config.worker.fronts)
+    module, places = build.stream_module, _PLACES if fronts == 1 else _PLACES * 2 // fronts
     return _TEMPLATE.format(
         load_stream="" if module is None else f"load_module {_path(module)};\n",
         folder=socket_path(private_folder(config)),
-        socket=socket_path(listen.socket),
-        places=_PLACES,
-        files=_PLACES + 64,
+        workers=fronts,
+        balance=_balance(listen.socket, fronts),
+        next="error" if fronts > 1 else "off",
+        places=places,
+        files=places + 64,
         stream_s=limits.max_job_seconds + _GRACE_S,
         address=listen_address(config.listen),
         both=" ipv6only=off" if listen_address(config.listen).startswith("[") else "",
         per_address=limits.connections_per_address,
-        calls=MAX_CALLS,
         certificate=_path(listen.certificate),
         private_key=_path(listen.private_key),
         client_roots=_path(listen.client_roots),
@@ -206,6 +210,16 @@ def door_config(config: Config, build: Build) -> str:
         source_header=SOURCE_HEADER,
         tls_header=TLS_HEADER,
     )
+
+
+def _balance(socket: str, fronts: int) -> str:
+    """The fronts of the upstream: a call goes to the one with the fewest, as all workers of the door count together."""
+    first = "" if fronts == 1 else "        zone fronts 64k;\n        least_conn;\n"
+    servers = (
+        f"        server unix:{socket_path(socket_of(socket, number))} max_conns={MAX_CALLS // fronts} max_fails=0;\n"
+        for number in range(fronts)
+    )
+    return first + "".join(servers)
 
 
 def socket_unit(config: Config) -> str:

@@ -1,6 +1,7 @@
-"""The front of this machine, at the socket of the fleet: jobs, receipts, failure receipts, health."""
+"""The fronts of this machine, at their sockets for the fleet: jobs, receipts, failure receipts, health."""
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -18,6 +19,7 @@ from cji_core.strict import hex_decode
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
 from cji_worker.errors import WorkerError
+from cji_worker.fronts import socket_of
 
 _SERVICE: Final = pb.DESCRIPTOR.services_by_name["CjiWorker"].full_name
 _DETAILS_KEY: Final = "grpc-status-details-bin"
@@ -56,8 +58,8 @@ class JobEnd:
     failure: str
 
 
-class Front:
-    """A connection; a context manager."""
+class _Connection:
+    """A connection to one front."""
 
     def __init__(self, socket: str) -> None:
         options = [
@@ -65,11 +67,28 @@ class Front:
             ("grpc.max_receive_message_length", _MESSAGE_BYTES),
             ("grpc.enable_http_proxy", 0),
         ]
-        self._channel = grpc.secure_channel(
+        self.channel = grpc.secure_channel(
             f"unix:{socket}", grpc.local_channel_credentials(grpc.LocalConnectionType.UDS), options=options
         )
-        self._stub = CjiWorkerStub(self._channel)
-        self._health = health_pb2_grpc.HealthStub(self._channel)
+        self.stub = CjiWorkerStub(self.channel)
+        self._health = health_pb2_grpc.HealthStub(self.channel)
+
+    def serves(self) -> bool:
+        """Whether this front serves jobs."""
+        try:
+            answer = self._health.Check(health_pb2.HealthCheckRequest(service=_SERVICE), timeout=_HEALTH_SECONDS)
+        except grpc.RpcError:
+            return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+class Front:
+    """Connections to the fronts; a context manager. Those that serve take turns with calls."""
+
+    def __init__(self, socket: str, *, count: int = 1) -> None:
+        """`socket` is that of the first front, of `count`."""
+        self._all = [_Connection(socket_of(socket, number)) for number in range(count)]
+        self._serving, self._calls = self._all[:1], itertools.count()
 
     def __enter__(self) -> Self:
         return self
@@ -77,15 +96,19 @@ class Front:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._channel.close()
+        for each in self._all:
+            each.channel.close()
 
     def serving(self) -> bool:
-        """Whether jobs are served."""
-        try:
-            answer = self._health.Check(health_pb2.HealthCheckRequest(service=_SERVICE), timeout=_HEALTH_SECONDS)
-        except grpc.RpcError:
-            return False
-        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+        """Whether jobs are served; the fronts that do so now get the next calls."""
+        if found := [each for each in self._all if each.serves()]:
+            self._serving = found
+        return bool(found)
+
+    @property
+    def _stub(self) -> CjiWorkerStub:
+        serving = self._serving
+        return serving[next(self._calls) % len(serving)].stub
 
     def run(self, requests: Iterator[pb.RunRequest]) -> Any:
         """The call of a job: an iterator of responses with `cancel`. Its errors are for `explained`."""

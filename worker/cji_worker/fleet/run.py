@@ -66,7 +66,7 @@ class Fleet:
         """Serve until `stop`."""
         events_only()
         fleet = self._settings.fleet
-        with self._ended, Front(fleet.socket) as front:
+        with self._ended, Front(fleet.socket, count=self._settings.fronts) as front:
             self._keep_settled(lambda: self._settle(front))
             slots = self._slots = [self._slot(front) for _ in range(self._settings.cells)]
             # daemons: a service that does not answer cannot hold up the end of this process

@@ -1,4 +1,4 @@
-"""The settings of the fleet process: the section [fleet] of worker.toml, and the number of cells.
+"""The settings of the fleet process: the section [fleet] of worker.toml, and the numbers of cells and fronts.
 
 It reads nothing else of the file, so it needs none of the files that the worker's other sections name.
 """
@@ -12,26 +12,30 @@ import msgspec
 from cji_core.documents import toml
 from cji_core.errors import StartupError
 from cji_core.format.configuration.fleet import FleetSection
+from cji_core.format.configuration.worker import FrontSetting
+from cji_worker.fronts import front_count
 
 _MAX_BYTES: Final = 256 << 10
 _REMEDY: Final = "Compare it with docs/configuration.md."
 
 
-class _Cells(msgspec.Struct, frozen=True):
+class _Worker(msgspec.Struct, frozen=True):
     cells: int = 2
+    fronts: FrontSetting = "auto"
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True):
-    worker: _Cells
+    worker: _Worker
     fleet: FleetSection | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The section, with absolute paths; `cells` is the number of jobs that the worker runs at once."""
+    """The section, with absolute paths; `cells` is the number of jobs that the worker runs at once, in `fronts`."""
 
     fleet: FleetSection
     cells: int
+    fronts: int
 
 
 def load(path: Path) -> Settings:
@@ -48,4 +52,5 @@ def load(path: Path) -> Settings:
         raise StartupError(f"The configuration {path} is not valid: {error}", _REMEDY) from error
     if found.fleet is None:
         raise StartupError(f"The configuration {path} has no [fleet]", "Add it; docs/fleet.md has an example.")
-    return Settings(fleet=found.fleet.below(path.resolve().parent), cells=found.worker.cells)
+    fleet, worker = found.fleet.below(path.resolve().parent), found.worker
+    return Settings(fleet=fleet, cells=worker.cells, fronts=front_count(worker.fronts))

@@ -36,9 +36,12 @@ SERVICE: Final = pb.DESCRIPTOR.services_by_name["Health"].full_name
 class Health:
     """The state of each service by name; the empty name is the process itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        """`name` is the service that is not served yet."""
         self._states: dict[str, pb.HealthCheckResponse.ServingStatus] = {}
         self._changed = asyncio.Event()
+        self.set("", serving=True)
+        self.set(name, serving=False)
 
     def set(self, service: str, *, serving: bool) -> None:
         """Set a state and wake the watchers."""
@@ -87,12 +90,18 @@ class Readiness:
         supervisor: Channel[FrontFromSupervisor, SupervisorFromFront],
         pulse: Pulse,
         clients: AcceptedClients,
+        others: Collection[ProcessName] = (),
     ) -> None:
-        """`name` is the service whose health is answered, `pulse` the supervisor's."""
+        """`name` is the service whose health is answered, `pulse` the supervisor's.
+
+        `others` are the other fronts. Until the supervisor says that they beat, they count as stopped: a caller
+        that reads here that jobs are served may get any of them next.
+        """
         self._health, self._name = health, name
         self._keyholder, self._service, self._supervisor, self._clients = keyholder, service, supervisor, clients
         self._pulse = pulse
-        self._silent: Collection[ProcessName] = ()
+        self._others = frozenset(others)
+        self._silent: Collection[ProcessName] = tuple(others)
 
     def hear(self, silent: Collection[ProcessName]) -> None:
         """A beat of the supervisor: the processes that it finds silent."""
@@ -131,6 +140,8 @@ class Readiness:
             return "keyholder-silent"
         if isinstance(ready, NotReady):
             return ready.condition
+        if self._others.intersection(self._silent):
+            return "front-silent"
         return None if self._clients.current() else "revocation-lists"
 
     def _report(self, condition: Condition | None, *, serving: bool) -> FrontReport:

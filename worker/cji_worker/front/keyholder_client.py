@@ -1,7 +1,6 @@
 """The front's end of the channel to the keyholder: requests by call number, each answer delivered to its call."""
 
 import asyncio
-import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Final
 from cji_core.errors import Reason, Refusal, Stage
 from cji_worker.front.guard import Relayed
 from cji_worker.front.submitters import Submitters
+from cji_worker.fronts import call_numbers
 from cji_worker.ipc import Channel, ChannelClosed
 from cji_worker.ipc.messages import (
     Admitted,
@@ -75,9 +75,12 @@ class KeyholderClient:
     never fill it.
     """
 
-    def __init__(self, channel: Channel[FrontFromKeyholder, KeyholderFromFront], submitters: Submitters) -> None:
+    def __init__(
+        self, channel: Channel[FrontFromKeyholder, KeyholderFromFront], submitters: Submitters, *, front: int = 0
+    ) -> None:
+        """`front` is the number of this front."""
         self._channel, self._submitters = channel, submitters
-        self._numbers = itertools.count(1)
+        self._numbers = call_numbers(front)
         self._pending: dict[int, PendingCall] = {}
         self.ready: Ready | NotReady = NotReady(reason=Reason.NOT_READY, condition="starting")
         self.changed = asyncio.Event()

@@ -1,4 +1,4 @@
-"""The front's process: its socket, health, drain.
+"""The process of a front, one of several that are alike: its sockets, health, drain.
 
 TLS ends at the door (`cji_worker.door`), the only other user of the socket's folder. The front gives up files,
 processes and new connections for good; see `cji_worker.rights`.
@@ -12,7 +12,7 @@ import stat
 import sys
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import grpc
 
@@ -33,6 +33,7 @@ from cji_worker.front.refused import RefusedCounter
 from cji_worker.front.reload import Reload
 from cji_worker.front.service import Service
 from cji_worker.front.submitters import Submitters
+from cji_worker.fronts import FRONT_NAMES, socket_of
 from cji_worker.ipc import Boot, Channel, ChannelClosed, receive_boot
 from cji_worker.ipc.beats import CpuClock, Pulse
 from cji_worker.ipc.messages import Drained, FrontFromKeyholder, FrontFromSupervisor, SupervisorFromFront
@@ -60,6 +61,8 @@ OPTIONS: Final = (
 )
 """Options of the gRPC server; connections, their time and their number for each address are the door's."""
 
+Handlers: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
+"""Of calls by name: for the door, and for the fleet process."""
 _TRIM_S: Final = 5
 _REPORT_S: Final = 10
 """A stranger adds one line in this time to the audit trail, however often it calls."""
@@ -143,26 +146,27 @@ def _confine(folders: Sequence[str], *, own_user: bool) -> None:
 
 
 async def _serve(boot: Boot, clients: AcceptedClients, pulse: Pulse) -> None:
-    config = boot.config
-    submitters, refused = Submitters(), RefusedCounter()
-    keyholder = KeyholderClient(Channel(boot.keyholder, FrontFromKeyholder), submitters)
+    submitters, refused = Submitters(fronts=boot.count), RefusedCounter()
+    keyholder = KeyholderClient(Channel(boot.keyholder, FrontFromKeyholder), submitters, front=boot.number)
     supervisor: Channel[FrontFromSupervisor, SupervisorFromFront] = Channel(boot.supervisor, FrontFromSupervisor)
-    service, health, guard = Service(config, keyholder), Health(), Guard(submitters, refused, clients.require)
-    calls = {SERVICE: service.handlers(guard), health_service.SERVICE: health.handlers(guard)}
-    servers = [_server(config.listen.socket, calls, UnknownMethods(refused))]
-    if config.fleet is not None:
-        fleet = Guard(submitters, refused, clients.require, only=FLEET)
-        calls = {SERVICE: FleetDoor(service, keyholder).handlers(fleet), health_service.SERVICE: health.handlers(fleet)}
-        servers.append(_server(config.fleet.socket, calls, UnknownMethods(refused, only=FLEET)))
-    health.set("", serving=True)
-    health.set(SERVICE, serving=False)
+    service, health = Service(boot.config, keyholder), Health(SERVICE)
+    guard, fleet = (Guard(submitters, refused, clients.require, only=only) for only in (None, FLEET))
+    calls = (service.handlers(guard), FleetDoor(service, keyholder).handlers(fleet))
+    servers = _servers(boot, refused, calls, (health.handlers(guard), health.handlers(fleet)))
     for server in servers:
         await server.start()
     deny(SOCKETS)
     log("listening")
 
     readiness = Readiness(
-        health, name=SERVICE, keyholder=keyholder, service=service, supervisor=supervisor, pulse=pulse, clients=clients
+        health,
+        name=SERVICE,
+        keyholder=keyholder,
+        service=service,
+        supervisor=supervisor,
+        pulse=pulse,
+        clients=clients,
+        others=set(FRONT_NAMES[: boot.count]) - {FRONT_NAMES[boot.number]},
     )
     reload = Reload(clients, guard, supervisor)
 
@@ -187,6 +191,20 @@ async def _serve(boot: Boot, clients: AcceptedClients, pulse: Pulse) -> None:
     await _end(tasks)
     if not drained:
         raise SystemExit(1)
+
+
+def _sockets(boot: Boot) -> list[str]:
+    """The sockets of this front: for the door, and for the fleet process if there is one."""
+    listen, fleet = boot.config.listen, boot.config.fleet
+    return [socket_of(each.socket, boot.number) for each in (listen, fleet) if each is not None]
+
+
+def _servers(boot: Boot, refused: RefusedCounter, calls: Handlers, health: Handlers) -> list[grpc.aio.Server]:
+    """A server on each socket, with the calls for the door or for the fleet process. Raises StartupError."""
+    return [
+        _server(socket, {SERVICE: own, health_service.SERVICE: healths}, UnknownMethods(refused, only=only))
+        for socket, only, own, healths in zip(_sockets(boot), (None, FLEET), calls, health, strict=False)
+    ]
 
 
 def _server(socket: str, calls: dict[str, dict[str, Any]], unknown: UnknownMethods) -> grpc.aio.Server:
@@ -241,10 +259,8 @@ def main(boot: Boot) -> None:
         listen = boot.config.listen
         files = read_client_files(client_roots=listen.client_roots, client_crl=listen.client_crl)
         clients = AcceptedClients(ClientCertificates.load(files, now=datetime.now(UTC)))
-        fleet = boot.config.fleet
-        sockets = [listen.socket, *([fleet.socket] if fleet else [])]
         supervisor = Pulse(CpuClock(boot.clock))
-        _confine(listening_folders(sockets), own_user=boot.users)
+        _confine(listening_folders(_sockets(boot)), own_user=boot.users)
         asyncio.run(_serve(boot, clients, supervisor))
     except ChannelClosed:
         raise SystemExit(1) from None

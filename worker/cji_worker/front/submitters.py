@@ -7,6 +7,8 @@ Contract and invariants
   threshold with alpha = 1 (Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory packet switches",
   IEEE/ACM Transactions on Networking 6(2), 1998). One caller alone gets half of the pool, n greedy callers get
   1/(n + 1) of it each, and as much stays free for the next one.
+* Each front has an equal part of the pools, and a caller its share of each part: no more of all parts together than of
+  whole pools, whichever front it reaches. The door gives a call to the front with the fewest, so it gets no less.
 * The table has an entry per caller with an open call, so it is never larger than the pools.
 """
 
@@ -30,16 +32,17 @@ class Kind(enum.Enum):
 
 
 POOLS: Final[Mapping[Kind, int]] = MappingProxyType({Kind.RUN: 128, Kind.ATTEST: 64, Kind.ASK: 64, Kind.HEALTH: 64})
-"""Maximum number of concurrent calls of each kind."""
+"""Maximum number of concurrent calls of each kind, in all fronts together."""
 
 
 class Submitters:
     """The submitters of the policy by the SHA-256 of their certificate's URI, and their open calls."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, fronts: int = 1) -> None:
+        """`fronts` is the number of fronts, of which this is one."""
         self._known: frozenset[bytes] | None = None
         self._open: dict[Kind, dict[str, int]] = {kind: {} for kind in Kind}
-        self._free = dict(POOLS)
+        self._free = {kind: places // fronts // 2 * 2 for kind, places in POOLS.items()}  # halves must not round up
 
     def replace(self, identities: Collection[bytes]) -> None:
         """Take the keyholder's list in place of the earlier one; open calls stay open."""

@@ -24,6 +24,8 @@ class Boot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     `code` is what the process may map; `trust` is the encoded `attestation.Trust`, and `host` the conditions at the
     start, both for the keyholder alone; `tables` are the table files by name, for the keyholder and the zygote.
+    `fronts` are the channels to the fronts by their numbers, for the keyholder alone; `number` is that of a front, of
+    `count`.
     `clock` is the supervisor's CPU clock (`cji_worker.ipc.beats`), for the front alone.
     `logs` are the event logs of this boot, "firmware-log" and "userspace-log", for the keyholder alone.
     `users`, `namespaces`: whether the process becomes a user of its own, and zygote and cells enter namespaces of their
@@ -36,7 +38,9 @@ class Boot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     host: HostReport = NOTHING_HELD
     tables: dict[str, bytes] = {}
     supervisor: int = -1
-    front: int = -1
+    fronts: tuple[int, ...] = ()
+    number: int = 0
+    count: int = 1
     keyholder: int = -1
     zygote: int = -1
     clock: tuple[int, int] = (-1, -1)

@@ -65,6 +65,14 @@ class Until(_Part, frozen=True, kw_only=True):
     policy: Utc | None
 
 
+class FrontCounts(_Part, frozen=True, kw_only=True):
+    """Fronts: those that serve, of how many; `cores` is what `auto` counted, None for a number that is set."""
+
+    serving: Count
+    count: Count
+    cores: Annotated[float, Meta(ge=0)] | None
+
+
 class CellCounts(_Part, frozen=True, kw_only=True):
     """Cells by their state."""
 
@@ -123,11 +131,12 @@ class Status(_Part, frozen=True, kw_only=True):
     keys_configured: Count
     until: Until | None
     early_advisories: Annotated[tuple[Text, ...], Meta(max_length=64)] | None = None
+    fronts: FrontCounts
     cells: CellCounts | None
     keys_opened: Count | None
     jobs_waiting: Count | None
     jobs: JobCounts | None
-    processes: Annotated[tuple[Process, ...], Meta(max_length=8)]
+    processes: Annotated[tuple[Process, ...], Meta(max_length=32)]
     audit: Audit | None
     clients: Clients | None
     policy_sha384: Hex96 | None

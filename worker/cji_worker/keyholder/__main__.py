@@ -34,6 +34,7 @@ from cji_worker.keyholder.checkpoints import Checkpoints
 from cji_worker.keyholder.custody import Custody
 from cji_worker.keyholder.delivery import DeliveryWatch
 from cji_worker.keyholder.entra import KeySets, SecondIdentity
+from cji_worker.keyholder.fronts import Fronts
 from cji_worker.keyholder.host import HostState
 from cji_worker.keyholder.keyholder import Keyholder
 from cji_worker.keyholder.policy import PolicyInForce, require_serial
@@ -115,7 +116,7 @@ async def _serve(
             host=host,
             delivery=DeliveryWatch(config.audit_delivery, trail=Path(config.audit_file), audit=audit),
             supervisor=supervisor,
-            front=Channel(boot.front, KeyholderFromFront),
+            fronts=Fronts([Channel(fd, KeyholderFromFront) for fd in boot.fronts]),
             zygote=Channel(boot.zygote, KeyholderFromZygote),
             key_slots=key_slots,
             pool=pool,

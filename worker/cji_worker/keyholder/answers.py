@@ -7,14 +7,12 @@ from datetime import UTC, datetime
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.pool.entries import Outcome
 from cji_core.pool.one_end import Ended
-from cji_worker.ipc import Channel, hand_over
+from cji_worker.ipc import hand_over
 from cji_worker.ipc.messages import (
     Attest,
     Attested,
     FetchedReceipt,
     FetchReceipt,
-    FrontFromKeyholder,
-    KeyholderFromFront,
     ReleaseState,
 )
 from cji_worker.keyholder.admissions import Admissions
@@ -22,6 +20,7 @@ from cji_worker.keyholder.by_reference import Pool, came_by_reference
 from cji_worker.keyholder.custody import Custody
 from cji_worker.keyholder.effects import Effects, unsigned
 from cji_worker.keyholder.entra import SecondIdentity, TokenRefused
+from cji_worker.keyholder.fronts import Fronts
 from cji_worker.keyholder.jobs import Jobs
 from cji_worker.keyholder.policy import PolicyInForce
 from cji_worker.keyholder.pool_exchanges import Found
@@ -115,10 +114,10 @@ class EvidenceAnswers:
         custody: Custody,
         signer: ReceiptSigner,
         effects: Effects,
-        front: Channel[KeyholderFromFront, FrontFromKeyholder],
+        fronts: Fronts,
         admissions: Admissions,
     ) -> None:
-        self._custody, self._signer, self._effects, self._front = custody, signer, effects, front
+        self._custody, self._signer, self._effects, self._fronts = custody, signer, effects, fronts
         self._admissions = admissions
 
     def attest(self, request: Attest) -> None:
@@ -145,7 +144,7 @@ class EvidenceAnswers:
                 admission_nonce=self._admissions.nonce(attestation.token.sha384),
             )
             fds = [hand_over(result.evidence), hand_over(attestation.evidence.to_json())]
-            self._front.send(message, fds)
+            self._fronts.send(message, fds)
             for fd in fds:
                 os.close(fd)
 

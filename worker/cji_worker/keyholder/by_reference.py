@@ -22,9 +22,10 @@ from cji_core.pool.entries import Outcome
 from cji_core.pool.one_end import Ended, Open, may_fail
 from cji_core.strict import hex_decode
 from cji_core.trail import Event, JobCompleted, TicketFault, TicketPoisoned, TicketRefused, claims_unverified
-from cji_worker.ipc.messages import BY_REFERENCE, FrontFromKeyholder, GivenUp, GiveUp, Settle, Settled
+from cji_worker.ipc.messages import BY_REFERENCE, GivenUp, GiveUp, Settle, Settled
 from cji_worker.keyholder.custody import Custody
 from cji_worker.keyholder.events import failure_superseded, ticket_poisoned
+from cji_worker.keyholder.fronts import Answer
 from cji_worker.keyholder.policy import PolicyInForce
 from cji_worker.keyholder.pool_exchanges import Found, JobOfPool, PoolExchanges
 from cji_worker.keyholder.receipts import ReceiptSigner
@@ -58,7 +59,7 @@ def came_by_reference(done: JobCompleted) -> bool:
 
 
 class ByReference:
-    """`send` sends to the front, `refuse` a refusal of a call; `write` appends to the trail, now or later."""
+    """`send` sends an answer, `refuse` a refusal of a call; `write` appends to the trail, now or later."""
 
     def __init__(
         self,
@@ -68,7 +69,7 @@ class ByReference:
         audit: AuditFile,
         signer: ReceiptSigner,
         custody: Custody,
-        send: Callable[[FrontFromKeyholder], None],
+        send: Callable[[Answer], None],
         refuse: Callable[[int, Refusal], None],
         write: Callable[[Event], object],
         pool: Pool | None,

@@ -20,8 +20,6 @@ from cji_worker.ipc.messages import (
     Admitted,
     Completed,
     Ended,
-    FrontFromKeyholder,
-    KeyholderFromFront,
     KeyholderFromZygote,
     KeysReady,
     Kill,
@@ -34,6 +32,7 @@ from cji_worker.keyholder.admissions import Admissions
 from cji_worker.keyholder.admitted_job import AdmittedJob, Attempt, Opened
 from cji_worker.keyholder.custody import Custody
 from cji_worker.keyholder.events import job_admitted, job_completed, job_ended, witnesses_disagreed
+from cji_worker.keyholder.fronts import Answer, Fronts
 from cji_worker.keyholder.lifecycle import Action, Done, Effect, Failed, Refuse, WriteEnd, WriteReceipt
 from cji_worker.keyholder.receipts import ReceiptSigner
 from cji_worker.keyholder.references import References
@@ -60,12 +59,12 @@ class Effects:
         custody: Custody,
         signer: ReceiptSigner,
         references: References,
-        front: Channel[KeyholderFromFront, FrontFromKeyholder],
+        fronts: Fronts,
         zygote: Channel[KeyholderFromZygote, ZygoteFromKeyholder],
         admissions: Admissions,
     ) -> None:
         self._worker_id, self._audit, self._custody, self._signer = worker_id, audit, custody, signer
-        self._references, self._front, self._zygote = references, front, zygote
+        self._references, self._fronts, self._zygote = references, fronts, zygote
         self._admissions = admissions
         self.tally, self.keys_opened = Tally(), 0
 
@@ -106,16 +105,16 @@ class Effects:
         return Done()
 
     def refuse(self, call: int, refusal: Refusal) -> None:
-        """Send the front a refusal: its last word on this call."""
+        """Send the front of this call a refusal: its last word on it."""
         retry = refusal.after_ms if isinstance(refusal, RetryLater) else 0
         column = refusal.column if isinstance(refusal, ColumnRefused) else None
         ended = Ended(call=call, reason=refusal.reason, stage=refusal.stage, retry_after_ms=retry, column=column)
         self.send(ended)
 
-    def send(self, message: FrontFromKeyholder) -> None:
-        """Send to the front, if it is still there."""
+    def send(self, answer: Answer) -> None:
+        """Send the front of a call an answer to it, if it is still there."""
         with contextlib.suppress(ChannelClosed):
-            self._front.send(message)
+            self._fronts.send(answer)
 
     def _send_header(self, job: AdmittedJob) -> None:
         cell, header = job.cell, job.admission.header
@@ -156,7 +155,7 @@ class Effects:
             cell.key_slot.put(opened.keys)
             with contextlib.suppress(ChannelClosed):  # the reason of a cell that has ended is read by `AWAIT_CELL`
                 cell.control.send(KeysReady())
-            self._front.send(_admitted(job), [cell.data_fd, cell.ring_fd])
+            self._fronts.send(_admitted(job), [cell.data_fd, cell.ring_fd])
         except ChannelClosed:
             return Failed(Refusal(Reason.CELL_FAILED, stage=Stage.ADMIT))
         except Refusal as refusal:
@@ -214,7 +213,7 @@ class Effects:
             return
         fd = hand_over(job.response)
         with contextlib.suppress(ChannelClosed):
-            self._front.send(Stated(call=job.call), [fd])
+            self._fronts.send(Stated(call=job.call), [fd])
         os.close(fd)
 
     def _renewed(self, job: AdmittedJob) -> bool:

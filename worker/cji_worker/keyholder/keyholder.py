@@ -1,4 +1,4 @@
-"""The keyholder's main thread: one loop over the front, the zygote and the clock."""
+"""The keyholder's main thread: one loop over the fronts, the zygote and the clock."""
 
 import asyncio
 import contextlib
@@ -23,13 +23,10 @@ from cji_worker.ipc.messages import (
     CellGone,
     CellReady,
     CommitPolicy,
-    Drained,
     FetchReceipt,
-    FrontFromKeyholder,
     GiveUp,
     HostConditions,
     Identities,
-    KeyholderFromFront,
     KeyholderFromSupervisor,
     KeyholderFromZygote,
     KeyholderReport,
@@ -61,6 +58,7 @@ from cji_worker.keyholder.delivery import DeliveryWatch
 from cji_worker.keyholder.effects import Effects
 from cji_worker.keyholder.entra import SecondIdentity
 from cji_worker.keyholder.finishing import Finishes
+from cji_worker.keyholder.fronts import Fronts
 from cji_worker.keyholder.holdings import Dropped, HeldKey, NotReleased
 from cji_worker.keyholder.host import HostState
 from cji_worker.keyholder.jobs import Jobs
@@ -95,14 +93,14 @@ class Keyholder:
         host: HostState,
         delivery: DeliveryWatch,
         supervisor: Channel[KeyholderFromSupervisor, SupervisorFromKeyholder],
-        front: Channel[KeyholderFromFront, FrontFromKeyholder],
+        fronts: Fronts,
         zygote: Channel[KeyholderFromZygote, ZygoteFromKeyholder],
         key_slots: list[KeySlot],
         pool: PoolLedger | None = None,
     ) -> None:
         self._audit, self._anchor, self._checkpoints = audit, anchor, checkpoints
         self._custody, self._signer, self._host = custody, signer, host
-        self._front, self._zygote, self._supervisor = front, zygote, supervisor
+        self._fronts, self._zygote, self._supervisor = fronts, zygote, supervisor
         self._policy, self._second, self._delivery = policy, second, delivery
         self._touching = self._settled = False
         self._cells, self._loop = Cells(key_slots), asyncio.get_running_loop()
@@ -114,14 +112,14 @@ class Keyholder:
         self._pool = self._make_pool(pool, config)
         self._by_reference = self._make_by_reference(config.worker.audience)
         self._evidence = EvidenceAnswers(
-            custody=custody, signer=signer, effects=self._effects, front=front, admissions=self._admissions
+            custody=custody, signer=signer, effects=self._effects, fronts=fronts, admissions=self._admissions
         )
         self._finishes = Finishes(effects=self._effects, signer=signer, custody=custody, settlements=self._settlements)
         self._jobs = self._make_jobs(config, tables)
         self._receipts = self._make_receipts()
         self._reload = PolicyReload(config, policy, audit, self._policy_changed)
         second.follow(policy.now)
-        front.send(Identities(sha256=policy.now.identities))
+        fronts.broadcast(Identities(sha256=policy.now.identities))
         self._readiness = self._make_readiness(pool)
 
     @property
@@ -136,7 +134,7 @@ class Keyholder:
             cells=self._cells,
             host=self._host,
             delivery=self._delivery,
-            front=self._front,
+            fronts=self._fronts,
             pool=pool,
         )
 
@@ -147,7 +145,7 @@ class Keyholder:
             custody=self._custody,
             signer=self._signer,
             references=self._references,
-            front=self._front,
+            fronts=self._fronts,
             zygote=self._zygote,
             admissions=self._admissions,
         )
@@ -209,14 +207,20 @@ class Keyholder:
         )
 
     async def serve(self) -> None:
-        """Serve until the front has drained, or any peer hangs up. Raises StartupError if the trail cannot go on."""
-        services = (self._serve_front(), self._serve_zygote(), self._serve_supervisor(), self._watch())
-        tasks = {asyncio.create_task(service) for service in services}
+        """Serve until every front has drained, or any peer hangs up. Raises StartupError if the trail cannot go on."""
+        fronts = {asyncio.create_task(self._serve_front(number)) for number in range(len(self._fronts))}
+        services = (self._serve_zygote(), self._serve_supervisor(), self._watch())
+        tasks = fronts | {asyncio.create_task(service) for service in services}
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                with contextlib.suppress(ChannelClosed):
-                    task.result()
+            drained = set[asyncio.Task[None]]()
+            hung_up = False
+            while drained < fronts and not hung_up:
+                done, _ = await asyncio.wait(tasks - drained, return_when=asyncio.FIRST_COMPLETED)
+                hung_up = any(isinstance(task.exception(), ChannelClosed) for task in done)
+                for task in done:
+                    with contextlib.suppress(ChannelClosed):
+                        task.result()
+                drained |= done
         finally:
             for task in tasks:
                 task.cancel()
@@ -279,9 +283,8 @@ class Keyholder:
                 if not came_by_reference(done):
                     self._pool.settlements.again(done)
 
-    async def _serve_front(self) -> None:
-        while True:
-            message, _ = await self._front.receive_async()
+    async def _serve_front(self, number: int) -> None:
+        while (message := await self._fronts.receive(number)) is not None:
             match message:
                 case Admit():
                     self._jobs.admit(message)
@@ -301,8 +304,6 @@ class Keyholder:
                     self._refusals.calls(message)
                 case Attest():
                     self._evidence.attest(message)
-                case Drained():
-                    return
 
     async def _serve_zygote(self) -> None:
         while True:
@@ -353,12 +354,12 @@ class Keyholder:
         """Callers first, then jobs, then what their submitters left here."""
         after = self._policy.now
         self._second.follow(after)
-        self._front.send(Identities(sha256=after.identities))
+        self._fronts.broadcast(Identities(sha256=after.identities))
         self._jobs.end_unauthorised()
         self._references.end_of_submitters(before.removed_in(after))
 
     def _report_readiness(self) -> None:
-        """Report to front and trail; if it changed, to the operator at once, before the next beat."""
+        """Report to fronts and trail; if it changed, to the operator at once, before the next beat."""
         if self._readiness.report():
             self._supervisor.offer(self._report())
 

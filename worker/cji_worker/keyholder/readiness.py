@@ -1,4 +1,4 @@
-"""Whether jobs may be admitted; every change is reported to the front and to the audit trail.
+"""Whether jobs may be admitted; every change is reported to the fronts and to the audit trail.
 
 Ready means: fresh evidence and a key released under it, a policy (the process does not run without one), a warm cell
 at least once, a zygote that is not stopped, a writable trail that is anchored and reaches the destinations that must
@@ -17,14 +17,11 @@ from cji_core.log import log
 from cji_core.operations.registry import OPERATIONS, SCHEMAS
 from cji_core.strict import hex_decode
 from cji_core.trail import HostChanged, WorkerNotReady, WorkerReady
-from cji_worker.ipc import Channel
 from cji_worker.ipc.messages import (
     MAX_KEYS,
     Condition,
     Ends,
-    FrontFromKeyholder,
     JobCounts,
-    KeyholderFromFront,
     KeyholderReport,
     KeyReport,
     MissingKey,
@@ -37,6 +34,7 @@ from cji_worker.keyholder.cells import Cells
 from cji_worker.keyholder.custody import Custody
 from cji_worker.keyholder.delivery import DeliveryWatch
 from cji_worker.keyholder.events import custody_event
+from cji_worker.keyholder.fronts import Fronts
 from cji_worker.keyholder.holdings import CustodyEvent, HeldKey
 from cji_worker.keyholder.host import HostState
 from cji_worker.keyholder.jobs import Jobs
@@ -56,11 +54,11 @@ class Readiness:
         cells: Cells,
         host: HostState,
         delivery: DeliveryWatch,
-        front: Channel[KeyholderFromFront, FrontFromKeyholder],
+        fronts: Fronts,
         pool: PoolLedger | None,
     ) -> None:
         self._audit, self._anchor = audit, anchor
-        self._custody, self._cells, self._front = custody, cells, front
+        self._custody, self._cells, self._fronts = custody, cells, fronts
         self._host, self._unmet = host, host.unmet
         self._delivery, self._pool = delivery, pool
         self.zygote_silent = False
@@ -87,7 +85,7 @@ class Readiness:
                     self._audit.append(WorkerNotReady(reason=reason, condition=condition))
         except Refusal:
             log("audit unavailable")
-        self._front.send(state)
+        self._fronts.broadcast(state)
         return True
 
     def _report_host(self) -> None:

@@ -6,7 +6,7 @@ Unknown keys, missing keys and empty lists are refused. The file is read once, a
 import base64
 import hashlib
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -18,6 +18,7 @@ from cji_core.format.configuration.fleet import ClientId, FleetSection, PoolLedg
 _Text = Annotated[str, Meta(min_length=1, max_length=1024)]
 DestinationName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}\Z")]
 """Name of a sink or witness of the audit trail, and of its file."""
+FrontSetting: TypeAlias = Literal["auto"] | Annotated[int, Meta(ge=1, le=16)]
 NonEmpty = Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"\A[^\x00]*\Z")]
 
 _MAX_BYTES: Final = 256 << 10
@@ -101,6 +102,8 @@ class WorkerSection(_Section, frozen=True, kw_only=True):
     """Concurrent jobs; each has its own process and secret region."""
     cell_memory_mib: Annotated[int, Meta(ge=128, le=65536, multiple_of=32)] = 160
     """Secret memory of one cell in MiB, of which 32 hold the records being read."""
+    fronts: FrontSetting = "auto"
+    """Processes that callers are served by, and workers of the door; "auto" is one for every three cores."""
 
 
 class ReferencesSection(_Section, frozen=True, kw_only=True):

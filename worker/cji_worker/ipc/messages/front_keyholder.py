@@ -1,4 +1,7 @@
-"""Messages between the front and the keyholder. Headers and signatures are the bytes that the caller sent."""
+"""Messages between a front and the keyholder. Headers and signatures are the bytes that the caller sent.
+
+`call` is the front's own number of the call (`cji_worker.fronts`).
+"""
 
 from typing import Annotated, ClassVar, Final, Literal
 

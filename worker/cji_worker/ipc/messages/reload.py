@@ -1,12 +1,12 @@
 """Messages of a reload: new files are checked by the processes that use them, then taken by all or by none.
 
     control      NewFiles                 the files, as they were read
-    supervisor   PreparePolicy, PrepareClients
-    both         Prepared                 checked and kept, or a fault
-    supervisor   CommitPolicy             only if both are prepared
+    supervisor   PreparePolicy, PrepareClients to every front
+    each         Prepared                 checked and kept, or a fault
+    supervisor   CommitPolicy             only if all are prepared
     keyholder    Committed                the change is on disk and in force; or it is not, and nothing changed
-    supervisor   CommitClients                cannot fail: the front checked the files
-    front        Committed
+    supervisor   CommitClients to every front cannot fail: the fronts checked the files
+    each front   Committed
 
 Before `CommitPolicy` anything that fails, or takes too long, ends in `AbandonReload`. Each message carries the number
 of the reload, so an answer that comes too late is recognised.
@@ -99,7 +99,7 @@ class PrepareClients(Message, frozen=True, kw_only=True):
 
 
 class Prepared(Message, frozen=True, kw_only=True):
-    """The files are checked; `fault` if they cannot be used. `clients` comes from the front alone."""
+    """The files are checked; `fault` if they cannot be used. `clients` comes from fronts alone."""
 
     number: Count
     fault: ReloadFault | None = None

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from msgspec import Meta
 
+from cji_worker.fronts import FRONT_NAMES, FrontName
 from cji_worker.host import HostReport
 from cji_worker.ipc.messages.base import Beat, Message
 from cji_worker.ipc.messages.record import RecordDocument, RecordedDocument
@@ -24,11 +25,11 @@ from cji_worker.ipc.messages.reload import (
 )
 from cji_worker.ipc.messages.reports import FrontReport, KeyholderReport, Snapshot
 
-ProcessName: TypeAlias = Literal["front", "keyholder", "zygote", "control"]
+ProcessName: TypeAlias = Literal[FrontName, "keyholder", "zygote", "control"]
 
 
 class Up(Message, frozen=True, kw_only=True):
-    """The process serves. The front sends it once the worker is ready for jobs."""
+    """The process serves. A front sends it once the worker is ready for jobs."""
 
 
 class Drain(Message, frozen=True, kw_only=True):
@@ -46,9 +47,12 @@ class HostConditions(Message, frozen=True, kw_only=True):
 
 
 class Silent(Message, frozen=True, kw_only=True):
-    """The supervisor's beat for front and keyholder: the processes that count as stopped (`cji_worker.ipc.beats`)."""
+    """The supervisor's beat for fronts and keyholder: the processes that count as stopped (`cji_worker.ipc.beats`).
 
-    processes: Annotated[tuple[ProcessName, ...], Meta(max_length=8)]
+    To a front, one that has not beaten yet counts as stopped too: no front serves before all can.
+    """
+
+    processes: Annotated[tuple[ProcessName, ...], Meta(max_length=32)]
 
 
 SupervisorFromFront = Up | Beat | FrontReport | Prepared | Committed
@@ -64,7 +68,7 @@ ControlFromSupervisor = Beat | Reread | Reloaded | Snapshot | RecordedDocument
 ChildFromSupervisor = FrontFromSupervisor | KeyholderFromSupervisor | ControlFromSupervisor
 SUPERVISOR_FROM: Final[Mapping[str, object]] = MappingProxyType(
     {
-        "front": SupervisorFromFront,
+        **dict.fromkeys(FRONT_NAMES, SupervisorFromFront),
         "keyholder": SupervisorFromKeyholder,
         "control": SupervisorFromControl,
         "zygote": SupervisorFromZygote,

@@ -1,0 +1,40 @@
+"""A front that speaks of another front's job: the keyholder hangs up, and nothing becomes of it."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cji_core.errors import Reason
+from cji_core.trail import JobCompleted, JobEnded
+from cji_simulator.raw import RawWorker, events, forge, logged, settled
+from cji_simulator.simulation import Simulation
+from tests.adversarial.peers import told
+from tests.adversarial.peers.foreign_front import FOREIGN
+from tests.adversarial.peers.hostile import hostile_site
+from tests.support.simulations import simulated
+
+
+@pytest.fixture(scope="module")
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
+    with simulated(tmp_path_factory.mktemp("foreign") / "azure", release_limit=1000) as simulation:
+        yield simulation
+
+
+@pytest.mark.parametrize("lie", FOREIGN)
+def test_a_front_that_names_anothers_call_ends(azure: Simulation, tmp_path: Path, lie: str) -> None:
+    with hostile_site(tmp_path / "site", azure, fronts=2, **{"front-1": "foreign_front"}) as site:
+        settled(site)
+        victim, job = forge(site), forge(site)
+        with RawWorker.of(site) as raw, ExitStack() as held:
+            assert held.enter_context(raw.stream()).begin(victim.open()).WhichOneof("message") == "accepted"
+            for _ in range(2):  # the door gives one of them to the front with fewer calls
+                held.enter_context(raw.stream()).send(replace(job, signature=told(job.signature, lie)).open())
+            assert site.worker.process.wait(60) == 1
+        hostile = [line["what"] for line in logged(site.worker.log) if line["event"] == "hostile front"]
+        assert hostile == ["front-1"]
+        ends = [event for event in events(site) if isinstance(event, JobEnded | JobCompleted)]
+        assert {end.reason for end in ends if isinstance(end, JobEnded)} == {Reason.CELL_FAILED}
+        assert not any(isinstance(end, JobCompleted) for end in ends)
