@@ -15,6 +15,7 @@ bytes: a position of `a` and a position of `b` that are compared are both multip
 become 0, like the padding, and take no further part.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -22,6 +23,7 @@ import numpy.typing as npt
 
 from cji_core.format.records.column import Bytes, Ints
 from cji_operations.kernels.jaro_bounds import Sorted, candidates
+from cji_operations.kernels.ranges import refilled
 from cji_operations.kernels.strings import Words
 
 Floats = npt.NDArray[np.float64]
@@ -29,7 +31,11 @@ Floats = npt.NDArray[np.float64]
 _PREFIX: Final = 4
 _PREFIX_WEIGHT: Final = 0.1
 _BOOST_THRESHOLD: Final = 0.7
-_CHUNK: Final = 8_192  # pairs: two words of 16 bytes, twice, stay within a megabyte of cache
+_CHUNK: Final = 1 << 15  # pairs; fewer cost more in calls of numpy than in bytes
+_POSITIONS: Final = 1 << 19  # of their words, which then stay in the caches, and far below the most that is allocated
+_FEWEST: Final = 1 << 10
+_HELD: Final = 1 << 20  # candidates
+_NOTHING: Final = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
 
 
 def pairs(
@@ -49,25 +55,32 @@ def pairs(
     _check(left, len(a))
     _check(right, len(b))
     columns_a, columns_b = np.ascontiguousarray(a.data.T), np.ascontiguousarray(b.data.T)
-    lengths_a, lengths_b = a.lengths.astype(np.uint8), b.lengths.astype(np.uint8)
-    half = np.maximum(lengths_a[left], lengths_b[right]) // 2
-    order = np.argsort(half, kind="stable")
+    lengths_a, lengths_b = a.lengths.astype(np.uint8).take(left), b.lengths.astype(np.uint8).take(right)
+    longest = np.maximum(lengths_a, lengths_b)
+    order = np.argsort(longest, kind="stable")
     score = np.empty(len(left))
-    end = 0
-    for window, count in enumerate(np.bincount(half), -1):
-        start, end = end, end + int(count)
-        for first in range(start, end, _CHUNK):
-            rows = order[first : min(first + _CHUNK, end)]
-            of_a, of_b = left[rows], right[rows]
-            length_a, length_b = lengths_a[of_a], lengths_b[of_b]
-            at_a = _gather(columns_a, of_a, int(length_a.max()))
-            at_b = _gather(columns_b, of_b, int(length_b.max()))
-            jaro = _jaro(at_a, at_b, length_a, length_b, max(window, 0))
-            if winkler:
-                boosted = jaro + _prefix(at_a, at_b) * prefix_weight * (1 - jaro)
-                jaro = np.where(jaro > boost_threshold, boosted, jaro)
-            score[rows] = jaro
+    for rows in _chunks(order, longest):
+        length_a, length_b = lengths_a.take(rows), lengths_b.take(rows)
+        wide_a, wide_b = int(length_a.max()), int(length_b.max())
+        both = np.empty((wide_a + wide_b, len(rows)), np.uint8)
+        _gather(columns_a, left.take(rows), both[:wide_a])
+        _gather(columns_b, right.take(rows), both[wide_a:][::-1])
+        jaro = _jaro(both, length_a, length_b, wide_a)
+        if winkler:
+            some = np.flatnonzero(jaro > boost_threshold)
+            jaro[some] += _prefix(both, wide_a, some) * prefix_weight * (1 - jaro[some])
+        score[rows] = jaro
     return score
+
+
+def _chunks(order: Ints, longest: Bytes) -> Iterator[Ints]:
+    """Parts of `order`, by which `longest` ascends; the longer their words, the fewer they are."""
+    start = 0
+    while start < len(order):
+        width = 2 * int(longest[order[start : start + _CHUNK][-1]])
+        stop = start + min(_CHUNK, max(_POSITIONS // (width + 1), _FEWEST))
+        yield order[start:stop]
+        start = stop
 
 
 def _check(index: Ints, k: int) -> None:
@@ -75,72 +88,112 @@ def _check(index: Ints, k: int) -> None:
         raise IndexError("a code that is not one of a word")
 
 
-def _gather(columns: Bytes, index: Ints, width: int) -> Bytes:
-    """uint8[width, len(index)]: the first `width` positions of words, given as uint8[w, k]."""
-    positions = np.empty((width, len(index)), np.uint8)
-    for position in range(width):
-        columns[position].take(index, out=positions[position], mode="clip")
-    return positions
+def _gather(columns: Bytes, index: Ints, positions: Bytes) -> None:
+    """Fill uint8[w, n] with the first positions of the words `index`, given as uint8[w or more, k]."""
+    for column, position in zip(columns, positions, strict=False):
+        column.take(index, out=position, mode="clip")
 
 
-def _prefix(a: Bytes, b: Bytes) -> Bytes:
-    """uint8[n]: the length of the common prefix, at most 4."""
-    length, same = np.zeros(a.shape[1], np.uint8), np.ones(a.shape[1], np.bool_)
-    for position in range(min(_PREFIX, len(a), len(b))):
-        same &= (a[position] == b[position]) & (a[position] != 0)
-        length += same
+def _prefix(both: Bytes, wide_a: int, rows: Ints) -> Bytes:
+    """uint8[len(rows)]: the length of the common prefix of these pairs, at most 4."""
+    length, same = np.zeros(len(rows), np.uint8), np.ones(len(rows), np.bool_)
+    for of_a, of_b in zip(both[:wide_a][:_PREFIX], both[wide_a:][::-1], strict=False):
+        byte = of_a.take(rows)
+        same &= (byte == of_b.take(rows)) & (byte != 0)
+        length += same.view(np.uint8)
     return length
 
 
-def _jaro(a: Bytes, b: Bytes, length_a: Bytes, length_b: Bytes, window: int) -> Floats:
-    """Jaro of pairs with one window; a uint8[wa, n], b uint8[wb, n]."""
-    free_a, free_b = a.copy(), b[::-1].copy()
-    differ = np.empty((window + 1, a.shape[1]), np.bool_)
-    # Places i and j meet after all (i, j') and (i', j) with j' < j and i' < i: those with one sum i + j all at once.
-    # Against the reversed b they are a block.
-    for total in range(len(a) + len(b) - 1):
-        low = max(0, total - len(b) + 1, (total - window + 1) // 2)
-        high = min(len(a) - 1, total, (total + window) // 2)
-        if low > high:
-            continue
-        block_a = free_a[low : high + 1]
-        offset = len(b) - 1 - total
-        block_b = free_b[low + offset : high + 1 + offset]
-        block = np.not_equal(block_a, block_b, out=differ[: high + 1 - low])
+def _meetings(wide_a: int, wide_b: int, window: int) -> Iterator[tuple[int, int, int]]:
+    """(i + j, the first i, the last i) of places i of a and j of b that are compared at once, within the window.
+
+    Places i and j meet after all (i, j') and (i', j) with j' < j and i' < i: those with one sum i + j all at once.
+    """
+    for total in range(wide_a + wide_b - 1):
+        low = max(0, total - wide_b + 1, (total - window + 1) // 2)
+        high = min(wide_a - 1, total, (total + window) // 2)
+        if low <= high:
+            yield total, low, high
+
+
+def _jaro(both: Bytes, length_a: Bytes, length_b: Bytes, wide_a: int) -> Floats:
+    """Jaro of pairs, the shortest first; both uint8[wa + wb, n]: the positions of a, then those of b in reverse."""
+    free, longest = both.copy(), np.maximum(length_a, length_b)
+    windows = np.maximum(longest >> 1, 1) - np.uint8(1)
+    least, window = int(windows[0]), int(windows[-1])
+    begins = np.searchsorted(windows, np.arange(window + 1, dtype=np.uint8)).tolist()  # of the pairs with this window
+    differ = np.empty((window + 1, both.shape[1]), np.bool_)
+    for total, low, high in _meetings(wide_a, len(both) - wide_a, window):
+        offset = len(both) - 1 - total
+        block_a, block_b = free[low : high + 1], free[low + offset : high + 1 + offset]
+        block = np.not_equal(block_a, block_b, out=differ[: len(block_a)]).view(np.uint8)
+        far = (total - least - 1) // 2, (total + least) // 2 + 1  # at least so far, the narrowest windows do not reach
+        for i in (*range(low, min(far[0], high) + 1), *range(max(far[1], low), high + 1)):
+            block[i - low, : begins[abs(2 * i - total)]] = 1
         block_a *= block
         block_b *= block
-    key_a, matches = _ranked(a - free_a, unmatched=0)
-    key_b, _ = _ranked(b - free_b[::-1], unmatched=1)
-    at_position, in_order = np.zeros(a.shape, np.uint8), np.zeros(a.shape[1], np.uint8)
-    for shift in range(-window, window + 1):  # the matches of one rank are as near to each other as any
-        low, high = max(0, shift), min(len(a), len(b) + shift)
-        if low < high:
-            at_position[low:high] += key_a[low:high] == key_b[low - shift : high - shift]
-    for position in at_position:
-        in_order += position
+    matched = np.subtract(both, free, out=free)
+    matches = (matched[:wide_a] != 0).view(np.uint8).sum(axis=0, dtype=np.uint8)
+    in_order = _in_order(matched, matches, wide_a, window)
+    swapped = (matches - in_order) >> 1
     m = matches.astype(np.float64)
-    swapped = (matches - in_order) // 2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        jaro: Floats = (m / length_a + m / length_b + (m - swapped) / m) / 3
-    jaro[matches == 0] = 0
-    jaro[(length_a == 0) & (length_b == 0)] = 1
+    jaro: Floats = m / np.maximum(length_a, 1)
+    jaro += m / np.maximum(length_b, 1)
+    jaro += (m - swapped) / np.maximum(m, 1)
+    jaro /= 3
+    if longest[0] == 0:
+        jaro[(length_a == 0) & (length_b == 0)] = 1
     return jaro
 
 
-def _ranked(matched: Bytes, *, unmatched: int) -> tuple[npt.NDArray[np.uint16], Bytes]:
-    """(rank from 1 on * 256 + byte of each matched position, `unmatched` elsewhere; uint8[n] number of matches)."""
+def _in_order(matched: Bytes, matches: Bytes, wide_a: int, window: int) -> Bytes:
+    """uint8[n]: how many of the matches have the byte that the match of the same rank has on the other side."""
+    many = np.flatnonzero(matches > 2)
+    if 2 * len(many) > len(matches):
+        return _same_rank(matched, wide_a, window)
+    first = [_first(matched[:wide_a]), _first(matched[wide_a:][::-1])]
+    in_order: Bytes = matches * (first[0] == first[1])  # of two matches, both or none
+    if len(many):
+        some = np.empty((len(matched), len(many)), np.uint8)
+        _gather(matched, many, some)
+        in_order[many] = _same_rank(some, wide_a, window)
+    return in_order
+
+
+def _first(matched: Bytes) -> Bytes:
+    """uint8[n]: the first byte of each column that is not 0."""
+    first = np.zeros(matched.shape[1], np.uint8)
+    for position in matched:
+        first += position * (first == 0).view(np.uint8)
+    return first
+
+
+def _same_rank(matched: Bytes, wide_a: int, window: int) -> Bytes:
+    """See `_in_order`."""
+    keys = _ranked(matched, wide_a)
+    key_a, key_b = keys[:wide_a], keys[wide_a:][::-1]
+    found = np.zeros(matched.shape[1], np.uint8)
+    for shift in range(-window, window + 1):  # the matches of one rank are as near to each other as any
+        low, high = max(0, shift), min(len(key_a), len(key_b) + shift)
+        if low < high:
+            found += (key_a[low:high] == key_b[low - shift : high - shift]).view(np.uint8).sum(axis=0, dtype=np.uint8)
+    return found
+
+
+def _ranked(matched: Bytes, wide_a: int) -> npt.NDArray[np.uint16]:
+    """Of each matched position its rank, from 1 on, * 256 + its byte; elsewhere 0 in a, 1 in b."""
     hit = matched != 0
     rank = hit.view(np.uint8).copy()
-    for position in range(1, len(rank)):
+    for position in range(1, wide_a):
         rank[position] += rank[position - 1]
-    count = rank[-1].copy() if len(rank) else np.zeros(matched.shape[1], np.uint8)
-    rank *= hit
-    keys = rank.astype(np.uint16)
+    for position in range(len(rank) - 2, wide_a - 1, -1):
+        rank[position] += rank[position + 1]
+    rank *= hit.view(np.uint8)
+    keys: npt.NDArray[np.uint16] = rank.astype(np.uint16)
     keys <<= 8
-    keys |= matched.astype(np.uint16)
-    if unmatched:
-        keys += (~hit).astype(np.uint16)
-    return keys, count
+    keys |= matched
+    keys[wide_a:] += (~hit[wide_a:]).view(np.uint8)
+    return keys
 
 
 def above(queries: Words, vocabulary: Words | Sorted, cutoff: float) -> tuple[Ints, Ints, Floats]:
@@ -150,20 +203,15 @@ def above(queries: Words, vocabulary: Words | Sorted, cutoff: float) -> tuple[In
     lower the cut-off, the more pairs are scored and come back, up to all of them.
     """
     entries = vocabulary if isinstance(vocabulary, Sorted) else Sorted(vocabulary)
-    alike, unlike = _least_jaro(cutoff, prefix=_PREFIX), _least_jaro(cutoff, prefix=0)
-    found = [
-        _scored(queries, entries.words, q, v, cutoff)
-        for q, v in candidates(Sorted(queries), entries, alike=alike, unlike=unlike)
-    ]
-    query, entry, score = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    least = [_least_jaro(cutoff, prefix=prefix) for prefix in range(_PREFIX + 1)]
+    scored = [_NOTHING]
+    for q, v in refilled(candidates(Sorted(queries), entries, least), _HELD):
+        score = pairs(queries, entries.words, q, v)
+        kept = np.flatnonzero(score >= cutoff)
+        scored.append((q[kept], v[kept], score[kept]))
+    query, entry, score = (np.concatenate(parts) for parts in zip(*scored, strict=True))
     order = np.argsort(query * len(vocabulary) + entry, kind="stable")
     return query[order], entry[order], score[order]
-
-
-def _scored(queries: Words, vocabulary: Words, q: Ints, v: Ints, cutoff: float) -> tuple[Ints, Ints, Floats]:
-    score = pairs(queries, vocabulary, q, v)
-    kept = np.flatnonzero(score >= cutoff)
-    return q[kept], v[kept], score[kept]
 
 
 def _least_jaro(cutoff: float, *, prefix: int) -> float:

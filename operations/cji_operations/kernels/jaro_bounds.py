@@ -1,54 +1,62 @@
 """Pairs of words that may reach a Jaro similarity, found by what of the one is missing from the other.
 
-Words are sorted by length and first byte. Between words of two lengths, a similarity needs a least number of matches,
-so only so many bytes of the one may be missing from the other. At least how many are missing shows in one word of bits
-of each (`_sets`): an AND and a population count.
+Words are sorted by length. Between words of two lengths, a similarity needs a least number of matches, so only so many
+bytes of the one may be missing from the other. At least how many are missing shows in one word of bits of each
+(`_sets`): an AND and a population count. What passes is looked at once more: the other way round, and by how many bytes
+the two begin with in common, since Winkler's boost asks less of words with a longer common prefix.
 """
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from cji_core.format.records.column import Ints
+from cji_core.format.records.column import Bools, Bytes, Ints
+from cji_operations.kernels.ranges import refilled
 from cji_operations.kernels.strings import Words
 
 Sets = npt.NDArray[np.uint64]
 
 _ROUNDING: Final = 1e-9  # matches; a bound must not fail by what floats round
-_BLOCK: Final = 32_768  # pairs whose bits are compared at once
-_HELD: Final = 1 << 20  # candidates
-_NOTHING: Final[tuple[Ints, Ints]] = (np.empty(0, np.int64), np.empty(0, np.int64))
+_ENTRIES: Final = 1 << 13  # whose bits are compared at once with those of some queries,
+_BLOCK: Final = 1 << 16  # so many pairs in all
+_AT_ONCE: Final = 1 << 16  # pairs that are looked at once more
+_HEAD: Final = 4  # bytes of a common prefix that count
+_LENGTHS: Final = np.arange(256)
+_ALL: Final = 65  # more than bits of a set
 
 
 class Sorted:
-    """Words by length, then first byte, for `above`; a vocabulary that is used often is sorted once.
+    """Words by length, for `above`; a vocabulary that is used often is sorted once.
 
-    Groups are runs of the sorted words: (start, end).
+    Of the sorted words: order int64[k], which they are; lengths uint8[k]; first uint8[k], the first byte; head
+    uint32[k], the first four; sets. by_first int64[k]: their positions by first byte, then length. Words of length i
+    lie from of_length[i] to of_length[i + 1], and from of_first[i] to of_first[i + 1] in `by_first` those that begin
+    with byte i.
     """
 
     def __init__(self, words: Words) -> None:
         self.words = words
-        first = words.data[:, 0] if words.data.shape[1] else np.zeros(len(words), np.uint8)
-        key = (words.lengths << 8 | first).astype(np.uint16)
-        self.order: Ints = np.argsort(key, kind="stable")
-        key = key[self.order]
-        self.first = key & np.uint16(0xFF)
+        self.order: Ints = np.argsort(words.lengths.astype(np.uint8), kind="stable")
+        self.lengths = words.lengths[self.order].astype(np.uint8)
+        head = np.zeros(len(words), np.uint32)
+        for position, column in enumerate(words.data.T[:_HEAD]):
+            head |= column.astype(np.uint32) << np.uint32(8 * position)
+        self.head = head[self.order]
+        self.first = self.head.astype(np.uint8)
         self.sets = _sets(words)[self.order]
-        self.lengths = _groups(key >> np.uint16(8))
-        self.lengths_and_firsts = _groups(key)
+        self.by_first: Ints = np.argsort(self.first, kind="stable")
+        self.of_length = _starts(self.lengths)
+        self.of_first = _starts(self.first)
 
     def __len__(self) -> int:
         return len(self.order)
 
 
-def _groups(key: npt.NDArray[np.uint16]) -> dict[int, tuple[int, int]]:
-    """Each value of a sorted array, and the run of it."""
-    values, starts, counts = np.unique(key, return_index=True, return_counts=True)
-    runs = zip(starts.tolist(), (starts + counts).tolist(), strict=True)
-    return dict(zip(values.tolist(), runs, strict=True))
+def _starts(byte: Bytes) -> Ints:
+    """int64[257]: how many bytes are below 0, 1, ..., 256."""
+    return np.append(0, np.cumsum(np.bincount(byte, minlength=256)))
 
 
 def _sets(words: Words) -> Sets:
@@ -57,68 +65,96 @@ def _sets(words: Words) -> Sets:
     Each bit of one word that is not set in another stands for a byte of the one without a match in the other.
     """
     sets = np.zeros(len(words), np.uint64)
-    for column in np.ascontiguousarray(words.data.T):
-        bit = (column != 0) * np.left_shift(np.uint64(1), (column & 31).astype(np.uint64))
-        sets |= bit | (sets & bit) << np.uint64(32)
+    for first in range(0, len(words), _ENTRIES):
+        found = sets[first : first + _ENTRIES]
+        for column in words.data[first : first + _ENTRIES].T:
+            bit = _BIT[column]
+            found |= bit | (found & bit) << np.uint64(32)
     return sets
 
 
-def candidates(queries: Sorted, vocabulary: Sorted, *, alike: float, unlike: float) -> Iterator[tuple[Ints, Ints]]:
-    """(query, entry) of all pairs whose Jaro may be at least `alike`, or `unlike` if their first bytes differ.
+_BIT: Final = np.left_shift(np.uint64(1), np.arange(256, dtype=np.uint64) & np.uint64(31))
+_BIT[0] = 0
 
-    About a million at a time, at least once. No pair is missed, and none comes twice.
+
+def candidates(queries: Sorted, vocabulary: Sorted, least: Sequence[float]) -> Iterator[tuple[Ints, Ints]]:
+    """(query, entry) of all pairs whose Jaro may be at least `least[p]`, where p is the length of their common prefix.
+
+    least: five numbers, none above the one before. No pair is missed, and none comes twice.
     """
-    held, room = [_NOTHING], _HELD
-    for found in _blocks(queries, vocabulary, alike, unlike):
-        held.append(found)
-        room -= len(found[0])
-        if room <= 0:
-            yield _together(queries, vocabulary, held)
-            held, room = [_NOTHING], _HELD
-    yield _together(queries, vocabulary, held)
+    for q, v in refilled(_blocks(queries, vocabulary, least), _AT_ONCE):
+        kept = _may_match(queries, vocabulary, q, v, least)
+        yield queries.order[q[kept]], vocabulary.order[v[kept]]
 
 
-def _together(queries: Sorted, vocabulary: Sorted, held: list[tuple[Ints, Ints]]) -> tuple[Ints, Ints]:
-    """The parts in one, as numbers of the words before they were sorted."""
-    q, v = zip(*held, strict=True)
-    return queries.order[np.concatenate(q)], vocabulary.order[np.concatenate(v)]
-
-
-def _blocks(queries: Sorted, vocabulary: Sorted, alike: float, unlike: float) -> Iterator[tuple[Ints, Ints]]:
+def _blocks(queries: Sorted, vocabulary: Sorted, least: Sequence[float]) -> Iterator[tuple[Ints, Ints]]:
+    """Pairs of sorted words of which not too many bytes of the query are missing from the entry."""
     lacks = ~vocabulary.sets
-    for length, q_run in queries.lengths.items():
-        for other, v_run in vocabulary.lengths.items():
-            missing = _may_miss(length, other, unlike)
-            for q, v in _few_missing(queries.sets, lacks, q_run, v_run, missing):
-                kept = queries.first[q] != vocabulary.first[v]
-                yield q[kept], v[kept]
-    for key, q_run in queries.lengths_and_firsts.items():
-        length, first = divmod(key, 256)
-        for other in vocabulary.lengths:
-            missing = _may_miss(length, other, alike)
-            v_run = vocabulary.lengths_and_firsts.get(other * 256 + first, (0, 0))
-            yield from _few_missing(queries.sets, lacks, q_run, v_run, missing)
+    for length, run in _runs(queries.of_length):
+        allowed = _allowed(length, least[0])
+        (fitting,) = allowed.nonzero()
+        if len(fitting):
+            low, high = vocabulary.of_length[fitting[0]], vocabulary.of_length[fitting[-1] + 1]
+            limit = allowed[vocabulary.lengths[low:high]]
+            for q, v in _few_missing(queries.sets[run], lacks[low:high], limit):
+                query, entry = q + run.start, v + low
+                other = np.flatnonzero(queries.first[query] != vocabulary.first[entry])
+                yield query[other], entry[other]
+    allowed_alike = {length: _allowed(length, least[-1]) for length, _ in _runs(queries.of_length)}
+    for first, run in _runs(queries.of_first):
+        entries = vocabulary.by_first[vocabulary.of_first[first] : vocabulary.of_first[first + 1]]
+        theirs, lengths = lacks[entries], vocabulary.lengths[entries]
+        ours = queries.by_first[run]
+        for length, part in _runs(_starts(queries.lengths[ours])):
+            asked = ours[part]
+            for q, v in _few_missing(queries.sets[asked], theirs, allowed_alike[length][lengths]):
+                yield asked[q], entries[v]
 
 
-def _may_miss(length: int, other: int, jaro: float) -> int:
-    """How many bytes of a word of `length` may be without a match in one of `other`; negative: no pair reaches it."""
-    least = (3 * jaro - 1) * length * other / max(length + other, 1)
-    matches = math.ceil(least - _ROUNDING)
-    return -1 if matches > min(length, other) else length - max(matches, 0)
+def _runs(starts: Ints) -> Iterator[tuple[int, slice]]:
+    """Each byte that there is, and the run of it."""
+    for byte in np.flatnonzero(np.diff(starts)).tolist():
+        yield byte, slice(int(starts[byte]), int(starts[byte + 1]))
 
 
-def _few_missing(
-    of_queries: Sets, of_vocabulary: Sets, q_run: tuple[int, int], v_run: tuple[int, int], missing: int
-) -> Iterator[tuple[Ints, Ints]]:
-    """Pairs of two runs where at most so many bytes of the query are missing from the entry (its set inverted)."""
-    if missing < 0:
-        return
-    for v in range(*v_run, _BLOCK):
-        entries = of_vocabulary[v : min(v + _BLOCK, v_run[1])]
+def _allowed(length: int, jaro: float) -> Bytes:
+    """uint8[256]: by the other word's length, how many bytes must not be missing; 0 where no pair reaches `jaro`."""
+    matches = np.maximum(np.ceil(_least_matches(length, _LENGTHS, jaro)), 0)
+    found = np.where(matches > np.minimum(length, _LENGTHS), 0, length - matches + 1)
+    return np.minimum(found, _ALL).astype(np.uint8)
+
+
+def _least_matches(length: Ints | int, other: Ints, jaro: npt.NDArray[np.float64] | float) -> npt.NDArray[np.float64]:
+    """The matches that words of these lengths need, less what floats round; their order is not looked at."""
+    found: npt.NDArray[np.float64] = (3 * jaro - 1) * length * other / np.maximum(length + other, 1) - _ROUNDING
+    return found
+
+
+def _few_missing(ours: Sets, lacks: Sets, limit: Bytes) -> Iterator[tuple[Ints, Ints]]:
+    """Pairs where fewer than limit[e] bytes of the query are missing from entry e, whose set is inverted."""
+    room = np.empty(_BLOCK, np.uint64)
+    for e in range(0, len(lacks), _ENTRIES):
+        entries, most = lacks[e : e + _ENTRIES], limit[e : e + _ENTRIES]
         rows = _BLOCK // len(entries)
-        for q in range(*q_run, rows):
-            lacking = np.bitwise_count(of_queries[q : min(q + rows, q_run[1]), None] & entries)
-            passed = (lacking <= missing).ravel().nonzero()[0]
+        for q in range(0, len(ours), rows):
+            asked = ours[q : q + rows, None]
+            bits = np.bitwise_and(asked, entries, out=room[: asked.size * len(entries)].reshape(len(asked), -1))
+            lacking = np.bitwise_count(bits)
+            passed = (lacking < most).ravel().nonzero()[0]
             if len(passed):
                 query, entry = np.divmod(passed, len(entries))
-                yield query + q, entry + v
+                yield query + q, entry + e
+
+
+def _may_match(queries: Sorted, vocabulary: Sorted, q: Ints, v: Ints, least: Sequence[float]) -> Ints:
+    """Which of these pairs may have the matches that their lengths and their common prefix ask for."""
+    length, other = queries.lengths[q].astype(np.int64), vocabulary.lengths[v].astype(np.int64)
+    differ = queries.head[q] ^ vocabulary.head[v]
+    prefix = np.zeros(len(q), np.int64)
+    for shift in range(24, -1, -8):
+        prefix += differ << np.uint32(shift) == 0
+    matches = _least_matches(length, other, np.array(least)[prefix])
+    ours, theirs = queries.sets[q], vocabulary.sets[v]
+    enough: Bools = length - np.bitwise_count(ours & ~theirs) >= matches
+    enough &= other - np.bitwise_count(theirs & ~ours) >= matches
+    return np.flatnonzero(enough)

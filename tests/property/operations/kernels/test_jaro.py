@@ -1,5 +1,7 @@
 """Jaro and Jaro-Winkler beside a twin that follows the definition for one pair; a byte 0 matches nothing."""
 
+from itertools import pairwise
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -71,6 +73,7 @@ def test_jaro_is_the_definition(values: list[bytes], others: list[bytes]) -> Non
 
 
 @given(VALUES, VALUES, st.floats(0, 0.25), st.floats(0, 1))
+@example([b"MARTHA"], [b"MARHTA"], 0.1, twin_jaro(b"MARTHA", b"MARHTA"))
 def test_weight_and_threshold_are_those_given(
     values: list[bytes], others: list[bytes], weight: float, threshold: float
 ) -> None:
@@ -98,6 +101,20 @@ def test_the_order_of_the_pairs_and_the_chunks_do_not_matter() -> None:
     some = rng.permutation(60_000)[:2_000]
     assert np.array_equal(jaro.pairs(known, known, left[some], right[some]), found[some])
     assert found[some[:300]].tolist() == [twin_winkler(values[left[i]], values[right[i]]) for i in some[:300]]
+
+
+@pytest.mark.parametrize(("letters", "longest"), [(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", 14), (b"ABCDEFGH", 60)])
+def test_a_chunk_of_many_lengths_is_the_definition(letters: bytes, longest: int) -> None:
+    """Of few letters in common, and of many; windows of one chunk differ."""
+    rng = np.random.default_rng(11)
+    values = [bytes(rng.choice(list(letters), rng.integers(0, longest)).tolist()) for _ in range(500)]
+    known = vocabulary([*values, *(value[1:2] + value[:1] + value[2:] for value in values)])
+    left, right = rng.integers(0, len(known), (2, 50_000))
+    right[:500], left[:500] = np.arange(500), np.arange(500, 1_000)
+    found = jaro.pairs(known, known, left, right)
+    some = range(2_000)
+    spelled = [bytes(row[:n].tolist()) for row, n in zip(known.data, known.lengths, strict=True)]
+    assert found[some].tolist() == [twin_winkler(spelled[left[i]], spelled[right[i]]) for i in some]
 
 
 @pytest.mark.parametrize("code", [-1, 2])
@@ -136,9 +153,11 @@ def test_above_keeps_what_is_exactly_at_the_cutoff(values: list[bytes], which: i
     assert np.array_equal(jaro.above(known, known, cutoff)[2], score[score >= cutoff])
 
 
-def test_above_over_many_blocks_equals_all_pairs() -> None:
+@pytest.mark.parametrize("letters", [b"ABCDEFGH", b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"])
+def test_above_over_many_blocks_equals_all_pairs(letters: bytes) -> None:
     rng = np.random.default_rng(3)
-    values = [bytes(rng.choice(list(b"ABCDEFGH"), rng.integers(1, 9)).tolist()) for _ in range(1_200)]
+    values = [bytes(rng.choice(list(letters), rng.integers(1, 9)).tolist()) for _ in range(600)]
+    values += [value[: rng.integers(1, 5)] + other for value, other in pairwise(values)]
     known, _ = words(pa.array(values, pa.binary()))
     left, right = every_pair(len(known), len(known))  # more candidates than are held at once
     score = jaro.pairs(known, known, left, right)
