@@ -26,11 +26,13 @@ from cji_audit.packet.folder import Content
 from cji_audit.packet.make import make
 from cji_audit.packet.material import File, Machine, Period
 from cji_audit.review.signed import FIRST_PREVIOUS, Statement
-from cji_audit.verbs.packet import tools_for
+from cji_audit.verbs.packet_tools import tools_for
 from cji_core.errors import Reason, Stage
 from cji_core.format.configuration.worker import load
 from cji_core.jose import VerifyingKey, es384_sign, join_compact, key_id, public_jwk
+from cji_core.jose import sign as jose_sign
 from cji_core.manifest import VERSION
+from cji_core.pairs import SigningPair
 from cji_core.strict import b64url
 from cji_core.suites import Suite
 from cji_core.trail import (
@@ -65,10 +67,23 @@ from cji_core.trail import (
 )
 from cji_core.trail.checkpoint import origin_of, sign_checkpoint
 from cji_core.trail.merkle import Frontier, leaf_hash
+from cji_core.trail.packets import SIGNATURE, PacketClaims, sign_packet
 from tests.support.deployed import as_file, good
 from tests.support.worker_configs import WORKER_CONFIG
 
-__all__ = ["PERIOD", "Job", "Scene", "attachments", "catalog", "content", "real_tools", "sound", "tools"]
+__all__ = [
+    "PERIOD",
+    "Job",
+    "Scene",
+    "agency",
+    "attachments",
+    "catalog",
+    "content",
+    "real_tools",
+    "signed",
+    "sound",
+    "tools",
+]
 
 PERIOD: Final = Period(first=date(2026, 10, 5), last=date(2026, 10, 25))
 KEY: Final = ec.derive_private_key(0xA0D17, ec.SECP384R1())
@@ -474,6 +489,22 @@ def catalog() -> bytes:
         for control in controls().controls
     ]
     return json.dumps({"version": controls().version, "published": "2026-06-25", "units": units}).encode()
+
+
+@cache
+def agency() -> SigningPair:
+    """The pair that signs the agency's packets."""
+    return SigningPair.generate()
+
+
+def signed(files: dict[str, bytes], pair: SigningPair | None = None, **claims: Any) -> dict[str, bytes]:
+    """The packet with a signature, of the agency unless another pair is given."""
+    pair = pair or agency()
+    values: dict[str, Any] = {"packet_sha384": digest(files["packet.json"]), "signed": "2026-10-28T09:00:00.00Z"}
+    text = sign_packet(
+        PacketClaims(**values | claims), pair.public_key(), lambda message: jose_sign(pair, message, Suite.HYBRID_1)
+    )
+    return files | {SIGNATURE: text.encode() + b"\n"}
 
 
 def write_trail(scene: Scene, folder: Path) -> tuple[Path, Attachments]:

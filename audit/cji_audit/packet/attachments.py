@@ -9,16 +9,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias, get_args
 
-import msgspec
-from cryptography.exceptions import UnsupportedAlgorithm
-
 from cji_audit.packet.controls import controls
 from cji_audit.packet.errors import PacketError
 from cji_audit.packet.inputs import Lint, read_deployment, read_key, read_policy, read_sbom, read_tests
+from cji_audit.packet.keys import keys_in
 from cji_audit.packet.material import Machine
-from cji_audit.packet.signed import Keys, confirmed, read_checkpoint, read_receipts, read_review
-from cji_core.certs import load_ec_public_key
-from cji_core.jose import VerifyingKey, key_id, parse_verifying
+from cji_audit.packet.signed import confirmed, read_checkpoint, read_receipts, read_review
+from cji_core.jose import VerifyingKey, key_id
 
 Kind = Literal[
     "keys",
@@ -73,8 +70,8 @@ class Attachments:
         """The members of `Material` that follow from these files. Raises PacketError."""
         machines = [tools.appraise(name, data) for name, data in self.of("machines").items()]
         receipt_keys = {key_id(key): key for _, key in machines if key is not None}
-        receipt_keys |= _keys(self.of("receipt_keys"))
-        reviewers = _keys(self.of("reviewer_keys"))
+        receipt_keys |= keys_in(self.of("receipt_keys"))
+        reviewers = keys_in(self.of("reviewer_keys"))
         named = tuple(controls().tests.values())
         found: dict[str, Any] = {
             "machines": tuple(machine for machine, _ in machines),
@@ -92,26 +89,10 @@ class Attachments:
             read = (read_receipts(n, d, receipt_keys) for n, d in self.of("receipts").items())
             found["receipts"] = tuple(each for of_file in read for each in of_file)
         if confirmations := self.of("confirmations"):
-            keys = _keys(self.of("confirmation_keys"))
+            keys = keys_in(self.of("confirmation_keys"))
             found["receipts"] = confirmed(found.get("receipts", ()), self.of("receipts"), confirmations, keys)
         if "reviews" in self.files:
             found["reviews"] = tuple(read_review(n, d, reviewers) for n, d in self.of("reviews").items())
         if "checkpoints" in self.files:
             found["checkpoints"] = tuple(read_checkpoint(n, d, receipt_keys) for n, d in self.of("checkpoints").items())
         return found
-
-
-def _keys(files: Files) -> Keys:
-    """Public keys, each as a JWK or as PEM, by their thumbprints."""
-    found: dict[str, VerifyingKey] = {}
-    for name, data in files.items():
-        try:
-            key = _pem(data) if data.lstrip().startswith(b"-----") else parse_verifying(data.decode("utf-8").strip())
-        except (ValueError, UnsupportedAlgorithm, msgspec.MsgspecError) as error:
-            raise PacketError(f"{name} is not a P-384 public key", "Give a public key as JWK or PEM.") from error
-        found[key_id(key)] = key
-    return found
-
-
-def _pem(data: bytes) -> VerifyingKey:
-    return load_ec_public_key(data)

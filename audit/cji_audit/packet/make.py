@@ -13,11 +13,12 @@ from cji_audit.packet.controls import controls
 from cji_audit.packet.errors import PacketError
 from cji_audit.packet.folder import Content, encoded
 from cji_audit.packet.inputs import read_configuration
-from cji_audit.packet.material import File, Material, Period, Trail
+from cji_audit.packet.material import File, Material, Period
 from cji_audit.packet.survey import Surveyed, survey
 from cji_core.documents import decode
 from cji_core.format.configuration.worker import Config
 from cji_core.manifest import VERSION
+from cji_core.trail.rules import CheckpointKeys
 
 _REMEDY: Final = "Give the trail of each worker once, under different names."
 
@@ -54,8 +55,13 @@ def make(
     return Content(material=material, catalog=texts, lines=[each.lines for each in surveyed], attachments=attachments)
 
 
-def survey_again(trails: Sequence[Path], material: Material) -> list[Trail]:
-    """The facts of the trails that the material names, up to the lines that it has; a trail may have grown since."""
+def survey_again(
+    trails: Sequence[Path], material: Material, *, keys: CheckpointKeys | None = None, packet: str | None = None
+) -> list[Surveyed]:
+    """The trails that the material names, surveyed up to the lines that it has; a trail may have grown since.
+
+    `keys` and `packet` are as for `survey`.
+    """
     found = []
     for before in material.trails:
         file = next((path for path in trails if path.name == before.file), None)
@@ -64,7 +70,11 @@ def survey_again(trails: Sequence[Path], material: Material) -> list[Trail]:
                 f"The packet is about {before.file}, which was not given", "Give every trail with --trail."
             )
         most = None if before.broken else before.lines
-        found.append(survey(file, material.period, most=most, **_sought(msgspec.structs.asdict(material))).trail)
+        found.append(
+            survey(
+                file, material.period, most=most, keys=keys, packet=packet, **_sought(msgspec.structs.asdict(material))
+            )
+        )
     return found
 
 

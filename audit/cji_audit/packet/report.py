@@ -192,15 +192,17 @@ def _piece(each: Evidence) -> tuple[Cell, ...]:
 
 def _verify(material: Material, first: str) -> Iterator[Block]:
     yield Text(
-        "packet.json lists every file with its SHA-256. Keep its own digest, which the command printed when the packet "
-        "was made, where the maker cannot change it."
-    )
-    yield Text(
-        "`cji audit packet verify packet.zip` compares every file, repeats every check on the facts in material.json, "
-        "verifies each included line against the root of its trail, and writes every page again."
+        "packet.json lists every file with its SHA-256, packet.jws is the agency's signature over it, and packet.tsr a "
+        "timestamp over that signature. No key in the packet vouches for it: give the agency's, the workers' and the "
+        "reviewers' keys that you have from them. Without them nothing here is trusted."
     )
     trails = " ".join(f"--trail {trail.file}" for trail in material.trails)
-    yield Text(f"With the trail itself, the facts are read again: `cji audit packet verify packet.zip {trails}`.")
+    yield Text(
+        "This compares every file, repeats every check on the facts in material.json, compares each included line with "
+        "the root of its trail, writes every page again, and, with the trails, reads the facts again: `cji audit "
+        "packet verify packet.zip --signer agency.pub --receipt-key receipt-keys.jwk --reviewer reviewer.pub "
+        f"--tsa-root tsa.pem {trails}`."
+    )
     rows = [
         (trail.file, str(trail.lines), Code(trail.head), Code(trail.root), trail.broken or "verified")
         for trail in material.trails

@@ -6,18 +6,18 @@ reviewers' keys from files. A document that names no known key has the fault `no
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Final, TypeAlias
+from typing import Final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_audit.packet.errors import PacketError
+from cji_audit.packet.keys import Keys, p384_of
 from cji_audit.packet.material import Checkpoint, File, HeldReceipt, Review
 from cji_audit.review.signed import SignedReviewError, UnverifiedReview
 from cji_audit.review.signed import read as read_signed_review
 from cji_core.format.job.policy.grant import ConfirmationKey
 from cji_core.jose import VerifyingKey, key_id, public_jwk
-from cji_core.pairs import VerifyingPair
 from cji_core.trail.checkpoint import CheckpointError, parse_checkpoint
 from cji_core.trail.claims import Expected
 from cji_core.trail.compact import ReceiptError, key_id_unverified
@@ -30,7 +30,6 @@ from cji_core.trail.confirmations import (
 from cji_core.trail.receipts import claims_unverified, receipt_sha384
 from cji_core.trail.receipts import verify as verify_receipt
 
-Keys: TypeAlias = Mapping[str, VerifyingKey]
 NO_KEY: Final = "no key for it was given"
 MAX_BYTES: Final = 4 << 20
 
@@ -140,8 +139,7 @@ def read_checkpoint(name: str, data: bytes, keys: Keys) -> Checkpoint:
     except CheckpointError as error:
         raise PacketError(f"{name} is not a checkpoint: {error}", "Give a folder of checkpoints only.") from error
     fault, signer = NO_KEY, ""
-    for kid, key in keys.items():
-        p384 = key.p384 if isinstance(key, VerifyingPair) else key
+    for kid, p384 in p384_of(keys).items():
         try:
             found.verify(p384)
         except CheckpointError as error:

@@ -7,7 +7,9 @@ Merkle tree, and what is included.
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,9 +25,9 @@ from cji_core.trail.known_lines import KnownLines
 from cji_core.trail.merkle import EMPTY_ROOT, HASH_BYTES, Frontier, inclusion_proof, leaf_hash, node_hash, root_of
 from cji_core.trail.pruned import Pruned
 from cji_core.trail.receipts import claims_unverified, receipt_sha384
-from cji_core.trail.rules import RULES, Finding, Watcher
+from cji_core.trail.rules import RULES, CheckpointKeys, Finding, Watcher
 from cji_core.trail.trail import lines, opened
-from cji_core.trail.worker_events import FilesReloaded, WorkerStarted
+from cji_core.trail.worker_events import DocumentRecorded, FilesReloaded, WorkerStarted
 
 MAX_VALUES: Final = 32
 """Values of one field that are listed."""
@@ -37,11 +39,17 @@ _START: Final = ("version", "code_sha384", "config_sha384", "policy_sha384", "si
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surveyed:
-    """A trail's facts, the lines that it includes by their numbers, and where it has what was looked for."""
+    """A trail's facts, the lines that it includes by their numbers, and where it has what was looked for.
+
+    `signed` is the number of lines under its last checkpoint of a known key, `recorded` the line that records the
+    packet, with its time, if there is one.
+    """
 
     trail: Trail
     lines: dict[int, bytes]
     found: dict[str, int]
+    signed: int = 0
+    recorded: tuple[int, str] | None = None
 
 
 def survey(
@@ -51,19 +59,25 @@ def survey(
     sizes: AbstractSet[int] = frozenset(),
     digests: AbstractSet[str] = frozenset(),
     most: int | None = None,
+    keys: CheckpointKeys | None = None,
+    packet: str | None = None,
 ) -> Surveyed:
     """The facts of one trail, or of its first `most` lines.
 
-    `sizes` are those of checkpoints, `digests` those of receipts and evidence to look for.
+    `sizes` are those of checkpoints, `digests` those of receipts and evidence to look for. `keys` verify its
+    checkpoints. `packet` is the SHA-384 of a packet.json, which a later line may record.
 
     Raises OSError.
     """
-    run, broken = _Pass(period, sizes, digests), ""
+    run, broken, recorded = _Pass(period, sizes, digests, keys or {}), "", None
     try:
         with opened(file) as trail:
             run.begin(trail.pruned)
-            for line, record in islice(trail.verified(), most):
+            records = trail.verified()
+            for line, record in islice(records, most):
                 run.see(line, record)
+            if packet is not None:
+                recorded = _recorded(records, packet)
     except ChainError as error:
         broken = str(error)
     run.end()
@@ -72,7 +86,23 @@ def survey(
         Line(number=number, sha256=hashlib.sha256(line).hexdigest(), proof=run.tree.proof(number - 1))
         for number, line in included.items()
     )
-    return Surveyed(trail=run.trail(file.name, broken, proofs), lines=included, found=run.found)
+    return Surveyed(
+        trail=run.trail(file.name, broken, proofs),
+        lines=included,
+        found=run.found,
+        signed=run.signed,
+        recorded=recorded,
+    )
+
+
+def _recorded(records: Iterator[tuple[bytes, Record]], packet: str) -> tuple[int, str] | None:
+    """The first of these lines that records a packet. One that does not verify ends the search."""
+    with suppress(ChainError):
+        for _, record in records:
+            event = record.event
+            if isinstance(event, DocumentRecorded) and (event.document, event.sha384) == ("packet", packet):
+                return record.seq, record.time
+    return None
 
 
 class Tree:
@@ -161,9 +191,11 @@ class _Listed:
 class _Pass:
     """The state of a pass."""
 
-    def __init__(self, period: Period, sizes: AbstractSet[int], digests: AbstractSet[str]) -> None:
-        self._period, self._digests = period, digests
-        self._watcher = Watcher()
+    def __init__(
+        self, period: Period, sizes: AbstractSet[int], digests: AbstractSet[str], keys: CheckpointKeys
+    ) -> None:
+        self._period, self._digests, self._keys = period, digests, keys
+        self._watcher = Watcher(keys=keys)
         self._digest, self._bytes = hashlib.sha256(), 0
         self._first: Record | None = None
         self._last: Record | None = None
@@ -178,6 +210,11 @@ class _Pass:
         self.found: dict[str, int] = {}
 
     @property
+    def signed(self) -> int:
+        """Lines under the last checkpoint that a known key verified."""
+        return self._watcher.signed
+
+    @property
     def first_line(self) -> int:
         """The number of the first line that is there, 0 for none."""
         return self._first.seq if self._first else 0
@@ -185,7 +222,7 @@ class _Pass:
     def begin(self, pruned: Pruned | None) -> None:
         """Before the first line that is there. Raises ChainError for a state that is not of the pruned lines."""
         if pruned is not None:
-            self._watcher = Watcher.after(pruned)
+            self._watcher = Watcher.after(pruned, keys=self._keys)
             self._pruned_until = self._watcher.state.time
             self.tree, self.pruned = Tree(pruned.tree()), pruned.last
             if self._known.wants(self.pruned):

@@ -7,8 +7,8 @@
     5  rows, pages and OSCAL follow from the material: all checks run again
     6  with the trails themselves, reading them again gives the same facts
 
-Anyone who changes facts and everything that follows from them needs the trail, or the digest of packet.json kept
-elsewhere, to be found out.
+Anyone who changes facts and everything that follows from them is found out by the trail, or because the signature is
+not of a key that the reader pins: `trust` compares those.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,7 +39,7 @@ from cji_audit.packet.folder import (
     lines_name,
 )
 from cji_audit.packet.material import Fact, Material, Trail
-from cji_audit.packet.survey import IN_FORCE
+from cji_audit.packet.survey import IN_FORCE, Surveyed
 from cji_core.documents import decode
 from cji_core.strict import StrictError, hex_decode, parse
 from cji_core.trail.chain import ChainError
@@ -48,10 +48,13 @@ from cji_core.trail.claims import Claims
 from cji_core.trail.compact import ReceiptError
 from cji_core.trail.events import Attested, Event, JobCompleted
 from cji_core.trail.merkle import ProofError, leaf_hash, verify_inclusion
+from cji_core.trail.packets import SIGNATURE, STAMP
 from cji_core.trail.receipts import claims_unverified, receipt_sha384
 
 MAX_DIFFERENCES: Final = 200
-Resurvey = Callable[[Material], Sequence[Trail]]
+Resurvey = Callable[[Material], Sequence[Surveyed]]
+BESIDE: Final = (INDEX, SIGNATURE, STAMP)
+"""Files that packet.json does not list."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +94,7 @@ def verify(files: Mapping[str, bytes], tools: Tools, *, resurvey: Resurvey | Non
 def _differences(files: Mapping[str, bytes], tools: Tools, resurvey: Resurvey | None) -> Iterator[Difference]:
     yield from digest_differences(files)
     try:
-        material = decode(files.get(MATERIAL, b""), Material, limit=MAX_BYTES)
+        material = material_in(files)
     except StrictError as error:
         yield Difference(file=MATERIAL, what=f"cannot be read: {error}")
         return
@@ -109,8 +112,13 @@ def _differences(files: Mapping[str, bytes], tools: Tools, resurvey: Resurvey | 
     yield from _given(files, material, tools)
     yield from _computed(files, material, catalog)
     if resurvey is not None:
-        for before, again in zip_longest(material.trails, resurvey(material)):
+        for before, again in zip_longest(material.trails, [each.trail for each in resurvey(material)]):
             yield from _facts(MATERIAL, "trails", before, again)
+
+
+def material_in(files: Mapping[str, bytes]) -> Material:
+    """The facts that a packet states. Raises StrictError."""
+    return decode(files.get(MATERIAL, b""), Material, limit=MAX_BYTES)
 
 
 def digest_differences(files: Mapping[str, bytes]) -> Iterator[Difference]:
@@ -120,7 +128,7 @@ def digest_differences(files: Mapping[str, bytes]) -> Iterator[Difference]:
     except StrictError as error:
         yield Difference(file=INDEX, what=f"cannot be read: {error}")
         return
-    for name in sorted(index.files.keys() | files.keys() - {INDEX}):
+    for name in sorted(index.files.keys() | files.keys() - set(BESIDE)):
         entry, data = index.files.get(name), files.get(name)
         if entry is None:
             yield Difference(file=name, what="is not listed in packet.json")
@@ -225,7 +233,7 @@ def _computed(files: Mapping[str, bytes], material: Material, catalog: Catalog) 
             yield from _rows(files[name], data)
         elif files[name] != data:
             yield Difference(file=name, what="does not follow from material.json")
-    expected = {INDEX, MATERIAL, CATALOG, DOCX, *computed_names(material)}
+    expected = {*BESIDE, MATERIAL, CATALOG, DOCX, *computed_names(material)}
     for name in files:
         if name not in expected and not name.startswith(("given/", "oscal/")) and name not in {ROWS, "packet.html"}:
             yield Difference(file=name, what="is not a file of a packet")

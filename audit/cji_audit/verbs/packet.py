@@ -1,62 +1,37 @@
-"""`cji audit packet`: make the packet for an auditor, and verify one."""
+"""`cji audit packet`: make the packet for an auditor. `packet_verify` and `packet_stamp` have the other verbs."""
 
-import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import wraps
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, Final, ParamSpec
+from typing import Annotated, Any, Final
 
 import click
 import msgspec
 
-from cji_attestation.attested import evidence_cloud, read_evidence
-from cji_attestation.checks import Skipped
-from cji_attestation.findings import Finding, Rule
-from cji_attestation.verbs.reference_values import PROFILE, reference_values
-from cji_attestation.verbs.trusts import trust_named
-from cji_audit.packet.attachments import MAX_FILES, Attachments, Kind, Tools
+from cji_attestation.verbs.reference_values import PROFILE
+from cji_audit.packet.attachments import MAX_FILES, Attachments, Kind
 from cji_audit.packet.catalog import MAX_BYTES as MAX_CATALOG
 from cji_audit.packet.controls import controls
 from cji_audit.packet.errors import PacketError
-from cji_audit.packet.folder import INDEX, files_of, read, write
+from cji_audit.packet.folder import INDEX, files_of, write
 from cji_audit.packet.inputs import MAX_BYTES
-from cji_audit.packet.make import make, survey_again
-from cji_audit.packet.material import File, Machine, Material, Period, Trail
+from cji_audit.packet.make import make
+from cji_audit.packet.material import Period
 from cji_audit.packet.report import checks_of
 from cji_audit.packet.rows import STATUSES, Row, rows
-from cji_audit.packet.verify import verify as verify_packet
+from cji_audit.verbs.packet_stamp import stamp
+from cji_audit.verbs.packet_tools import CLOUD, TRAIL, packet_refusals, tools_for
+from cji_audit.verbs.packet_verify import verify
 from cji_core.command.common import FILE, Failure, configuration, explained
 from cji_core.command.json_output import answers, member, print_document
-from cji_core.errors import ClientError, SpecError, Unverified
-from cji_core.jose import VerifyingKey, key_id
 
-P = ParamSpec("P")
 _FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
-_PACKET: Final = click.Path(exists=True, path_type=Path)
 _DAY: Final = click.DateTime(formats=["%Y-%m-%d"])
-_CLOUD: Final = click.option("--cloud", default="azure-us", show_default=True, help="Whose providers may be named.")
-_TRAIL: Final = click.option("--trail", "trails", type=FILE, multiple=True, help="Audit trail; one of each worker.")
 _NAMES: Final = {"from": "first", "to": "last", "trail": "trails"}
 _MAX_CONFIG: Final = 1 << 20
 _MAX_MANIFEST: Final = 64 << 20
-
-
-def _refused(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn a PacketError into a Failure 2, and an unreadable file too."""
-
-    @wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except PacketError as error:
-            raise Failure(error.what, remedy=error.remedy, status=2) from error
-        except OSError as error:
-            raise Failure(f"{error.filename}: {error.strerror}", remedy="Name a readable file.", status=2) from error
-
-    return run
 
 
 class MadePacket(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,25 +44,10 @@ class MadePacket(msgspec.Struct, frozen=True, kw_only=True):
     checks: Annotated[dict[str, str], member("outcome of each check by its name")]
 
 
-class PacketDifference(msgspec.Struct, frozen=True, kw_only=True):
-    """A difference between a packet and what it includes."""
-
-    file: Annotated[str, member("the file")]
-    what: Annotated[str, member("what differs, in words")]
-
-
-class VerifiedPacket(msgspec.Struct, frozen=True, kw_only=True):
-    """`cji audit packet verify`: a packet that was read again; it is sound if nothing differs."""
-
-    packet_sha256: Annotated[str, member("SHA-256 of packet.json, hexadecimal")]
-    files: Annotated[int, member("number of files")]
-    differences: Annotated[tuple[PacketDifference, ...], member("objects of the kind PacketDifference")]
-
-
 @click.group(invoke_without_command=True)
 @click.option("--from", "first", type=_DAY, help="First day of the period, UTC.")
 @click.option("--to", "last", type=_DAY, help="Last day of the period, UTC.")
-@_TRAIL
+@TRAIL
 @click.option("--catalog", type=FILE, help="Requirements Companion 6.1 as JSON.")
 @click.option("--out", type=click.Path(path_type=Path), help="New folder; the ZIP is beside it.")
 @click.option("--config", type=FILE, help="worker.toml of the worker.")
@@ -107,12 +67,12 @@ class VerifiedPacket(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--sbom", type=FILE, help="CycloneDX bill of materials, JSON.")
 @click.option("--tests", type=FILE, help="Test results, JUnit XML.")
 @PROFILE
-@_CLOUD
+@CLOUD
 @click.option("--docx/--no-docx", default=True, help="Write packet.docx too.")
 @answers(MadePacket)
 @click.pass_context
 @explained
-@_refused
+@packet_refusals
 def packet(context: click.Context, /, **options: Any) -> None:
     """Make the packet for an auditor: every requirement, who acts, the evidence of a period, and the gaps.
 
@@ -124,7 +84,8 @@ def packet(context: click.Context, /, **options: Any) -> None:
     Examples:
       cji audit packet --from 2026-10-01 --to 2026-12-31 --trail /var/lib/cji/audit.log --catalog cjis-v6.1.json \\
         --config /etc/cji/worker.toml --policy /etc/cji/policy.toml --evidence evidence.json --out q4
-      cji audit packet verify q4.zip
+      cji audit packet verify q4.zip --signer agency.pub --receipt-key receipt-keys.jwk --reviewer jane.pub \\
+        --tsa-root tsa.pem --trail audit.log
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     if context.invoked_subcommand is not None:
         return
@@ -148,47 +109,6 @@ def packet(context: click.Context, /, **options: Any) -> None:
     archive = write(made, out)
     found = rows(content.material, content.catalog, controls())
     _show(found, out, archive, made[INDEX], as_json=options["as_json"])
-
-
-@packet.command("verify")
-@click.argument("path", metavar="DIR|ZIP", type=_PACKET)
-@_TRAIL
-@PROFILE
-@_CLOUD
-@answers(VerifiedPacket)
-@click.pass_context
-@explained
-@_refused
-def verify_command(
-    context: click.Context, path: Path, trails: tuple[Path, ...], profile: Path | None, cloud: str, *, as_json: bool
-) -> None:
-    """Verify a packet: compare every file, read what it includes again, and repeat every check. Uses no network.
-
-    With --trail, the facts are read from the trail again. The exit status is 3 if anything differs; each difference
-    is named with its file. Compare the digest of packet.json with the one that you were given.
-
-    \b
-    Example:
-      cji audit packet verify q4.zip --trail audit.log
-    """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    files = read(path)
-
-    def again(material: Material) -> Sequence[Trail]:
-        return survey_again(trails, material)
-
-    found = verify_packet(files, tools_for(context, cloud=cloud, profile=profile), resurvey=again if trails else None)
-    digest = sha256(files.get(INDEX, b"")).hexdigest()
-    if as_json:
-        differences = [{"file": each.file, "what": each.what} for each in found]
-        print_document({"packet_sha256": digest, "files": len(files), "differences": differences})
-    elif found:
-        for each in found:
-            click.echo(f"{each.file}: {each.what}")
-    else:
-        how = "against its trails" if trails else "by itself; give --trail to compare it with the trail"
-        click.echo(f"verified: {len(files)} files, {how}\nSHA-256 of {INDEX}: {digest}")
-    if found:
-        context.exit(3)
 
 
 def _attachments(options: Mapping[str, Any]) -> Attachments:
@@ -269,81 +189,5 @@ def _show(found: Sequence[Row], out: Path, archive: Path, index: bytes, *, as_js
     click.echo(f"SHA-256 of {INDEX}: {digest}\nKeep this digest where the packet's maker cannot change it.")
 
 
-def tools_for(context: click.Context, *, cloud: str, profile: Path | None) -> Tools:
-    """The tools, with the trusts that the command was built with; the imports need the TPM's libraries."""
-    from cji_attestation.provider_policy import RULES as MAA_RULES  # noqa: PLC0415
-    from cji_attestation.provider_policy import MaaPolicyError, policy_hash  # noqa: PLC0415
-    from cji_attestation.provider_policy import lint as lint_maa  # noqa: PLC0415
-    from cji_attestation.provider_policy import parse_policy as parse_maa  # noqa: PLC0415
-    from cji_attestation.release.policy import RULES, PolicyError, lint, parse_policy  # noqa: PLC0415
-
-    trust, reference = trust_named(context, cloud), reference_values(profile, None)
-
-    def release(data: bytes) -> list[str]:
-        try:
-            return _lines(lint(parse_policy(data), trust=trust))
-        except PolicyError as error:
-            return [_line(RULES[error.check])]
-
-    def provider(data: bytes) -> list[str]:
-        try:
-            return _lines(lint_maa(parse_maa(data)))
-        except MaaPolicyError as error:
-            return [_line(MAA_RULES[error.check])]
-
-    def appraise(name: str, data: bytes) -> tuple[Machine, VerifyingKey | None]:
-        file = File.of(name, data)
-        try:
-            found = read_evidence(data, trust=trust_named(context, evidence_cloud(data)), reference=reference)
-        except (Unverified, SpecError) as error:
-            return _refused_machine(file, error), None
-        verdict = found.verdict
-        machine = Machine(
-            file=file,
-            refused="",
-            cloud=found.cloud,
-            simulated=found.simulated,
-            tee=str(verdict.tee),
-            product=verdict.product,
-            measurement=verdict.measurement.hex(),
-            pcrs=tuple(each.hex() for each in verdict.pcrs),
-            evidence_sha384=hashlib.sha384(found.shown.token_evidence).hexdigest(),
-            line=0,
-            receipt_key=key_id(found.receipt_key),
-            appraised_at=found.time.at.isoformat(timespec="seconds"),
-            time_by=found.time.by,
-            checks=len(found.checks) - len(found.unchecked),
-            unchecked=tuple(sorted({check.id for check in found.unchecked})),
-            stamped=any(check.id == "E51" and not isinstance(check, Skipped) for check in found.checks),
-        )
-        return machine, found.receipt_key
-
-    return Tools(lint_release_policy=release, lint_maa_policy=provider, maa_policy_hash=policy_hash, appraise=appraise)
-
-
-def _refused_machine(file: File, error: ClientError) -> Machine:
-    return Machine(
-        file=file,
-        refused=str(error),
-        cloud="",
-        simulated=False,
-        tee="",
-        product="",
-        measurement="",
-        pcrs=(),
-        evidence_sha384="",
-        line=0,
-        receipt_key="",
-        appraised_at="",
-        time_by="",
-        checks=0,
-        unchecked=(),
-    )
-
-
-def _lines(found: Iterable[Finding]) -> list[str]:
-    return [_line(each.rule, each.detail) for each in found]
-
-
-def _line(rule: Rule, detail: str = "") -> str:
-    return f"{rule.severity} {rule.id} {rule.title}" + (f": {detail}" if detail else "")
+packet.add_command(verify)
+packet.add_command(stamp)

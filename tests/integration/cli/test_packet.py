@@ -13,22 +13,36 @@ from docx import Document
 from docx.oxml.ns import qn
 from docx.shared import Mm
 
+from cji_audit.verbs.packet_verify import VerifiedPacket
 from cji_core.command import build
 from tests.support.evidence_files import evidence_file
 from tests.support.forge import machine
+from tests.support.json_answers import answered
 from tests.support.packet_period import PERIOD, catalog, sound, write_trail
 from tests.support.paths import ROOT
 from tests.support.reviews import decided_profile
 
+CLOUD = ("--cloud", machine().trust.name)
+
 
 def cji(*arguments: object) -> Result:
+    return ran("packet", *arguments)
+
+
+def ran(*arguments: object) -> Result:
     command = build(machine().trust)
-    return CliRunner().invoke(command, ["audit", "packet", *[str(a) for a in arguments]], catch_exceptions=False)
+    return CliRunner().invoke(command, ["audit", *[str(a) for a in arguments]], catch_exceptions=False)
 
 
 def made(folder: Path, *more: object) -> tuple[Path, Result]:
     """A packet of the sound period, of the trail and `more` alone."""
-    trail, _ = write_trail(sound(), folder)
+    write_trail(sound(), folder)
+    return packet_in(folder, *more)
+
+
+def packet_in(folder: Path, *more: object) -> tuple[Path, Result]:
+    """A packet of the trail in a folder."""
+    trail = folder / "audit.log"
     texts = folder / "texts.json"
     texts.write_bytes(catalog())
     out = folder / "packet"
@@ -46,13 +60,14 @@ def test_a_packet_with_gaps_is_made_verified_and_repeated(tmp_path: Path) -> Non
     cloud = ("--cloud", machine().trust.name)
     for path in (out, tmp_path / "packet.zip"):
         again = cji("verify", path, "--trail", tmp_path / "audit.log", "--json", *cloud)
-        assert again.exit_code == 0, again.output
-        assert json.loads(again.stdout)["packet_sha256"] == result["packet_sha256"]
+        found = answered(again, VerifiedPacket, status=3)
+        assert (found.packet_sha256, found.differences) == (result["packet_sha256"], ())
+        assert [each.reason for each in found.refusals] == ["signature-missing", "trail-not-signed"]
     page = out / "packet.html"
     page.write_bytes(page.read_bytes().replace(b"gap", b"met", 1))
-    found = cji("verify", out, *cloud)
-    assert found.exit_code == 3
-    assert "packet.html: differs from its digest in packet.json" in found.output
+    changed = cji("verify", out, *cloud)
+    assert changed.exit_code == 3
+    assert "packet.html: differs from its digest in packet.json" in changed.output
 
 
 def test_what_is_missing_or_in_the_way_is_explained(tmp_path: Path) -> None:
@@ -76,7 +91,9 @@ def test_evidence_of_a_simulated_machine_is_named(tmp_path: Path) -> None:
     why = {row["checks"]["evidence"]["why"] for row in rows if "evidence" in row["checks"]}
     assert why == {"evidence.json is of a simulated machine."}
     cloud = ("--cloud", machine().trust.name, "--profile", profile)
-    assert cji("verify", out, *cloud).exit_code == 0
+    found = answered(cji("verify", out, *cloud, "--json"), VerifiedPacket, status=3)
+    assert found.differences == ()
+    assert [each.reason for each in found.refusals] == ["signature-missing", "receipt-key-not-pinned"]
     evidence.write_bytes(evidence_file(nonce=b"x" * 32))
     out.rename(tmp_path / "first")
     (tmp_path / "packet.zip").unlink()
