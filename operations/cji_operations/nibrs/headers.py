@@ -6,6 +6,7 @@ facts are computed once for each of them.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, Self
 
 import numpy as np
@@ -42,7 +43,7 @@ _A_LOOK: Final = 4096
 _STATE: Final = slice(16, 18)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Headers:
     """The distinct first sixteen bytes, uint8[d, 16], and which of them each of n records has, int64[n]."""
 
@@ -58,7 +59,7 @@ class Headers:
         first[which[::-1]] = np.arange(len(which))[::-1]
         return cls(distinct=prefixes[first], which=which)
 
-    @property
+    @cached_property
     def levels(self) -> Bytes:
         """uint8[n]: 0 to 7, or UNREADABLE."""
         level = self.distinct[:, 4] - np.uint8(ord("0"))
@@ -93,18 +94,18 @@ class Standard:
         dated = fits & ((distinct[:, 6:8] != BLANK).any(axis=1) & (distinct[:, 8:12] != BLANK).any(axis=1))[which]
         states = beginnings[:, _STATE]
         stated = fits & ((states[:, 0] != BLANK) | (states[:, 1] != BLANK))
-        first, differs = np.full(UNREADABLE, -1), np.zeros(UNREADABLE, np.bool_)
-        for level in range(UNREADABLE):
-            of_level = fitting[np.flatnonzero(fits & (headers.levels == level))]
-            first[level : level + 1] = of_level[:1] if len(of_level) else -1
-            differs[level] = (of_level != first[level]).any()
+        first, levels, fitted = np.full(UNREADABLE, -1), headers.levels, fitting
+        if not fits.all():
+            levels, fitted = levels[fits], fitting[fits]
+        first[levels[::-1]] = fitted[::-1]
+        others = np.bincount(levels[fitted != first[levels]], minlength=UNREADABLE)
         return cls(
             month=distinct[which[_first(dated)], 6:12],
             state=states[_first(stated)],
             has_month=bool(dated.any()),
             has_state=bool(stated.any()),
             lengths=first,
-            differs=differs,
+            differs=others > 0,
         )
 
     def then(self, later: Self) -> Self:
@@ -209,11 +210,12 @@ def _first_of_other_length(
     lengths: Ints, fits: Bools, levels: Bytes, whole: Standard, before: Standard | None
 ) -> Bools:
     found = np.zeros(len(levels), np.bool_)
-    for level in range(UNREADABLE):
-        if before is not None and (before.differs[level] or before.lengths[level] not in (-1, whole.lengths[level])):
-            continue
-        at = np.flatnonzero(fits & (levels == level))
-        found[at[lengths[at] != whole.lengths[level]][:1]] = True
+    at = np.flatnonzero(fits & (lengths != np.append(whole.lengths, -1)[levels]))
+    for level, first in zip(*np.unique(levels[at], return_index=True), strict=True):
+        earlier = before is not None and (
+            before.differs[level] or before.lengths[level] not in (-1, whole.lengths[level])
+        )
+        found[at[first]] = not earlier
     return found
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from cji_core.format.records.column import Bools, Bytes, Ints
 from cji_core.format.records.equal_rows import numbered
 from cji_core.format.records.lines import BLANK
-from cji_operations.nibrs.side_tables import OnFile
+from cji_operations.nibrs.side_tables import NO_DATE, OnFile, date_words
 
 Array = npt.NDArray[Any]
 
@@ -53,20 +53,25 @@ def _again(firsts: Bytes, number: Ints, *, incident: Bools, deleted: Bools, on_f
     times = np.bincount(number[acting], minlength=int(number.max(initial=-1)) + 1)
     again: Bools = incident & filed & (times[number] == 1)
     again &= firsts[:, 5] == _INCIDENT
-    several = acting[times[number[acting]] > 1]  # hardly any submission has such numbers
-    stored: dict[int, list[bytes]] = {}
-    known = on_file.incidents(firsts[several, KEY])
-    for row, key, dates in zip(several.tolist(), number[several].tolist(), known, strict=True):
-        held = stored.setdefault(key, dates)
-        date = firsts[row, _DATE].tobytes()
-        if deleted[row]:
-            stored[key] = [other for other in held if other not in (date, b"")]
-        elif firsts[row, 5] != _INCIDENT:  # it replaces what is stored
-            stored[key] = [date]
+    is_twice = (times[number[acting]] == 2) & ~filed[acting]  # most often a delete, and the incident in its place
+    twice, first = acting[is_twice], np.empty(len(times), np.int64)
+    first[number[twice[::-1]]] = twice[::-1]
+    second = twice[first[number[twice]] < twice]
+    again[second] = ~deleted[first[number[second]]] & ~deleted[second] & (firsts[second, 5] == _INCIDENT)
+    several = acting[(times[number[acting]] > 1) & ~is_twice]  # hardly any submission has such numbers
+    stored: dict[int, tuple[int, ...]] = {}
+    known, dates = on_file.incidents(firsts[several, KEY]), date_words(firsts[several, _DATE])
+    columns = (column.tolist() for column in (several, number[several], dates, deleted[several], firsts[several, 5]))
+    for (row, key, date, is_deleted, action), filed_dates in zip(zip(*columns, strict=True), known, strict=True):
+        held = stored.setdefault(key, filed_dates)
+        if is_deleted:
+            stored[key] = tuple(other for other in held if other not in (date, NO_DATE)) if held else ()
+        elif action != _INCIDENT:  # it replaces what is stored
+            stored[key] = (date,)
         elif held:
             again[row] = True
         else:
-            held.append(date)
+            stored[key] = (date,)
     return again
 
 

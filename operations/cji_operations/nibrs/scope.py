@@ -48,10 +48,10 @@ class Run:
         key = ("gathered", name, group, source, value)
         if key not in self.answers:
             table = self.table(name)
-            rows = np.arange(table.n) if meant is None else meant(Scope(self, table)).nonzero()[0]
-            groups = table.climb(group)[rows]
+            rows = None if meant is None else meant(Scope(self, table)).nonzero()[0]
+            groups = table.climb(group) if rows is None else table.climb(group)[rows]
             weights = np.maximum(table.column(value, rows), 0) if value else None
-            self.answers[key] = np.bincount(groups, weights, self.table(group).n).astype(np.int64)
+            self.answers[key] = np.bincount(groups, weights, self.table(group).n).astype(np.int64, copy=False)
         return self.answers[key]
 
     def there(self, name: str, column: str) -> Array:

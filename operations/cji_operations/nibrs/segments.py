@@ -10,6 +10,7 @@ condition on that segment or on a part of it, else at those of the whole report.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -90,7 +91,7 @@ class Chunk:
             facts=self._facts,
             fields={spec.name: (spec, spec.starts[0]) for spec in self._rules.fields[name]},
             bytes=lines,
-            columns={"ordinal": _ordinal(report), "printable": _printable(lines)},
+            made={"ordinal": partial(_ordinal, report), "printable": partial(_printable, lines)},
         )
 
     def _slots(self, name: str) -> Table:

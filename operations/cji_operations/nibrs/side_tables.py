@@ -47,6 +47,13 @@ _KEY: Final = slice(16, 37)
 _SEQUENCE: Final = slice(37, 39)
 _NEVER: Final = np.iinfo(np.int64).max
 _MONTHS: Final = 1_000_000  # YYYYMM is less
+NO_DATE: Final = -1
+"""Stands among `date_words` for the date of an incident that has none."""
+
+
+def date_words(dates: Bytes) -> npt.NDArray[np.uint64]:
+    """uint64[n]: each of uint8[n, 8] as one number, of a date or of anything else."""
+    return np.ascontiguousarray(dates).view("<u8")[:, 0]
 
 
 def _column(batches: Sequence[pa.RecordBatch], name: str, width: int) -> Bytes:
@@ -192,16 +199,20 @@ class OnFile:
             "group_b_on_file": self._has_month(headers, month, arrest_filed) & of_zero,
         }
 
-    def incidents(self, keys: Bytes) -> list[list[bytes]]:
-        """For each of uint8[m, 21] the dates, YYYYMMDD, of the incidents of its ORI and number; empty for none."""
+    def incidents(self, keys: Bytes) -> list[tuple[int, ...]]:
+        """For each of uint8[m, 21] the dates (`date_words`) of the incidents of its ORI and number; empty for none."""
         of_incidents = np.flatnonzero(self.kinds == ord("A"))
+        if not len(of_incidents):
+            return [()] * len(keys)
         number = numbered(np.concatenate((keys, self.keys[of_incidents])))
         mine, theirs = number[: len(keys)], number[len(keys) :]
-        dates: dict[int, list[bytes]] = {key: [] for key in mine.tolist()}
+        found: dict[int, list[int]] = {}
         for row in np.flatnonzero(np.isin(theirs, mine)):
             day = int(self.dates[of_incidents[row]])
-            dates[int(theirs[row])].append(b"%08d" % day if day >= 0 else b"")
-        return [dates[key] for key in mine.tolist()]
+            date = int.from_bytes(b"%08d" % day, "little") if day >= 0 else NO_DATE
+            found.setdefault(int(theirs[row]), []).append(date)
+        dates = {key: tuple(each) for key, each in found.items()}
+        return [dates.get(key, ()) for key in mine.tolist()]
 
     def _has_month(self, headers: Bytes, month: Array, of_kind: Bools) -> Bools:
         theirs, days = self.keys[of_kind, :_ORI], self.dates[of_kind]

@@ -40,7 +40,7 @@ _ORI: Final = slice(16, 25)
 _ACTION: Final = 5
 _DELETE: Final = np.uint8(ord("D"))
 _DELETED: Final = MappingProxyType({"deleted_incidents": "admin", "deleted_arrests": "group_b"})
-_RECORDS_A_CHUNK: Final = 131_072
+_RECORDS_A_CHUNK: Final = 262_144
 """Large enough that what a rule costs by itself does not count, small enough for the last-level cache."""
 
 

@@ -4,7 +4,7 @@ Every table but `reports` has an owner, the table whose row a row of it belongs 
 have is looked for in its owner.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -27,7 +27,8 @@ class Table:
     """Some rows and how to read them. Columns are read once and kept.
 
     `up[i]` is the owner's row of row i, `other_up[i]` that of the second table in a cross. `facts` are columns of all
-    records, `records[i]` the record of row i. `fields` maps a field to its start in `bytes` uint8[n, width].
+    records, `records[i]` the record of row i. `fields` maps a field to its start in `bytes` uint8[n, width]; `made` are
+    columns of something else.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Table:
     facts: Mapping[str, Array] = field(default_factory=dict)
     fields: Mapping[str, tuple[Field, int]] = field(default_factory=dict)
     bytes: Bytes = field(default_factory=lambda: np.empty((0, 0), np.uint8))
+    made: Mapping[str, Callable[[], Array]] = field(default_factory=dict)
     columns: dict[str, Array] = field(default_factory=dict)
     _lows: dict[str, int] = field(default_factory=dict)
     _flaws: dict[str, int] = field(default_factory=dict)
@@ -78,6 +80,8 @@ class Table:
                 table.columns[name] = facts[table.records] if len(facts) > 1 else np.broadcast_to(facts, table.n)
             elif name in table.fields:
                 table._read(*table.fields[name])
+            elif name in table.made:
+                table.columns[name] = table.made[name]()
             elif table.owner is None:
                 raise KeyError(name)
             else:
@@ -91,7 +95,7 @@ class Table:
     def home(self, name: str) -> "Table":
         """The table in its line that has the column. Raises: KeyError."""
         for table in self.line():
-            if name in table.facts or name in table.fields or name in table.columns:
+            if any(name in columns for columns in (table.facts, table.fields, table.made, table.columns)):
                 return table
         raise KeyError(name)
 

@@ -104,9 +104,10 @@ def _check(run: Run, rule: Rule, condition: Condition, line: int, records: Mappi
     table = run.table(rule.on)
     if not table.n:
         return
-    rows = condition(Scope(run, table)).nonzero()[0]
-    if not len(rows):
+    meant = condition(Scope(run, table))
+    if not np.count_nonzero(meant):  # of most rules; several times faster than finding where
         return
+    rows = meant.nonzero()[0]
     if rule.at in run.views:  # the finding is where the partners are
         view = run.views[rule.at]
         rows = run.partners(rule.at)[table.climb(view.of)[rows]]

@@ -29,7 +29,10 @@ def _symbols() -> npt.NDArray[np.int32]:
 
 
 _SYMBOL: Final = _symbols()
-_WEIGHTED: Final = [_SYMBOL * _SYMBOLS**position for position in range(3)]
+_PAIR: Final = (_SYMBOL + _SYMBOLS * _SYMBOL[:, None]).ravel().astype(np.uint16)
+"""The key of two bytes, read as one little-endian number."""
+_THIRD: Final = (_SYMBOLS**2 * _SYMBOL).astype(np.uint16)
+_WIDTH: Final = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +45,7 @@ class CodeTable:
 
     def __post_init__(self) -> None:
         (width,) = {len(code) for code in self.codes}
-        if width > len(_WEIGHTED) or len(set(self.codes)) < len(self.codes):
+        if width > _WIDTH or len(set(self.codes)) < len(self.codes):
             raise ValueError("codes of one to three characters, each once")
         of_key = np.full(_SYMBOLS**width, BAD_VALUE, np.int16)
         object.__setattr__(self, "width", width)
@@ -52,11 +55,11 @@ class CodeTable:
         if width == 1:  # then a byte itself can be the key
             object.__setattr__(self, "_of_key", of_key[_SYMBOL])
 
-    def _keys(self, values: Bytes) -> npt.NDArray[np.int32]:
-        keys: npt.NDArray[np.int32] = _WEIGHTED[0][values[:, 0]]
-        for position in range(1, self.width):
-            keys = keys + _WEIGHTED[position][values[:, position]]
-        return keys
+    def _keys(self, values: Bytes) -> npt.NDArray[np.uint16]:
+        if self.width == 1:
+            return _SYMBOL[values[:, 0]].astype(np.uint16)
+        keys: npt.NDArray[np.uint16] = _PAIR[values[:, :2].view("<u2")[:, 0]]
+        return keys + _THIRD[values[:, 2]] if self.width == _WIDTH else keys
 
     def lookup(self, values: Bytes) -> Codes:
         """int16[n]: the position of each of the values uint8[n, width] in the table, or BLANK_VALUE or BAD_VALUE."""

@@ -48,11 +48,17 @@ class Records:
         lines = trimmed(segments)
         beginnings = matrix(lines, np.arange(len(lines.lengths)), BEGINNING)
         rows, blank_rows = _inked(lines, beginnings)
+        input_rows = len(lines.lengths)
+        if len(blank_rows):
+            lines, beginnings = (
+                Text(data=lines.data, starts=lines.starts[rows], lengths=lines.lengths[rows]),
+                beginnings[rows],
+            )
         return cls(
-            text=Text(data=lines.data, starts=lines.starts[rows], lengths=lines.lengths[rows]),
-            beginnings=beginnings[rows] if len(blank_rows) else beginnings,
+            text=lines,
+            beginnings=beginnings,
             rows=rows,
-            input_rows=len(lines.lengths),
+            input_rows=input_rows,
             unread_rows=blank_rows,
             unread=np.full(len(blank_rows), Unread.BLANK, np.uint8),
         )
