@@ -34,7 +34,7 @@ from cji_core.operations.aggregate import CELLS, Aggregate, Code, sum_name
 from cji_operations.aggregate.private import noisy
 from cji_operations.aggregate.suppression import Protection, protect
 from cji_operations.kernels.distinct import codes
-from cji_operations.kernels.group_by import Codes, cells, coded, counts, distinct, largest, sums, with_totals
+from cji_operations.kernels.group_by import Codes, cells, coded, counts, distinct, largest, packed, sums, with_totals
 from cji_operations.operation import Outputs
 from cji_operations.progress import ProgressCallback
 
@@ -93,7 +93,7 @@ def read_rows(parameters: Aggregate, records: Sequence[pa.RecordBatch]) -> Rows:
         status = _marked(status, ~read(people).filled, Code.NO_PERSON, names.index(parameters.person) if n else 0)
     numbers: list[Ints] = []
     for name in parameters.sums:
-        number = _whole(_column(records, name))
+        number = _wholes(records, name)
         status = _marked(status, number < 0, Code.NOT_A_NUMBER, names.index(name) if n else 0)
         numbers.append(np.maximum(number, 0))
     return Rows(keys=tuple(keys), people=people, numbers=tuple(numbers), status=status)
@@ -125,23 +125,34 @@ def run(
         result = _result(values, {"rows": table}, Protection(hidden=nothing, persons=nothing), there=~nothing)
         progress("group", 100)
         return Outputs(status=rows.status, result=arrow.cut(result, _BATCH))
-    cell, shape, n = rows.cell, rows.shape, len(rows.status.status)
+    cell, shape = rows.cell, rows.shape
     numbers = {"rows": with_totals(counts(cell, shape))}
     progress("group", 40)
-    subjects = np.arange(n)  # a row that names nobody is somebody
     if rows.people is not None:
-        person, known = codes(rows.people)[0], read(rows.people).filled
-        subjects = np.where(known, person, n + subjects)
-        numbers["persons"] = distinct(cell, person, known, shape)
+        numbers["persons"] = distinct(cell, subjects_of(rows.people), read(rows.people).filled, shape)
     leading = list[Ints]()
     for i, number in enumerate(rows.numbers):
         numbers[sum_name(i)] = with_totals(exact_sums(cell, number, shape))
         if parameters.dominance is not None:
-            leading.append(largest(cell, subjects, number, shape, top=parameters.dominance.top))
+            leading.append(largest(cell, _contributors(rows), number, shape, top=parameters.dominance.top))
     progress("group", 80)
     result = outcome(parameters, values, numbers, leading)
     progress("group", 100)
     return Outputs(status=rows.status, result=arrow.cut(result, _BATCH))
+
+
+def subjects_of(people: pa.Array) -> Ints:
+    """int64[n]: equal numbers for equal persons."""
+    numbers = packed(people)
+    return codes(people)[0] if numbers is None else numbers
+
+
+def _contributors(rows: Rows) -> Ints:
+    """int64[n] below 2 * n: equal numbers for equal persons; a row that names nobody is somebody."""
+    nobody = len(rows.cell) + np.arange(len(rows.cell))
+    if rows.people is None:
+        return nobody
+    return np.where(read(rows.people).filled, codes(rows.people)[0], nobody)
 
 
 def outcome(
@@ -190,6 +201,18 @@ def categories(expected: Sequence[str], array: pa.Array) -> tuple[npt.NDArray[np
     categories = pa.array([value.encode() for value in expected], pa.binary())
     position = arrow.numbers(pc.index_in(values, categories).fill_null(len(categories)))
     return np.append(position, np.int32(len(categories)))[code], categories
+
+
+def _wholes(records: Sequence[pa.RecordBatch], name: str) -> Ints:
+    """int64[n]: the numbers of a column, see `_whole`."""
+    if not records or not pa.types.is_integer(records[0].column(name).type):
+        return _whole(_column(records, name))
+    parts = list[Ints]()
+    for array in (batch.column(name) for batch in records):
+        values = arrow.numbers(array)
+        good = arrow.present(array) & (values >= 0) & (values < 10**_DIGITS)
+        parts.append(np.where(good, values.astype(np.int64), -1))
+    return np.concatenate(parts)
 
 
 def _whole(array: pa.Array) -> Ints:
