@@ -163,6 +163,7 @@ class Year:
         )
         yield KeyReleased(
             kek_id=_KEK,
+            request_id="f3b1c2d4-5e6f-4a1b-8c2d-0123456789ab",
             evidence_sha384=_DIGEST,
             statement_sha384=_DIGEST,
             policy_sha256="cd" * 32,

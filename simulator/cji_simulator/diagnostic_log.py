@@ -63,7 +63,7 @@ class DiagnosticLog:
             "resultDescription": "",
             "durationMs": str(duration_ms),
             "callerIpAddress": request.remote or "",
-            "correlationId": str(uuid.uuid4()),
+            "correlationId": request.headers.get("x-ms-client-request-id") or str(uuid.uuid4()),
             "identity": {"claim": {_OBJECT_ID: CLIENT_ID, "appid": CLIENT_ID}} if has_token else {},
             "properties": {
                 "clientInfo": request.headers.get("User-Agent", ""),

@@ -156,7 +156,7 @@ def queue(at: Hostile) -> None:
 def release(at: Hostile) -> None:
     found = endpoint(url(at), (url(at),), resource=url(at), check="x")
     key = VaultKey(vault=found, name="a", version="0" * 32, thumbprint=bytes(32), accept=frozenset())
-    vault.Vault(trust=trust_of(at), client_id=None).release(key, token="t", nonce="n")
+    vault.Vault(trust=trust_of(at), client_id=None).release(key, token="t", nonce="n", request_id="r")
 
 
 def identity(at: Hostile) -> None:

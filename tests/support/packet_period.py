@@ -191,6 +191,7 @@ def attested(**changes: Any) -> Attested:
 def released(**changes: Any) -> KeyReleased:
     values: dict[str, Any] = {
         "kek_id": KEK,
+        "request_id": "f3b1c2d4-5e6f-4a1b-8c2d-0123456789ab",
         "evidence_sha384": EVIDENCE,
         "statement_sha384": "0c" * 48,
         "policy_sha256": File.of("", RELEASE_POLICY).sha256,

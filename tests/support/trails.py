@@ -169,6 +169,7 @@ def attested(receipt_key: str) -> Attested:
 def released() -> KeyReleased:
     return KeyReleased(
         kek_id=CLAIMS.kek_id,
+        request_id="f3b1c2d4-5e6f-4a1b-8c2d-0123456789ab",
         evidence_sha384=CLAIMS.evidence_sha384,
         statement_sha384="0c" * 48,
         policy_sha256="0d" * 32,

@@ -7,6 +7,7 @@ looked up in the trust before the first socket is opened. Nonces are 32 fresh ra
 
 import secrets
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -72,6 +73,7 @@ class ReleasedKey:
     policy: PolicyVerdict
     policy_before: str | None  # SHA-256 of the policy at this process's last release of this key, where it was another
     statement_sha384: bytes
+    request_id: str  # UUID of the request that the vault answered
 
 
 class Attester:
@@ -210,7 +212,8 @@ class Attester:
             raise AttestationError(Fault.TOKEN_INVALID, check="used")
         self.check_pcrs(attestation)  # the TPM itself compares PCRs 0 to 7 with those attested, and no others
         nonce = b64url(secrets.token_bytes(NONCE_BYTES))
-        raw = self._vault.release(located, token=attestation.token.raw, nonce=nonce)
+        request_id = str(uuid.uuid4())
+        raw = self._vault.release(located, token=attestation.token.raw, nonce=nonce, request_id=request_id)
         self._answered.add(key.kek_id)
         statement = verify_statement(raw, key=key, located=located, nonce=nonce, trust=self._trust, now=self._clock())
         policy = check_release_policy(
@@ -237,6 +240,7 @@ class Attester:
             policy=policy,
             policy_before=None if before == policy.sha256 else before,
             statement_sha384=statement.sha384,
+            request_id=request_id,
         )
 
     def _collect(self, bound: bytes, known: Evidence | None) -> Evidence:

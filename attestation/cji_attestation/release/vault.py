@@ -71,8 +71,12 @@ class Vault:
         self._trust = trust
         self._client_id = client_id
 
-    def release(self, key: VaultKey, *, token: str, nonce: str) -> str:
-        """The release statement for one key version, not verified. Faults: IDENTITY_UNAVAILABLE, RELEASE_*."""
+    def release(self, key: VaultKey, *, token: str, nonce: str, request_id: str) -> str:
+        """The release statement for one key version, not verified. Faults: IDENTITY_UNAVAILABLE, RELEASE_*.
+
+        `request_id` is a UUID, sent as `x-ms-client-request-id`: the vault's log has it as `correlationId` (Microsoft,
+        "Azure Key Vault logging").
+        """
         credential: Any = self.credential(key.vault.resource)
         client = KeyClient(
             key.vault.base,
@@ -84,7 +88,9 @@ class Vault:
         )
         try:
             with client:
-                answer = client.release_key(key.name, token, version=key.version, algorithm=WRAP, nonce=nonce)
+                answer = client.release_key(
+                    key.name, token, version=key.version, algorithm=WRAP, nonce=nonce, request_id=request_id
+                )
             value: object = answer.value
         except HttpResponseError as error:
             _refused(error)

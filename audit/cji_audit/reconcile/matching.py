@@ -1,9 +1,11 @@
-"""Which entry of a vault's log belongs to which release of a trail: one to one, by key version and time.
+"""Which entry of a vault's log belongs to which release of a trail: one to one, by request, key version and time.
 
-The worker writes its line after it has received and verified the statement, so the line's time is the entry's plus a
-moment, up to the difference of two clocks. Entries and releases of one key are taken in the order of time, and each
-entry gets the earliest release that is near enough; as all windows have the same width, no other choice would match
-more. An entry that names no version, as for a release of the newest one, gets what is left of any version.
+The worker makes a random id for each request, its line has it, and the vault's log has it as `correlationId`: a release
+without the id of a line is nobody's, and a second one with the same id is nobody's either. The worker writes its line
+after it has received and verified the statement, so the line's time is the entry's plus a moment, up to the difference
+of two clocks. Entries and releases of one request are taken in the order of time, and each entry gets the earliest
+release that is near enough. An entry that names no version, as for a release of the newest one, gets what is left of
+any version.
 
 Where callers are known, an entry of anybody else matches nothing.
 """
@@ -56,11 +58,15 @@ def match(
     left = list(releases)
     exact = [entry for entry in known if entry.key is not None and entry.key.version]
     newest = [entry for entry in known if entry.key is not None and not entry.key.version]
-    left = _pass(exact, left, lambda of: of.key, tolerance, result)
-    left = _pass(newest, left, lambda of: of.key and (of.key.vault, of.key.name), tolerance, result)
+    left = _pass(exact, left, lambda of: (of.key, _request(of)), tolerance, result)
+    left = _pass(newest, left, lambda of: of.key and (of.key.vault, of.key.name, _request(of)), tolerance, result)
     result.unlogged = left
     result.orphans.sort(key=lambda entry: entry.time)
     return result
+
+
+def _request(of: Entry | Release) -> str:
+    return of.request_id if isinstance(of, Release) else of.correlation.lower()
 
 
 def _pass(

@@ -33,6 +33,7 @@ class Release:
     """Of its line: a copy of a trail has no releases of its own."""
     time: datetime
     key: Key
+    request_id: str
     evidence_sha384: str
     policy_sha256: str
     policy_before: str | None
@@ -89,6 +90,7 @@ class Releases:
             hash=record.hash,
             time=datetime.fromisoformat(record.time).astimezone(UTC),
             key=Key(vault=vault.lower(), name=name.lower(), version=version.lower()),
+            request_id=event.request_id,
             evidence_sha384=event.evidence_sha384,
             policy_sha256=event.policy_sha256,
             policy_before=event.policy_before,

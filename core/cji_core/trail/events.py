@@ -39,6 +39,7 @@ from cji_core.trail.fields import (
     Url,
     UsedColumnKeys,
     Utc,
+    Uuid,
     Volumes,
 )
 from cji_core.trail.meaning import KEY, REFERENCE, SERVICE, Activity, Severity, entity, finding, job
@@ -76,13 +77,15 @@ class Attested(EventBase, frozen=True, kw_only=True, tag="attested"):
 class KeyReleased(EventBase, frozen=True, kw_only=True, tag="key_released"):
     """The vault released a key version to this machine under this release policy.
 
-    `policy_before` is set if this process saw a different policy of the key before: it was changed in between.
+    `policy_before` is set if this process saw a different policy of the key before: it was changed in between. The
+    vault's log has `request_id` as the entry's `correlationId`: 122 random bits, made for this one request.
     """
 
     meaning = entity(Activity.CREATE, Severity.INFORMATIONAL, "Key released to the machine", asim="Create", **KEY)
     counted = ("kek_id", "policy_sha256", "policy_before", "policy_immutable", "policy_accepted", "policy_warnings")
 
     kek_id: Url
+    request_id: Uuid
     evidence_sha384: Hex96
     statement_sha384: Hex96
     policy_sha256: Hex64

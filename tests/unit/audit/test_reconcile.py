@@ -23,6 +23,7 @@ VERSION, OTHER = "ab" * 16, "cd" * 16
 VAULT = "https://v.vault.azure.net"
 WORKER = "33333333-3333-4333-8333-333333333333"
 ROGUE = "44444444-4444-4444-8444-444444444444"
+REQUEST = "f3b1c2d4-5e6f-4a1b-8c2d-0123456789ab"
 GRACE = timedelta(seconds=45)
 
 
@@ -41,7 +42,7 @@ def record(seconds: float, *, version: str = VERSION, operation: str = "KeyRelea
         "resultType": "Success",
         "resultSignature": "OK",
         "callerIpAddress": "10.0.0.4",
-        "correlationId": f"c-{seconds}-{version[:2]}",
+        "correlationId": REQUEST.upper(),
         "identity": {"claim": {"http://schemas.microsoft.com/identity/claims/objectidentifier": WORKER}},
         "properties": {
             "requestUri": f"{key}{'/release' if operation.lower() == 'keyrelease' else ''}?api-version=7.4",
@@ -96,6 +97,7 @@ def attested(evidence: str = "01") -> Attested:
 def released(version: str = VERSION, evidence: str = "01", **changes: Any) -> KeyReleased:
     fields: dict[str, Any] = {
         "kek_id": f"{VAULT}/keys/cmk/{version}",
+        "request_id": REQUEST,
         "evidence_sha384": evidence * 48,
         "statement_sha384": "03" * 48,
         "policy_sha256": "04" * 32,
@@ -106,13 +108,14 @@ def released(version: str = VERSION, evidence: str = "01", **changes: Any) -> Ke
     return KeyReleased(**fields | changes)
 
 
-def release(seconds: float, version: str = VERSION) -> Release:
+def release(seconds: float, version: str = VERSION, request: str = REQUEST) -> Release:
     return Release(
         trail="a",
         line=int(seconds * 100) + 1,
         hash=str(seconds),
         time=at(seconds),
         key=Key(vault="v.vault.azure.net", name="cmk", version=version),
+        request_id=request,
         evidence_sha384="01" * 48,
         policy_sha256="04" * 32,
         policy_before=None,
@@ -285,6 +288,14 @@ def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
     shown = reconcile("--trail", path, *logs, "--follow", "--seconds", 0, "--json")
     found = [json.loads(line)["places"] for line in shown.stdout.splitlines()]
     assert found == [[f"{tmp_path}/h=01/PT1H.json:1"], [f"{tmp_path}/h=02/PT1H.json:1"]]
+
+
+def test_a_release_of_another_request_is_nobodys() -> None:
+    other = "0" * 8 + REQUEST[8:]
+    found = match([entry(1), entry(2)], [release(2, request=other), release(1)], Tolerance())
+    assert [(one.time, two.request_id) for one, two in found.pairs] == [(at(1), REQUEST)]
+    assert ([one.time for one in found.orphans], [each.request_id for each in found.unlogged]) == ([at(2)], [other])
+    assert match([entry(1, correlationId="")], [release(1)], Tolerance()).pairs == []
 
 
 def test_a_copy_of_a_trail_hides_no_orphan(tmp_path: Path) -> None:

@@ -227,6 +227,7 @@ def custody_event(event: CustodyEvent) -> Attested | KeyReleased | KeyNotRelease
         case HeldKey(released=released, attestation=attestation):
             return KeyReleased(
                 kek_id=released.kek_id,
+                request_id=released.request_id,
                 evidence_sha384=attestation.evidence.sha384.hex(),
                 statement_sha384=released.statement_sha384.hex(),
                 policy_sha256=released.policy.sha256,
