@@ -322,6 +322,11 @@ def _unlogged(template: Template) -> Iterator[str]:
         and True in _flat(at(each.body, "properties.logs.enabled") + at(each.body, "properties.metrics.enabled"))
     }
     for each in template.resources:
+        if each.is_new(_SETTINGS) and at(each.body, "properties.logAnalyticsDestinationType") != ["Dedicated"]:
+            yield (
+                f"{template.name}:{each.line}: {each.symbol} must have logAnalyticsDestinationType 'Dedicated': "
+                "rules and searches read the tables of each service"
+            )
         if each.kind in LOGGED and not each.existing and each.symbol not in logged:
             yield f"{template.name}:{each.line}: {each.symbol} has no diagnostic setting: its use goes unseen"
 

@@ -8,6 +8,9 @@ that no event has. The file is loaded by the template that declares table and ru
     transformKql  the rule's transformation of it
     table         what comes out: name and columns of the table
 
+`TimeGenerated` is when a line arrived, so that a rule that looks back an hour sees what came an hour late, and a
+machine whose clock is wrong hides nothing; `EventTime` is the time in the line.
+
 A column is named by the path of its field (`volumes.rows_out` is VolumesRowsOut). Fields of one path in several events
 must have one type, or one of them is a list: then the column is dynamic.
 """
@@ -50,9 +53,9 @@ _UTC_PATTERN: Final = get_args(Utc)[1].pattern
 def log_table() -> dict[str, Any]:
     """The content of the file. Raises ValueError for events that cannot have one table."""
     stream = {"event_id": "string"} | {field.encode_name: _type(field.type) for field in _fields(Record)}
-    fixed = {"TimeGenerated": "['time']", "EventId": "event_id", "Worker": "worker", "Seq": "seq"}
+    fixed = {"TimeGenerated": "now()", "EventTime": "['time']", "EventId": "event_id", "Worker": "worker", "Seq": "seq"}
     lines = fixed | {"PreviousHash": "prev", "Hash": "hash", "Kind": "tostring(event['kind'])"}
-    types = dict.fromkeys(lines, "string") | {"TimeGenerated": "datetime", "Seq": "long"}
+    types = dict.fromkeys(lines, "string") | {"TimeGenerated": "datetime", "EventTime": "datetime", "Seq": "long"}
     for path, kind in sorted(_paths().items()):
         name = "".join(part.title() for step in path for part in step.split("_"))
         if name in lines or len(name) > _MAX_NAME:

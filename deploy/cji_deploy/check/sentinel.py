@@ -1,8 +1,9 @@
 """Detection content of Microsoft Sentinel: analytics rules, the workbook, and the table of events that they query.
 
-Rules are YAML, one file each, with the names of the resource Microsoft.SecurityInsights/alertRules. Every query is
-parsed and bound by Microsoft's language service against the table of events, which is derived from the events
-themselves, and against the columns of Azure's tables in `schema/azure-tables.json`.
+Rules are YAML, one file each, with the names of the resource Microsoft.SecurityInsights/alertRules. `prelude.kql`
+stands before the query of each, here and in the template. Every query is parsed and bound by Microsoft's language
+service against the table of events, which is derived from the events themselves, and against the columns of Azure's
+tables in `schema/azure-tables.json`.
 
 Sources: Azure REST API, "Alert Rules - Create Or Update" (2025-09-01); Microsoft Sentinel, "Create scheduled analytics
 rules" (limits of period and frequency) and "Entity types reference" (identifiers); Azure Monitor workbooks, JSON.
@@ -11,10 +12,11 @@ rules" (limits of period and frequency) and "Entity types reference" (identifier
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from cji_deploy.check.kusto import Answer, Bound, Document, Query, Workspace, bind, why_not
+from cji_deploy.check.kusto import Answer, Bound, Document, Problem, Query, Workspace, bind, why_not
 from cji_deploy.check.log_table import KQL_TYPES, stale
 from cji_deploy.check.outcome import DeployError, Outcome, judged, not_run
 from cji_deploy.check.sentinel_rule import rule_problems
@@ -23,6 +25,8 @@ from cji_deploy.check.sentinel_workbook import queries_of, workbook_problems
 __all__ = ["bound_queries", "check_sentinel", "workspaces"]
 
 _TRANSFORM: Final = "transformKql"
+_MAX_QUERY: Final = 10_000
+"""Characters of a scheduled rule's query (Microsoft Sentinel, "Create scheduled analytics rules")."""
 
 
 def workspaces(folder: Path) -> dict[str, Workspace]:
@@ -78,6 +82,7 @@ def check_sentinel(root: Path) -> Iterator[Outcome]:
         if name.endswith(".yaml"):
             problems = list(rule_problems(name, document, answer.queries.get(name), seen))
             problems += _unknown_watchlists(name, document, known)
+            problems += _long(name, document, folder)
             yield judged("sentinel: rule", name, problems)
         else:
             text = (folder / "workbook" / name).read_text("utf-8")
@@ -89,16 +94,30 @@ def _answer(folder: Path, *, trees: bool = False) -> Answer:
     known = workspaces(folder)
     texts = {path.name: path.read_text("utf-8") for path in _paths(folder)}
     transform = json.loads((folder / "schema/cji-audit.json").read_bytes()).get(_TRANSFORM, "")
+    prelude = (folder / "prelude.kql").read_text("utf-8")
     first = bind(documents=texts, queries={}, workspaces={})
     queries = {_TRANSFORM: Query(text=str(transform), workspace="stream")}
     for name, document in first.documents.items():
         if name.endswith(".yaml") and isinstance(document.value, dict) and isinstance(document.value.get("query"), str):
-            queries[name] = Query(text=document.value["query"], workspace="logs")
+            queries[name] = Query(text=prelude + document.value["query"], workspace="logs")
         elif name.endswith(".json"):
             found = queries_of(document.value)
             queries |= {f"{name}#{pointer}": Query(text=text, workspace="logs") for pointer, text in found.items()}
     second = bind(documents={}, queries=queries, workspaces=known, trees=trees)
-    return Answer(documents=first.documents, queries=second.queries)
+    lines = prelude.count("\n")
+    bound = {name: _below(each, lines) if name.endswith(".yaml") else each for name, each in second.queries.items()}
+    return Answer(documents=first.documents, queries=bound)
+
+
+def _below(bound: Bound, lines: int) -> Bound:
+    """The problems at their lines of the rule; one of the prelude stands at its first line, and names its own."""
+    problems = [
+        replace(each, line=each.line - lines)
+        if each.line > lines
+        else Problem(line=1, column=1, message=f"prelude.kql:{each.line}:{each.column}: {each.message}")
+        for each in bound.problems
+    ]
+    return replace(bound, problems=problems)
 
 
 def _paths(folder: Path) -> list[Path]:
@@ -129,6 +148,14 @@ def _not_deployed(root: Path) -> Iterator[str]:
     for name in sorted({name for name in loaded if name not in names or loaded.count(name) > 1}):
         line = text[: text.index(f"/{name}'")].count("\n") + 1
         yield f"{path.name}:{line}: {name} does not exist, or is loaded twice"
+
+
+def _long(name: str, document: Document, folder: Path) -> Iterator[str]:
+    query = document.value.get("query") if isinstance(document.value, dict) else None
+    length = len((folder / "prelude.kql").read_text("utf-8")) + len(query) if isinstance(query, str) else 0
+    if length > _MAX_QUERY:
+        line, column = document.place("/query")
+        yield f"{name}:{line}:{column}: with the prelude, the query has {length} characters, more than {_MAX_QUERY}"
 
 
 def _unknown_watchlists(name: str, document: Document, known: Mapping[str, Any]) -> Iterator[str]:

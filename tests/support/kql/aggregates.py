@@ -51,8 +51,8 @@ def _aggregate(node: Node, table: Table, rows: list[Row], scope: Scope) -> Itera
     if function.kind != "FunctionCallExpression":
         raise UnsupportedError(f"the aggregate {function.kind}")
     word, arguments = function.get("Name").text(), list(function.get("ArgumentList").get("Expressions").items())
-    if word == "arg_max" and not named:
-        yield from _arg_max(arguments, table, rows, scope)
+    if word in _BEST and not named:
+        yield from _extreme(_BEST[word], arguments, table, rows)
     elif named and word in _AGGREGATES:
         columns = [[evaluate(each, scope.at(row)) for row in rows] for each in arguments]
         yield name_of(node.get("Name")), function.type or "dynamic", _AGGREGATES[word](len(rows), *columns)
@@ -60,12 +60,19 @@ def _aggregate(node: Node, table: Table, rows: list[Row], scope: Scope) -> Itera
         raise UnsupportedError(f"the aggregate {word}, or one without a name")
 
 
-def _arg_max(arguments: list[Node], table: Table, rows: list[Row], scope: Scope) -> Iterator[tuple[str, str, Any]]:
+_BEST: Final[Mapping[str, Callable[..., Row]]] = {"arg_max": max, "arg_min": min}
+
+
+def _extreme(
+    best_of: Callable[..., Row], arguments: list[Node], table: Table, rows: list[Row]
+) -> Iterator[tuple[str, str, Any]]:
     first = name_of(arguments[0])
     star = arguments[1].kind == "StarExpression"
     names = [first, *(table.columns if star else map(name_of, arguments[1:]))]
     known = [row for row in rows if row[first] is not None] or rows
-    best = max(known, key=lambda row: row[first]) if known and known[0][first] is not None else next(iter(known), None)
+    best = (
+        best_of(known, key=lambda row: row[first]) if known and known[0][first] is not None else next(iter(known), None)
+    )
     for name in dict.fromkeys(names):
         yield name, table.columns[name], best[name] if best else missing(table.columns[name])
 

@@ -101,8 +101,10 @@ FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
     "strcat": lambda *values: "".join(map(tostring, values)),
     "tobool": lambda value: value,
     "todatetime": todatetime,
+    "toint": nullable(int),
     "tolong": lambda value: value,
     "tolower": lambda value: value.lower(),
+    "toupper": lambda value: value.upper(),
     "tostring": tostring,
     "week_of_year": nullable(lambda value: value.isocalendar().week),
 }

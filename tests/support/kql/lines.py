@@ -6,7 +6,7 @@ validated as the worker would.
 
 import json
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, get_args
 
 import msgspec
@@ -73,9 +73,21 @@ def streamed(lines: list[Record], columns: Mapping[str, str]) -> Table:
     return Table.of(columns, rows)
 
 
-def events_table(lines: list[Record], transformation: Node, columns: Mapping[str, str], now: datetime) -> Table:
-    """The table of audit events after the transformation."""
-    return run(transformation, World(tables={"source": streamed(lines, columns)}, now=now))
+def events_table(
+    lines: list[Record],
+    transformation: Node,
+    columns: Mapping[str, str],
+    *,
+    late: timedelta,
+    late_by: Mapping[int, timedelta],
+) -> Table:
+    """The table of audit events after the transformation, of lines that arrive `late`, or by their number."""
+    found = run(transformation, World(tables={"source": streamed([], columns)}, now=datetime.now(UTC)))
+    rows: list[Row] = []
+    for record in lines:
+        arrives = datetime.fromisoformat(record.time) + late_by.get(record.seq, late)
+        rows += run(transformation, World(tables={"source": streamed([record], columns)}, now=arrives)).rows
+    return Table(found.columns, rows)
 
 
 def minutes(number: float) -> timedelta:

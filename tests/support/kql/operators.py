@@ -60,7 +60,7 @@ def tabular(node: Node, scope: Scope) -> Table:
             found = scope.lets.get(name, scope.world.tables.get(name))
             if isinstance(found, Table):
                 return found
-            raise _NotTabularError
+            raise _NotTabularError(name)
         case "FunctionCallExpression" if node.get("Name").text() == "_GetWatchlist":
             (alias,) = (evaluate(each, scope) for each in node.get("ArgumentList").get("Expressions").items())
             rows = [{"SearchKey": key} for key in scope.world.watchlists[alias]]
@@ -139,8 +139,9 @@ def _join(node: Node, left: Table, scope: Scope) -> Table:
 
 
 def _union(node: Node, table: Table | None, scope: Scope) -> Table:
-    if node.has("Parameters") and node.get("Parameters").children:
-        raise UnsupportedError("a union with parameters")
+    stated = [each.text() for each in node.get("Parameters").items()] if node.has("Parameters") else []
+    if set(stated) - {"isfuzzy=true"}:  # tables that a workspace lacks: a sample has all, some of them empty
+        raise UnsupportedError(f"a union with {stated}")
     tables = ([] if table is None else [table]) + [tabular(each, scope) for each in node.get("Expressions").items()]
     columns = reduce(_merged, (each.columns for each in tables))
     return Table.of(columns, [row for each in tables for row in each.rows])

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from tests.support.kql.functions import World, call
-from tests.support.kql.tables import Node, Row, Table, UnsupportedError, name_of
+from tests.support.kql.tables import ARRIVED, Node, Row, Table, UnsupportedError, name_of
 
 _UNITS: Final = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
@@ -47,6 +47,7 @@ _BINARY: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "StartsWithExpression": lambda left, right: left.lower().startswith(right.lower()),
     "EndsWithExpression": lambda left, right: left.lower().endswith(right.lower()),
     "HasExpression": _term,
+    "EqualTildeExpression": lambda left, right: left.lower() == right.lower(),
 }
 
 
@@ -138,9 +139,14 @@ def _string(node: Node, _: Scope) -> str:
 
 def _call(node: Node, scope: Scope) -> Any:
     name = node.get("Name").text()
-    return call(
-        name, [evaluate(each, scope) for each in node.get("ArgumentList").get("Expressions").items()], scope.world
-    )
+    values = [evaluate(each, scope) for each in node.get("ArgumentList").get("Expressions").items()]
+    match name, values:
+        case "ingestion_time", [] if scope.row is not None:
+            return scope.row[ARRIVED]
+        case "column_ifexists", [column, instead] if scope.row is not None:
+            found = scope.row.get(column)
+            return instead if found is None else found
+    return call(name, values, scope.world)
 
 
 _OTHERS: Final[Mapping[str, Callable[[Node, Scope], Any]]] = {
@@ -159,6 +165,7 @@ _OTHERS: Final[Mapping[str, Callable[[Node, Scope], Any]]] = {
     "TimespanLiteralExpression": _timespan,
     "StringLiteralExpression": _string,
     "LongLiteralExpression": lambda node, _: int(node.text()),
+    "RealLiteralExpression": lambda node, _: float(node.text()),
     "BooleanLiteralExpression": lambda node, _: node.text() == "true",
     "DynamicExpression": lambda node, _: json.loads(node.get("Expression").text()),
     "FunctionCallExpression": _call,

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 Row = dict[str, Any]
+ARRIVED: Final = "$arrived"
+"""Beside the columns of a row: the time for `ingestion_time()`."""
 
 
 class UnsupportedError(Exception):
@@ -58,10 +61,15 @@ class Table:
         """A table of rows that may leave columns out. Raises KeyError for a column that there is not."""
         whole = []
         for row in rows:
-            if unknown := row.keys() - columns.keys():
+            if unknown := row.keys() - columns.keys() - {ARRIVED}:
                 raise KeyError(f"no columns {sorted(unknown)}")
-            whole.append({name: row.get(name, missing(kind)) for name, kind in columns.items()})
+            made = {name: row.get(name, missing(kind)) for name, kind in columns.items()}
+            whole.append({**made, ARRIVED: row[ARRIVED]} if ARRIVED in row else made)
         return cls(columns, whole)
+
+    def since(self, time: datetime) -> "Table":
+        """The rows whose TimeGenerated is later: all that a rule with this period is given."""
+        return Table(self.columns, [row for row in self.rows if row["TimeGenerated"] > time])
 
 
 def missing(kind: str) -> Any:

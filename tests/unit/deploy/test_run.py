@@ -255,6 +255,7 @@ def test_every_hardening_rule_fails_when_its_property_is_gone(rule: Rule) -> Non
         ("loadBalancer.bicep", "subnet: {", "publicIPAddress: { id: 'x' }\nsubnet: {", "public address"),
         ("loadBalancer.bicep", "enabled: true", "enabled: false", "balancer has no diagnostic setting"),
         ("networkSecurity.bicep", "workspaceId: workspaceResourceId", "", "group has no diagnostic setting"),
+        ("vault.bicep", "logAnalyticsDestinationType: 'Dedicated'", "", "the tables of each service"),
         ("managedHsm.bicep", "scope: hsm", "scope: endpoint", "hsm has no diagnostic setting"),
         ("managedHsm.bicep", "enablePurgeProtection: true", "enablePurgeProtection: false", "a purged key"),
         ("hsmKey.bicep", "'wrapKey'", "'decrypt'", "go round attestation"),

@@ -75,6 +75,12 @@ MISTAKES: Final = (
     ("yaml", "severity: High", "severity: [High", "5:1: "),
     ("twice", "severity: High", "severity: High\nseverity: Low", "5:1: Map keys must be unique"),
     ("alias", "description: Found.", "description: &d Found.\nx: *d", "4:4: an alias is not allowed"),
+    (
+        "long",
+        WHERE,
+        WHERE + "  //" + "x" * 117 + "\n" + ("  //" + "x" * 117 + "\n") * 80,
+        "16:8: with the prelude, the query",
+    ),
     ("folded", "query: |", "query: >", "16:8: query is not a literal block"),
 )
 
@@ -141,6 +147,18 @@ def test_a_planted_mistake_is_found_at_its_place(outcomes: dict[str, Outcome], n
 def test_a_rule_without_a_mistake_passes_once(outcomes: dict[str, Outcome]) -> None:
     assert {outcomes[name].status for name in ("sound.yaml", "sound-again.yaml")} == {Status.OK, Status.FAILED}
     assert "1:5: id is that of" in "\n".join(outcomes["sound.yaml"].reasons + outcomes["sound-again.yaml"].reasons)
+
+
+@needs_kusto
+def test_a_mistake_in_the_prelude_is_named_there(tmp_path: Path) -> None:
+    prelude = folder(tmp_path) / "sentinel/prelude.kql"
+    text = prelude.read_text()
+    line = text[: text.index("AppDisplayName")].count("\n") + 1
+    prelude.write_text(text.replace("AppDisplayName", "AppDisplayNom", 1))
+    found = {outcome.subject: outcome for outcome in check_sentinel(tmp_path / "deploy")}["break-glass-sign-in.yaml"]
+    assert any(f"prelude.kql:{line}:" in reason and "AppDisplayNom" in reason for reason in found.reasons), (
+        found.reasons
+    )
 
 
 @needs_kusto
