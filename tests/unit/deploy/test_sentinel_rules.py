@@ -185,7 +185,8 @@ def boot(*, attested: bool = True, at: float = 300) -> list[Record]:
 
 def review(week: str, at: datetime, **more: Any) -> dict[str, Any]:
     name = f"/audit/reviews/{week}/review.signed.json"
-    usual = {"OperationName": "PutBlob", "StatusCode": "201", "ObjectKey": name, "RequestBodySize": 9000}
+    usual: dict[str, Any] = {"OperationName": "PutBlob", "StatusCode": "201", "RequestBodySize": 9000}
+    usual |= {"ObjectKey": name}
     return blob(1, at=at, **usual | more)
 
 
