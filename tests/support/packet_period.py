@@ -7,10 +7,11 @@ import copy
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from hashlib import sha384
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, Final
 
 import click
@@ -25,7 +26,11 @@ from cji_audit.packet.controls import controls
 from cji_audit.packet.folder import Content
 from cji_audit.packet.make import make
 from cji_audit.packet.material import File, Machine, Period
+from cji_audit.review import Context, Settings, Week, render
+from cji_audit.review import encode as encode_report
+from cji_audit.review import review as make_report
 from cji_audit.review.signed import FIRST_PREVIOUS, Statement
+from cji_audit.review.signed import read as read_signed
 from cji_audit.verbs.packet_tools import tools_for
 from cji_core.errors import Reason, Stage
 from cji_core.format.configuration.worker import load
@@ -42,6 +47,7 @@ from cji_core.trail import (
     Attributed,
     Claims,
     CryptoModule,
+    DocumentRecorded,
     Event,
     FileDigests,
     FilesReloaded,
@@ -120,15 +126,34 @@ class Job:
 
 
 @dataclass(kw_only=True)
-class Scene:
-    """What happened, in order, and the files around it. `items` are events or jobs with their times."""
+class Reviewing:
+    """The review of a week is signed, and a worker records it ten minutes later, or after `delay`."""
 
-    items: list[tuple[datetime, Event | Job]]
+    week: str
+    delay: timedelta = timedelta(minutes=10)
+
+
+@dataclass(kw_only=True)
+class Scene:
+    """What happened, in order, and the files around it. `items` are events, jobs and reviews with their times."""
+
+    items: list[tuple[datetime, Event | Job | Reviewing]]
     files: dict[str, bytes]
     weeks: list[str]
+    """Those that are reviewed."""
     reviewer: ec.EllipticCurvePrivateKey = REVIEWER
+    named: ec.EllipticCurvePrivateKey = REVIEWER
+    """The key that the reviews name."""
+    stated: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By week: what replaces members of its statement."""
+    unrecorded: set[str] = field(default_factory=set)
+    """Weeks whose review no worker records."""
+    reviews: dict[str, bytes] = field(default_factory=dict)
+    """Their files, once `lines_of` has made them."""
+    previous: str = ""
     kept: list[int] = field(default_factory=lambda: [0, 1])
-    checkpoint_at: int = 20
+    checkpoint_at: int = -1
+    """Lines under the checkpoint that was kept; all but the last one by default."""
     tests: dict[str, str] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
     stray: dict[str, Any] | None = None
@@ -138,7 +163,7 @@ class Scene:
     flip: int | None = None
     """A line with an anchor, counted from 0, whose counter is changed after it was written."""
 
-    def at(self, index: int, event: Event | Job, *, after: timedelta = timedelta(minutes=1)) -> None:
+    def at(self, index: int, event: Event | Job | Reviewing, *, after: timedelta = timedelta(minutes=1)) -> None:
         """Insert an event after item `index`."""
         moment = self.items[index][0] + after
         self.items.insert(index % len(self.items) + 1, (moment, event))
@@ -151,7 +176,7 @@ class Scene:
         """Replace members of an event."""
         place = self.find(kind)[which]
         moment, event = self.items[place]
-        assert not isinstance(event, Job)
+        assert not isinstance(event, Job | Reviewing)
         self.items[place] = moment, msgspec.structs.replace(event, **changes)
 
     def job(self, which: int) -> Job:
@@ -272,7 +297,9 @@ def _sound() -> Scene:
     """The worker starts a week before the period and runs through it."""
     begin = datetime(2026, 9, 28, 8, 0, tzinfo=UTC)
     first: list[Event] = [started(), attested(), released(), WorkerReady(kek_ids=(KEK,))]
-    items: list[tuple[datetime, Event | Job]] = [(begin + timedelta(seconds=n), each) for n, each in enumerate(first)]
+    items: list[tuple[datetime, Event | Job | Reviewing]] = [
+        (begin + timedelta(seconds=n), each) for n, each in enumerate(first)
+    ]
     old, new = (FileDigests(policy_file=digest(policy), **_FILES) for policy in POLICIES)
     extra: dict[int, Sequence[Event]] = {
         8: [
@@ -303,6 +330,9 @@ def _sound() -> Scene:
     # the day 8 without a trail: it returns within the hour
     place = next(i for i, (_, item) in enumerate(items) if isinstance(item, TailRecovered))
     items.insert(place + 1, (items[place][0] + timedelta(minutes=5), WorkerReady(kek_ids=(KEK,))))
+    for week in PERIOD.weeks:
+        monday = datetime.combine(Week.parse(week).shifted(1).monday(), time(9), UTC)
+        items.insert(next(i for i, (moment, _) in enumerate(items) if moment > monday), (monday, Reviewing(week=week)))
     return Scene(items=items, files=_files(), weeks=list(PERIOD.weeks))
 
 
@@ -334,7 +364,8 @@ def _files() -> dict[str, bytes]:
 
 
 def lines_of(scene: Scene) -> tuple[list[bytes], list[str]]:
-    """The lines of the trail, and the receipts in them."""
+    """The lines of the trail, and the receipts in them; the reviews are among the scene's then."""
+    scene.reviews, scene.previous = {}, ""
     head, policy = GENESIS, ""
     lines: list[bytes] = []
     receipts: list[str] = []
@@ -352,6 +383,12 @@ def lines_of(scene: Scene) -> tuple[list[bytes], list[str]]:
             continue
         if isinstance(item, FilesReloaded):
             policy = item.after.policy_file
+        if isinstance(item, Reviewing):
+            if item.week in scene.weeks:
+                found = reviewed(scene, item.week, moment, lines)
+                if item.week not in scene.unrecorded:
+                    append(moment + item.delay, DocumentRecorded(document="review", sha384=found, uid=1000))
+            continue
         if not isinstance(item, Job):
             append(moment, item)
             continue
@@ -380,24 +417,39 @@ def lines_of(scene: Scene) -> tuple[list[bytes], list[str]]:
     return lines, receipts
 
 
-def review(week: str, key: ec.EllipticCurvePrivateKey) -> bytes:
-    """A signed review as `cji audit review sign` writes it."""
-    header = {"alg": "ES384", "kid": key_id(REVIEWER.public_key()), "typ": "cji-review+jws"}
-    statement = Statement(
-        version=1,
-        week=week,
-        report_sha384="0" * 96,
-        page_sha384="1" * 96,
-        reviewer="A. Auditor",
-        time="2026-10-27T09:00:00.00Z",
-        comment="Nothing to add.",
-        findings={},
-        previous_sha384=FIRST_PREVIOUS,
-    )
+def review(statement: Statement, key: ec.EllipticCurvePrivateKey, kid: ec.EllipticCurvePublicKey) -> bytes:
+    """A signed review as `cji audit review sign` writes it, by a key that may be another than the one it names."""
+    header = {"alg": "ES384", "kid": key_id(kid), "typ": "cji-review+jws"}
     encode = msgspec.json.encode
     compact = join_compact(encode(header), encode(statement), lambda signed: es384_sign(key, signed))
     protected, payload, signature = compact.split(".")
     return encode({"payload": payload, "protected": protected, "signature": signature}) + b"\n"
+
+
+def reviewed(scene: Scene, week: str, moment: datetime, lines: Sequence[bytes]) -> str:
+    """Put the review of a week, made of the lines so far, among the scene's; return its digest."""
+    with NamedTemporaryFile() as trail:
+        trail.write(b"".join(lines))
+        trail.flush()
+        context = Context(week=Week.parse(week), settings=Settings(), software="cji 1", complete=True)
+        report = make_report([Path(trail.name)], context)
+    data, page = encode_report(report), render(report)
+    values: dict[str, Any] = {
+        "version": 1,
+        "week": week,
+        "report_sha384": digest(data),
+        "page_sha384": digest(page),
+        "reviewer": "A. Auditor",
+        "time": utc_hundredths(moment),
+        "comment": "Nothing to add.",
+        "findings": {each.id: "Explained." for each in report.findings if each.severity == "alert"},
+        "previous_sha384": scene.previous or FIRST_PREVIOUS,
+    }
+    signed = review(Statement(**values | scene.stated.get(week, {})), scene.reviewer, scene.named.public_key())
+    stem = f"{week}-review"
+    scene.reviews |= {f"{stem}.signed.json": signed, f"{stem}.json": data, f"{stem}.html": page}
+    scene.previous = read_signed(signed).digest
+    return scene.previous
 
 
 def junit(outcomes: dict[str, str]) -> bytes:
@@ -423,7 +475,7 @@ def attachments(scene: Scene, lines: Sequence[bytes], receipts: Sequence[str]) -
         "sbom": {"sbom.json": scene.files["sbom.json"]},
         "tests": {"tests.xml": junit(scene.tests)},
         "receipts": {f"{n}.jws": receipts[n].encode() for n in scene.kept},
-        "reviews": {f"{week}-review.signed.json": review(week, scene.reviewer) for week in scene.weeks},
+        "reviews": dict(scene.reviews),
         "checkpoints": {"note": scene.files.get("note", note)},
         "machines": {"evidence.json": json.dumps(scene.machine).encode()},
         "reviewer_keys": {"reviewer.jwk": public_jwk(REVIEWER.public_key()).encode()},

@@ -14,7 +14,8 @@ from cji_audit.packet.errors import PacketError
 from cji_audit.packet.inputs import Lint, read_deployment, read_key, read_policy, read_sbom, read_tests
 from cji_audit.packet.keys import keys_in
 from cji_audit.packet.material import Machine
-from cji_audit.packet.signed import confirmed, read_checkpoint, read_receipts, read_review
+from cji_audit.packet.reviews import read_reviews
+from cji_audit.packet.signed import confirmed, read_checkpoint, read_receipts
 from cji_core.jose import VerifyingKey, key_id
 
 Kind = Literal[
@@ -92,7 +93,7 @@ class Attachments:
             keys = keys_in(self.of("confirmation_keys"))
             found["receipts"] = confirmed(found.get("receipts", ()), self.of("receipts"), confirmations, keys)
         if "reviews" in self.files:
-            found["reviews"] = tuple(read_review(n, d, reviewers) for n, d in self.of("reviews").items())
+            found["reviews"] = read_reviews(self.of("reviews"), reviewers)
         if "checkpoints" in self.files:
             found["checkpoints"] = tuple(read_checkpoint(n, d, receipt_keys) for n, d in self.of("checkpoints").items())
         return found

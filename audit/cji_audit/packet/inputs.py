@@ -55,6 +55,7 @@ def read_configuration(name: str, data: bytes, config: Config) -> Configuration:
         "attestation.pcr_check_s": str(config.attestation.pcr_check_s),
         "require_fips": "true" if config.require_fips else "false",
         "audit_counter": f"{config.audit_counter:#010x}",
+        "review.allowed_days": str(7 if config.review is None else config.review.allowed_days),
         **keys,
     }
     return Configuration(file=File.of(name, data), values=values)

@@ -14,6 +14,7 @@ from cji_audit.packet.errors import PacketError
 from cji_audit.packet.folder import Content, encoded
 from cji_audit.packet.inputs import read_configuration
 from cji_audit.packet.material import File, Material, Period
+from cji_audit.packet.reviews import placed as placed_reviews
 from cji_audit.packet.survey import Surveyed, survey
 from cji_core.documents import decode
 from cji_core.format.configuration.worker import Config
@@ -79,19 +80,31 @@ def survey_again(
 
 
 def _sought(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a survey: the sizes of checkpoints, and the digests of receipts and evidence."""
+    """The arguments of a survey: sizes of checkpoints and reviews; digests of receipts, evidence and reviews."""
     digests = {each.sha384 for each in facts.get("receipts") or ()}
     digests |= {each.evidence_sha384 for each in facts.get("machines") or ()}
-    return {"sizes": {each.size for each in facts.get("checkpoints") or ()}, "digests": digests}
+    digests |= {each.digest for each in facts.get("reviews") or ()}
+    sizes = {each.size for each in facts.get("checkpoints") or ()}
+    sizes |= {head.lines for each in facts.get("reviews") or () for head in each.heads}
+    return {"sizes": sizes, "digests": digests}
 
 
 def _placed(facts: Mapping[str, Any], surveyed: Sequence[Surveyed]) -> dict[str, Any]:
-    """The facts, with the lines that have their receipts and evidence."""
+    """The facts, with the lines that have their receipts and evidence, or record their reviews."""
     found = {digest: line for each in surveyed for digest, line in each.found.items()}
     placed = dict(facts)
     if placed.get("receipts") is not None:
         placed["receipts"] = tuple(
             msgspec.structs.replace(each, line=found.get(each.sha384, 0)) for each in placed["receipts"]
+        )
+    if placed.get("reviews") is not None:
+        placed["reviews"] = placed_reviews(
+            placed["reviews"],
+            {
+                digest: (each.trail.worker, each.found[digest], time)
+                for each in surveyed
+                for digest, time in each.times.items()
+            },
         )
     placed["machines"] = tuple(
         msgspec.structs.replace(each, line=found.get(each.evidence_sha384, 0)) for each in placed["machines"]

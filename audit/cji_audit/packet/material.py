@@ -218,15 +218,33 @@ class HeldReceipt(Fact, frozen=True, kw_only=True):
     """The counts that a recipient counted otherwise, or the fault of its confirmation; empty for neither."""
 
 
+class ReviewHead(Fact, frozen=True, kw_only=True):
+    """The lines of one trail that a review is about: their number, the hash of the last one, and their Merkle root."""
+
+    worker: str
+    lines: int
+    hash: str
+    root: str
+
+
 class Review(Fact, frozen=True, kw_only=True):
-    """A signed weekly review."""
+    """A signed weekly review. `ended` is the end of its week, `digest` what a worker records of it.
+
+    `worker`, `line` and `recorded` are where and when a trail records it; empty and 0 for nowhere.
+    """
 
     file: File
     week: str
     reviewer: str
     signed: str
+    ended: str
+    digest: str
+    heads: tuple[ReviewHead, ...]
     fault: str
     key_id: str
+    worker: str = ""
+    line: int = 0
+    recorded: str = ""
 
 
 class Checkpoint(Fact, frozen=True, kw_only=True):

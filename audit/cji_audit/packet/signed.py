@@ -1,4 +1,4 @@
-"""Readers of what was signed: receipts, checkpoints and reviews. A wrong signature is a fact with its reason, no error.
+"""Readers of what was signed: receipts, confirmations, checkpoints. A wrong signature is a fact, no error.
 
 Keys are those of their reader, by RFC 7638 thumbprint: receipt keys from evidence that was accepted, or from files;
 reviewers' keys from files. A document that names no known key has the fault `no key for it was given`.
@@ -9,13 +9,10 @@ from datetime import date
 from typing import Final
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_audit.packet.errors import PacketError
 from cji_audit.packet.keys import Keys, p384_of
-from cji_audit.packet.material import Checkpoint, File, HeldReceipt, Review
-from cji_audit.review.signed import SignedReviewError, UnverifiedReview
-from cji_audit.review.signed import read as read_signed_review
+from cji_audit.packet.material import Checkpoint, File, HeldReceipt
 from cji_core.format.job.policy.grant import ConfirmationKey
 from cji_core.jose import VerifyingKey, key_id, public_jwk
 from cji_core.trail.checkpoint import CheckpointError, parse_checkpoint
@@ -156,32 +153,3 @@ def read_checkpoint(name: str, data: bytes, keys: Keys) -> Checkpoint:
         fault=fault,
         key_id=signer,
     )
-
-
-def read_review(name: str, data: bytes, keys: Keys) -> Review:
-    """A signed review, as `cji_audit.review.signed` reads it."""
-    try:
-        found = read_signed_review(data)
-    except SignedReviewError as error:
-        remedy = "Give a folder of reviews that `cji audit review sign` wrote."
-        raise PacketError(f"{name} cannot be read: {error}", remedy) from error
-    return Review(
-        file=File.of(name, data),
-        week=found.statement.week,
-        reviewer=found.statement.reviewer,
-        signed=found.statement.time,
-        fault=_fault(found, keys.get(found.key_id)),
-        key_id=found.key_id,
-    )
-
-
-def _fault(review: UnverifiedReview, key: VerifyingKey | None) -> str:
-    if key is None:
-        return NO_KEY
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        return "its key is not one of ES384"
-    try:
-        review.verify(key)
-    except SignedReviewError as error:
-        return str(error)
-    return ""

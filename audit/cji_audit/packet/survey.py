@@ -41,13 +41,14 @@ _START: Final = ("version", "code_sha384", "config_sha384", "policy_sha384", "si
 class Surveyed:
     """A trail's facts, the lines that it includes by their numbers, and where it has what was looked for.
 
-    `signed` is the number of lines under its last checkpoint of a known key, `recorded` the line that records the
-    packet, with its time, if there is one.
+    `times` has those of lines that record reviews. `signed` is the number of lines under its last checkpoint of a known
+    key, `recorded` the line that records the packet, with its time, if there is one.
     """
 
     trail: Trail
     lines: dict[int, bytes]
     found: dict[str, int]
+    times: dict[str, str]
     signed: int = 0
     recorded: tuple[int, str] | None = None
 
@@ -90,6 +91,7 @@ def survey(
         trail=run.trail(file.name, broken, proofs),
         lines=included,
         found=run.found,
+        times=run.times,
         signed=run.signed,
         recorded=recorded,
     )
@@ -208,6 +210,7 @@ class _Pass:
         self.pruned = 0
         self.tree = Tree()
         self.found: dict[str, int] = {}
+        self.times: dict[str, str] = {}
 
     @property
     def signed(self) -> int:
@@ -286,8 +289,12 @@ class _Pass:
         )
 
     def _find(self, record: Record) -> None:
-        """Note the lines with evidence and receipts that are looked for."""
+        """Note the lines with evidence, receipts and digests of reviews that are looked for."""
         event = record.event
+        if isinstance(event, DocumentRecorded) and event.document == "review" and event.sha384 in self._digests:
+            if event.sha384 not in self.found:
+                self.found[event.sha384], self.times[event.sha384] = record.seq, record.time
+            return
         if isinstance(event, Attested) and event.evidence_sha384 in self._digests:
             self.found.setdefault(event.evidence_sha384, record.seq)
         elif isinstance(event, JobCompleted) and (digest := receipt_sha384(event.receipt)) in self._digests:

@@ -38,11 +38,11 @@ from cji_audit.packet.folder import (
     encoded,
     lines_name,
 )
-from cji_audit.packet.material import Fact, Material, Trail
+from cji_audit.packet.material import Fact, Material, Review, Trail
 from cji_audit.packet.survey import IN_FORCE, Surveyed
 from cji_core.documents import decode
 from cji_core.strict import StrictError, hex_decode, parse
-from cji_core.trail.chain import ChainError
+from cji_core.trail.chain import ChainError, Record
 from cji_core.trail.chain import read as read_line
 from cji_core.trail.claims import Claims
 from cji_core.trail.compact import ReceiptError
@@ -50,6 +50,7 @@ from cji_core.trail.events import Attested, Event, JobCompleted
 from cji_core.trail.merkle import ProofError, leaf_hash, verify_inclusion
 from cji_core.trail.packets import SIGNATURE, STAMP
 from cji_core.trail.receipts import claims_unverified, receipt_sha384
+from cji_core.trail.worker_events import DocumentRecorded
 
 MAX_DIFFERENCES: Final = 200
 Resurvey = Callable[[Material], Sequence[Surveyed]]
@@ -67,18 +68,19 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shown:
-    """A line that the packet includes: its event, and the claims of its receipt, if that can be read."""
+    """A line that the packet includes: its event and time, and the claims of its receipt, if that can be read."""
 
     event: Event
+    time: str
     claims: Claims | None
 
     @classmethod
-    def of(cls, event: Event) -> "_Shown":
-        claims = None
+    def of(cls, record: Record) -> "_Shown":
+        claims, event = None, record.event
         if isinstance(event, JobCompleted):
             with suppress(ReceiptError):
                 claims = claims_unverified(event.receipt)
-        return cls(event=event, claims=claims)
+        return cls(event=event, time=record.time, claims=claims)
 
 
 def verify(files: Mapping[str, bytes], tools: Tools, *, resurvey: Resurvey | None = None) -> tuple[Difference, ...]:
@@ -160,7 +162,7 @@ def _lines(files: Mapping[str, bytes], name: str, trail: Trail, material: Materi
                 proof=[hex_decode(each) for each in listed.proof],
                 root=hex_decode(trail.root),
             )
-            shown[record.seq] = _Shown.of(record.event)
+            shown[record.seq] = _Shown.of(record)
         except (ChainError, ProofError, ValueError) as error:
             yield Difference(file=name, what=f"line {listed.number}: {error}")
     yield from (Difference(file=MATERIAL, what=what) for what in _claims(trail, material, shown))
@@ -183,9 +185,20 @@ def _claims(trail: Trail, material: Material, shown: Mapping[int, _Shown]) -> It
     for held in material.receipts or ():
         if held.line and held.worker == trail.worker and held.sha384 not in receipts:
             yield f"no line of {trail.file} has receipt {held.sequence}"
+    for review in material.reviews or ():
+        line = shown.get(review.line)
+        if review.line and review.worker == trail.worker and (line is None or not _records(line, review)):
+            yield f"line {review.line} of {trail.file} does not record the review of {review.week}"
     for machine in material.machines:
         if machine.line and len(material.trails) == 1 and machine.evidence_sha384 not in evidence:
             yield f"no line of {trail.file} attests {machine.file.name}"
+
+
+def _records(line: _Shown, review: Review) -> bool:
+    """Whether a line records a review, at that time."""
+    event = line.event
+    named = isinstance(event, DocumentRecorded) and (event.document, event.sha384) == ("review", review.digest)
+    return named and line.time == review.recorded
 
 
 def _given(files: Mapping[str, bytes], material: Material, tools: Tools) -> Iterator[Difference]:
@@ -206,7 +219,9 @@ def _given(files: Mapping[str, bytes], material: Material, tools: Tools) -> Iter
 
 
 def _with_line(fact: Any, like: Any) -> Any:
-    """A fact with the line that the trail, not the file, has for it."""
+    """A fact with the line that the trail, not the file, has for it, and what that line shows."""
+    if isinstance(fact, Review) and isinstance(like, Review):
+        return msgspec.structs.replace(fact, worker=like.worker, line=like.line, recorded=like.recorded)
     if hasattr(fact, "line") and hasattr(like, "line"):
         return msgspec.structs.replace(fact, line=like.line)
     return fact

@@ -244,6 +244,11 @@ def first_week(trail: Path, time_zone: str) -> Week:
     return Week.of(datetime.fromisoformat(_first_line(trail).time), zone_named(time_zone))
 
 
+def identity_of(path: Path) -> str:
+    """The hash of the first line of a trail, pruned or not. Raises ReviewError, ChainError or OSError."""
+    return _first(path)[1]
+
+
 def _first(path: Path) -> tuple[str, str]:
     """Worker and hash of the first line, which tell one trail from another."""
     record = _first_line(path)

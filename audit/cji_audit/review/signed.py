@@ -107,6 +107,11 @@ class UnverifiedReview:
     key_id: str
     jws: UnverifiedCompact
 
+    @property
+    def digest(self) -> str:
+        """The digest that names it: of header and payload, as a worker records it."""
+        return sha384(self.jws.signing_input)
+
     def verify(self, key: ec.EllipticCurvePublicKey) -> SignedReview:
         """The review, if this key, which it names, signed it. Raises SignedReviewError."""
         try:
@@ -116,7 +121,7 @@ class UnverifiedReview:
         return SignedReview(
             statement=self.statement,
             key_id=self.key_id,
-            digest=sha384(self.jws.signing_input),
+            digest=self.digest,
             constructor_key=_CONSTRUCTOR_KEY,
         )
 

@@ -92,7 +92,7 @@ def _page(folder: Path) -> bytes:
         return read_limited(folder / PAGE, MAX_BYTES)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise ReviewFolderError(folder.name, f"{PAGE}: {reason}") from error
+        raise ReviewFolderError(folder.name, f"{PAGE}: {reason}", "unreadable") from error
 
 
 def _require_comments(report: Report, findings: Mapping[str, str]) -> None:

@@ -20,6 +20,7 @@ from cji_audit.packet.inputs import MAX_BYTES
 from cji_audit.packet.make import make
 from cji_audit.packet.material import Period
 from cji_audit.packet.report import checks_of
+from cji_audit.packet.reviews import collected
 from cji_audit.packet.rows import STATUSES, Row, rows
 from cji_audit.verbs.packet_stamp import stamp
 from cji_audit.verbs.packet_tools import CLOUD, TRAIL, packet_refusals, tools_for
@@ -160,10 +161,8 @@ def _contents(paths: Sequence[Path]) -> dict[str, bytes]:
 
 
 def _reviews(folder: Path) -> dict[str, bytes]:
-    """Signed reviews in the folder and in its folders, each under the name of its folder."""
-    paths = sorted(folder.rglob("*.signed.json"))
-    named = {"-".join(path.relative_to(folder).parts): path for path in paths}
-    return {name: _bytes(path, MAX_BYTES) for name, path in named.items()}
+    """Signed reviews with their reports and pages, in the folder and in its folders."""
+    return {name: _bytes(path, MAX_BYTES) for name, path in collected(folder).items()}
 
 
 def _named(path: Path | None, most: int) -> tuple[str, bytes] | None:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Final
 
 import click
@@ -15,15 +16,17 @@ from cji_attestation.appraisal.timestamp import sound_timestamp_roots
 from cji_attestation.verbs.reference_values import PROFILE
 from cji_audit.packet.attachments import Attachments, Tools
 from cji_audit.packet.errors import PacketError
-from cji_audit.packet.folder import INDEX, attachments_of, read
+from cji_audit.packet.folder import INDEX, attachments_of, read, safe
 from cji_audit.packet.keys import Keys, keys_in, p384_of
 from cji_audit.packet.make import survey_again
 from cji_audit.packet.material import Material
+from cji_audit.packet.reviews import again as reviews_again
 from cji_audit.packet.survey import Surveyed
 from cji_audit.packet.trust import Pins, Refusal, Signer, Trust, packet_sha384, trust
 from cji_audit.packet.verify import Difference, material_in
 from cji_audit.packet.verify import verify as differences_of
 from cji_audit.verbs.packet_tools import CLOUD, TRAIL, packet_refusals, tools_for
+from cji_audit.verbs.review_sign import confirmation_sources
 from cji_core.command.common import FILE, explained
 from cji_core.command.json_output import answers, member, print_document
 from cji_core.jose import VerifyingKey
@@ -48,6 +51,9 @@ _CONFIRMATION_KEY: Final = click.option(
     "--confirmation-key", "confirmers", type=FILE, multiple=True, help="Public key of a confirming recipient."
 )
 _RECORDED: Final = click.option("--recorded", is_flag=True, help="Demand a line of a --trail that records this packet.")
+_POLICY: Final = click.option(
+    "--policy", "policies", type=FILE, multiple=True, help="A policy of confirmed jobs, for reviews with confirmations."
+)
 
 
 class PacketDifference(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +100,7 @@ class VerifiedPacket(msgspec.Struct, frozen=True, kw_only=True):
 @TSA_ROOT
 @_RECORDED
 @TRAIL
+@_POLICY
 @PROFILE
 @CLOUD
 @answers(VerifiedPacket)
@@ -111,6 +118,7 @@ def verify(
     tsa_roots: tuple[Path, ...],
     recorded: bool,
     trails: tuple[Path, ...],
+    policies: tuple[Path, ...],
     profile: Path | None,
     cloud: str,
     as_json: bool,
@@ -119,8 +127,8 @@ def verify(
 
     Trust is given by you: by the agency's pair, the workers' receipt keys and the reviewers' keys, which you have from
     them and not from the packet. Without your pins the keys are printed as the maker gives them, and nothing is
-    trusted. With --trail, the facts are read from the trails again. The exit status is 3 if anything differs, or rests
-    on a key that you do not pin.
+    trusted. With --trail, the facts are read from the trails again, and the reports of reviews made again. The exit
+    status is 3 if anything differs, or rests on a key that you do not pin.
 
     \b
     Examples:
@@ -148,6 +156,8 @@ def verify(
     tools = tools_for(context, cloud=cloud, profile=profile)
     differences = differences_of(files, tools, resurvey=again if trails else None)
     material, attachments = _material(files)
+    if trails:
+        differences += _reviews_again(attachments, trails, policies)
     attested = _attested(attachments, tools)
     standing = trust(files, material, attachments, attested, pins, trails=surveyed)
     _show(files, differences, standing, as_json=as_json)
@@ -174,6 +184,23 @@ def _material(files: dict[str, bytes]) -> tuple[Material | None, Attachments]:
         material = material_in(files)
         return material, attachments_of(files, material)
     return None, Attachments()
+
+
+def _reviews_again(
+    attachments: Attachments, trails: Sequence[Path], policies: tuple[Path, ...]
+) -> tuple[Difference, ...]:
+    """The reviews whose reports do not follow from the trails, with the receipts and confirmations of the packet."""
+    files = attachments.of("reviews")
+    keys = keys_in(attachments.of("reviewer_keys"))
+    with TemporaryDirectory() as folder:
+        kept = {kind: Path(folder, kind) for kind in ("receipts", "confirmations")}
+        for kind, path in kept.items():
+            path.mkdir()
+            for name, data in attachments.of(kind).items():  # type: ignore[arg-type]
+                (path / safe(name)).write_bytes(data)
+        sources = confirmation_sources(kept["confirmations"] if policies else None, policies)
+        found = reviews_again(files, keys, trails, receipts=kept["receipts"], confirmations=sources)
+        return tuple(Difference(file=f"given/reviews/{name}", what=what) for name, what in found)
 
 
 def _attested(attachments: Attachments, tools: Tools) -> list[VerifyingKey]:

@@ -42,6 +42,7 @@ class SignedReview(msgspec.Struct, frozen=True, kw_only=True):
 
     file: Annotated[str, member("file of the signature")]
     key: Annotated[str, member("thumbprint of the reviewer's key")]
+    sha384: Annotated[str, member("digest of the review, hexadecimal, which a worker records")]
 
 
 class MadeReview(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -11,7 +10,6 @@ import click
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_audit.review import (
-    Context,
     Reviewed,
     ReviewError,
     ReviewFolderError,
@@ -19,7 +17,6 @@ from cji_audit.review import (
     UnsignableError,
     Week,
     WeekState,
-    encode,
     read_reviewed,
     sign_review,
     states,
@@ -28,8 +25,9 @@ from cji_audit.review import (
     week_folders,
     weeks_text,
 )
-from cji_audit.review import review as make_report
-from cji_audit.review.signed import FIRST_PREVIOUS
+from cji_audit.review.again import NotAgain, made_again
+from cji_audit.review.folder import late
+from cji_audit.review.signed import FIRST_PREVIOUS, read
 from cji_audit.verbs.review_answers import ReviewedWeek, SignedReview, WeeksDue
 from cji_core.certs import load_ec_public_key
 from cji_core.command.common import FILE, Failure, configuration, explained, signing_key
@@ -37,10 +35,6 @@ from cji_core.command.json_output import answers, print_answer, print_document
 from cji_core.format.job import Policy, PolicyInvalid
 from cji_core.jose import key_id, parse_p384
 
-_FOLLOW: Final = (
-    "Give the trails of this review, whole, and use the software that made it, which the report names. Otherwise the "
-    "report or a trail was changed: investigate."
-)
 _FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
 _REVIEWERS: Final = click.option(
     "--reviewer", "reviewers", type=FILE, multiple=True, help="Public key of a reviewer, PEM or JWK."
@@ -97,8 +91,9 @@ def sign(
         raise Failure(str(error), remedy=remedy, status=3) from error
     except OSError as error:
         raise Failure(f"{error.filename} cannot be written ({error.strerror})", remedy="", status=2) from error
-    answer = SignedReview(file=str(path), key=key_id(key.public_key()))
-    print_answer(answer, f"signed {path}", as_json=as_json)
+    digest = read(path.read_bytes()).digest
+    answer = SignedReview(file=str(path), key=key_id(key.public_key()), sha384=digest)
+    print_answer(answer, f"signed {path}\ndigest, for `cji record review`: {digest}", as_json=as_json)
 
 
 @click.command()
@@ -108,6 +103,7 @@ def sign(
 @click.option("--receipts", type=_FOLDER, help="The folder of receipts that the reports were made with.")
 @click.option("--confirmations", type=_FOLDER, help="Folder of confirmations, or of folders WEEK with them.")
 @click.option("--policy", "policies", type=FILE, multiple=True, help="A policy of the confirmed jobs.")
+@click.option("--days", type=click.IntRange(0, 366), help="Days within which each review must have been signed.")
 @answers(ReviewedWeek, listed=True)
 @explained
 def verify(
@@ -118,11 +114,13 @@ def verify(
     receipts: Path | None,
     confirmations: Path | None,
     policies: tuple[Path, ...],
+    days: int | None,
     as_json: bool,
 ) -> None:
     """Verify signed reviews: signatures, the chain of weeks, and with --trail that each report follows from the trails.
 
-    DIR is the folder of all reviews, or of single weeks. With --trail, each report is made again from the lines that it
+    DIR is the folder of all reviews, or of single weeks. Each was signed after its week, with a comment on every alert,
+    and with --days not later than that. With --trail, each report is made again from the lines that it
     was made from, and must be the same byte for byte. The exit status is 3 if anything does not verify.
 
     \b
@@ -134,6 +132,9 @@ def verify(
         found = [read_reviewed(folder, keys) for folder in _weeks(folders)]
         found.sort(key=lambda each: each.week)
         verify_reviews(found)
+        for error in (late(each, days) for each in found if days is not None):
+            if error is not None:
+                raise error
     except ReviewFolderError as error:
         remedy = (
             "Do not rely on it. Find the true review, or who changed it; name every reviewer's key with --reviewer."
@@ -261,33 +262,12 @@ def confirmation_sources(folder: Path | None, policies: tuple[Path, ...]) -> Sou
 
 
 def _again(each: Reviewed, trails: tuple[Path, ...], receipts: Path | None, confirmations: Sources | None) -> None:
-    """Make a report again from the lines it was made from, and compare the bytes."""
-    report = each.report
-    if (report.receipts is None) is not (receipts is None):
-        remedy = "Give --receipts exactly if the report was made with a folder of receipts."
-        raise Failure(f"{each.week}: the report has other sources", remedy=remedy, status=2)
-    if report.confirmations is None:
-        confirmations = None
-    elif confirmations is None:
-        remedy = "Give --confirmations and --policy, with which the report was made."
-        raise Failure(f"{each.week}: the report has other sources", remedy=remedy, status=2)
-    elif (own := confirmations.folder / str(each.week)).is_dir():
-        confirmations = replace(confirmations, folder=own)
-    context = Context(
-        week=each.week,
-        settings=report.settings,
-        software=report.software,
-        complete=report.complete,
-        heads=tuple(state.head for state in report.heads),
-    )
+    """Make a report again. Failure 3 if it is another one, 2 if it has other sources."""
     try:
-        made = make_report(trails, context, receipts=receipts, confirmations=confirmations, upto=report.trails)
-    except (ReviewError, OSError, ValueError) as error:
-        raise Failure(f"{each.week}: {error}", remedy=_FOLLOW, status=3) from error
-    if encode(made) != encode(report):
-        differing = [name for name in report.__struct_fields__ if getattr(made, name) != getattr(report, name)]
-        what = f"{each.week}: the report does not follow from the trails: it differs in {', '.join(differing)}"
-        raise Failure(what, remedy=_FOLLOW, status=3)
+        made_again(each, trails, receipts=receipts, confirmations=confirmations)
+    except NotAgain as error:
+        status = 2 if error.sources else 3
+        raise Failure(f"{each.week}: {error}", remedy=error.remedy, status=status) from error
 
 
 def _object(each: Reviewed, *, recomputed: bool) -> dict[str, object]:

@@ -19,7 +19,8 @@ from cji_audit.packet.errors import PacketError
 from cji_audit.packet.fields import FIELDS
 from cji_audit.packet.inputs import read_key, read_sbom, read_tests
 from cji_audit.packet.material import Period
-from cji_audit.packet.signed import read_checkpoint, read_receipts, read_review
+from cji_audit.packet.reviews import read_reviews
+from cji_audit.packet.signed import read_checkpoint, read_receipts
 from cji_audit.packet.survey import Tree, survey
 from cji_audit.packet.verify import verify
 from cji_core.errors import Reason
@@ -235,7 +236,7 @@ def test_any_bytes_are_facts_or_refused_with_a_remedy(data: bytes) -> None:
         lambda: read_tests("f", data, ()),
         lambda: read_receipts("f", data, {}),
         lambda: read_checkpoint("f", data, {}),
-        lambda: read_review("f", data, {}),
+        lambda: read_reviews({"f.signed.json": data}, {}),
         lambda: unpacked(data),
     )
     for read in readers:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from cji_audit.packet.checks import files, machines, receipts, trail
+from cji_audit.packet.checks import files, machines, receipts, reviews, trail
 from cji_audit.packet.checks.result import Evidence, Result
 from cji_audit.packet.material import Material
 
@@ -20,5 +20,5 @@ __all__ = ["CHECKS", "Check", "Evidence", "Result"]
 Check = Callable[[Material], Result]
 
 CHECKS: Final[Mapping[str, Check]] = MappingProxyType(
-    {**trail.CHECKS, **receipts.CHECKS, **machines.CHECKS, **files.CHECKS}
+    {**trail.CHECKS, **receipts.CHECKS, **machines.CHECKS, **files.CHECKS, **reviews.CHECKS}
 )

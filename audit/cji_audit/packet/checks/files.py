@@ -1,4 +1,4 @@
-"""Checks of the files around a worker: configuration, policy, manifest, bill of materials, tests, reviews."""
+"""Checks of the files around a worker: configuration, policy, manifest, bill of materials, tests."""
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -8,7 +8,6 @@ from typing import Final
 from cji_audit.packet.checks.result import Evidence, Result, fails, holds, missing, of_file, of_lines
 from cji_audit.packet.controls import controls
 from cji_audit.packet.material import Configuration, File, Material
-from cji_audit.packet.signed import NO_KEY
 
 HOUR: Final = 3600
 
@@ -127,29 +126,6 @@ def named_tests(material: Material, names: Sequence[str]) -> Result:
     return holds(f"{len(tests)} named tests passed." if len(tests) > 1 else "The named test passed.", *shown)
 
 
-def reviews(material: Material) -> Result:
-    """Every whole week of the period has a review with a signature that verifies."""
-    if material.reviews is None:
-        return missing("No signed weekly reviews were given (--reviews).")
-    for each in material.reviews:
-        if each.fault == NO_KEY:
-            return missing(f"The key of review {each.file.name} was not given (--reviewer-key).")
-        if each.fault:
-            return fails(f"Review {each.file.name} of week {each.week}: {each.fault}.", of_file(each.file))
-    weeks = material.period.weeks
-    if not weeks:
-        return missing("The period has no whole week.")
-    by_week = {each.week: each for each in material.reviews}
-    absent = [week for week in weeks if week not in by_week]
-    if absent:
-        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
-        return fails(f"Week {absent[0]}{more} has no signed review.")
-    return holds(
-        f"All {len(weeks)} weeks of the period have a signed review.",
-        *(of_file(by_week[week].file, f"review of {week} by {by_week[week].reviewer}") for week in weeks),
-    )
-
-
 def _values(found: Configuration, *names: str) -> tuple[Evidence, ...]:
     return tuple(
         Evidence(
@@ -171,6 +147,5 @@ CHECKS: Final[Mapping[str, Callable[[Material], Result]]] = MappingProxyType(
         "revocation": revocation,
         "sbom": sbom,
         "test-results": test_results,
-        "reviews": reviews,
     }
 )

@@ -69,7 +69,11 @@ def anchor_goes_back(scene: Scene) -> None:
     scene.change(TrailAnchored, 20, counter=3)
 
 
-@fault("AU-9/348", "checkpoints")
+@fault(
+    "AU-6/338-339 AU-6(1)/341 AU-9/348 CA-7/436-438 CA-7(4)/444 SI-4/1402-1403 SI-4/1407 SI-4/1411 SI-7(7)/1430",
+    "checkpoints",
+    "reviews",
+)
 def checkpoint_of_another_trail(scene: Scene) -> None:
     other = sound()
     other.change(TrailAnchored, 0, counter=0)
@@ -296,7 +300,14 @@ def bill_of_materials_of_another_version(scene: Scene) -> None:
     )
 
 
-@fault("AU-6(3)/342 AU-9/348 SI-7/1427", "evidence", "checkpoints", "receipts-held")
+@fault(
+    "AU-6/338-339 AU-6(1)/341 AU-6(3)/342 AU-9/348 CA-7/436-438 CA-7(4)/444 SI-4/1402-1403 SI-4/1407 SI-4/1411 "
+    "SI-7/1427 SI-7(7)/1430",
+    "evidence",
+    "checkpoints",
+    "receipts-held",
+    "reviews",
+)
 def refused_evidence(scene: Scene) -> None:
     scene.machine = {"refused": "attestation E04: UNTRUSTED_ROOT at E04"}
 

@@ -19,9 +19,10 @@ from cji_audit.packet.errors import PacketError
 from cji_audit.packet.fields import FIELDS
 from cji_audit.packet.inputs import read_key, read_sbom, read_tests
 from cji_audit.packet.material import Period
-from cji_audit.packet.signed import NO_KEY, read_checkpoint, read_receipts, read_review
+from cji_audit.packet.reviews import read_reviews
+from cji_audit.packet.signed import NO_KEY, read_checkpoint, read_receipts
 from cji_core.jose import key_id
-from tests.support.packet_period import KEY, PERIOD, REVIEWER, catalog, content, junit, review, sound
+from tests.support.packet_period import KEY, PERIOD, REVIEWER, catalog, content, junit, lines_of, sound
 from tests.support.paths import ROOT
 
 
@@ -122,13 +123,14 @@ def test_what_is_no_key_is_refused(data: bytes) -> None:
 
 
 def test_documents_of_unknown_signers_are_kept_apart() -> None:
+    scene, own = sound(), REVIEWER.public_key()
+    lines_of(scene)
     other = ec.derive_private_key(5, ec.SECP384R1()).public_key()
-    signed = review("2026-W41", REVIEWER)
-    assert read_review("r", signed, {}).fault == NO_KEY
-    assert read_review("r", signed, {key_id(REVIEWER.public_key()): REVIEWER.public_key()}).fault == ""
-    assert read_review("r", signed, {key_id(REVIEWER.public_key()): other}).fault == "the signature is wrong"
+    assert {each.fault for each in read_reviews(scene.reviews, {})} == {NO_KEY}
+    assert {each.fault for each in read_reviews(scene.reviews, {key_id(own): own})} == {""}
+    assert {each.fault for each in read_reviews(scene.reviews, {key_id(own): other})} == {NO_KEY}
     with pytest.raises(PacketError):
-        read_review("r", b"{}", {})
+        read_reviews({"r.signed.json": b"{}"}, {})
     with pytest.raises(PacketError):
         read_receipts("r", b"a.b.c", {})
     with pytest.raises(PacketError):

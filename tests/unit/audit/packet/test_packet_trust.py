@@ -155,17 +155,21 @@ def test_a_timestamp_that_is_demanded(files: dict[str, bytes]) -> None:
     assert reasons(judged(with_stamp(signed(files, signed=at(300))), STAMP_PINS)) == []
 
 
-def test_a_trail_under_no_pinned_checkpoint(files: dict[str, bytes], folder: Path) -> None:
-    whole, trail = signed(files), folder / "audit.log"
+def test_a_trail_under_no_pinned_checkpoint(folder: Path) -> None:
+    scene = sound()
+    scene.checkpoint_at, scene.weeks = 20, []
+    own = folder / "part"
+    own.mkdir()
+    whole, trail = signed(files_of(content(scene, own), with_docx=False)), own / "audit.log"
     keys = p384_of(PINS.of("receipt-key"))
-    surveyed = survey_again([trail], material_in(files), keys=keys)
+    surveyed = survey_again([trail], material_in(whole), keys=keys)
     found = judged(whole, PINS, surveyed=surveyed)
     assert reasons(found) == []
     last = surveyed[0].trail.lines
     assert any(
         f"20 of {last} lines under a checkpoint of a pinned key; the {last - 20}" in each for each in found.statements
     )
-    material = msgspec.structs.replace(material_in(files), checkpoints=())
+    material = msgspec.structs.replace(material_in(whole), checkpoints=())
     bare = trust(whole, material, Attachments(), [], PINS, trails=surveyed)
     assert reasons(bare) == ["trail-not-signed"]
 
