@@ -77,9 +77,12 @@ class Door:
             self._cleanup.close()
             raise DoorError(f"{error.what}: {error.remedy}") from error
         sink = self._cleanup.enter_context(log.open("ab"))
-        listen = config.listen
+        listen, both = config.listen, ":" in config.listen.host
+        family = socket.AF_INET6 if both else socket.AF_INET
         with (
-            socket.create_server((listen.host, listen.port), backlog=MAX_CONNECTIONS) as outer,
+            socket.create_server(
+                (listen.host, listen.port), family=family, backlog=MAX_CONNECTIONS, dualstack_ipv6=both
+            ) as outer,
             socket.create_server(str(self._folder / "tls"), family=socket.AF_UNIX, backlog=MAX_CONNECTIONS) as inner,
         ):
             self._own()

@@ -106,7 +106,7 @@ def san(name: str) -> str:
 
 @contextmanager
 def neighbours(
-    folder: Path, *, cells: int = 2, fronts: int | None = None, revocable: bool = False, **limits: int
+    folder: Path, *, cells: int = 2, fronts: int | None = None, revocable: bool = False, **limits: int | str
 ) -> Iterator[Neighbours]:
     """Start the worker; `limits` are keys of its configuration's section of that name.
 
@@ -126,7 +126,7 @@ def neighbours(
             files.config.write_text(files.config.read_text().replace("[listen]", f'[listen]\nclient_crl = "{_LIST}"'))
         files.policy.write_text(_policy(files.policy.read_text(), signing))
         if limits:
-            lines = "".join(f"{key} = {value}\n" for key, value in limits.items())
+            lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in limits.items())
             files.config.write_text(f"{files.config.read_text()}\n[limits]\n{lines}")
         with Worker(files.config, trust=azure.trust, log=folder / "worker.log") as worker:
             profile = load_profile(files.profile)

@@ -50,6 +50,7 @@ def read_configuration(name: str, data: bytes, config: Config) -> Configuration:
         "limits.max_job_seconds": str(config.limits.max_job_seconds),
         "limits.idle_seconds": str(config.limits.idle_seconds),
         "limits.connections_per_address": str(config.limits.connections_per_address),
+        "limits.connections_counted_by": config.limits.connections_counted_by,
         "attestation.maa_url": config.attestation.maa_url,
         "attestation.key_lifetime_s": str(config.attestation.key_lifetime_s),
         "attestation.pcr_check_s": str(config.attestation.pcr_check_s),

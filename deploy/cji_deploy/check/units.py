@@ -65,6 +65,8 @@ _DOOR: Final = (
     ),
     (r"ExecStartPost=\+/\S+/cji door check --config \S+ --pid \$MAINPID", "a door outside the module does not serve"),
     (r"ExecReload=\+/\S+/cji door check --config \S+", "a refused reload is a failed one"),
+    (r"Requires=cji-door\.socket cji-door-limit\.service", "no door without the limit of connections"),
+    (r"After=cji-door\.socket cji-door-limit\.service", "no door without the limit of connections"),
     (r"User=cji-door", "the door is a user of its own"),
     (r"Group=cji-door", "its group alone may enter the folder of the worker's socket"),
     (r"PrivateNetwork=yes", "the door reaches nothing but the worker's socket"),
@@ -75,6 +77,19 @@ _DOOR: Final = (
     (r"MemorySwapMax=0", "swapped memory has TLS keys"),
     (r"MemoryMax=\S+", "what callers make it hold is bounded"),
     (r"KillSignal=SIGQUIT", "calls end before the door stops"),
+)
+_LIMIT: Final = (
+    (r"ExecStart=/\S+/cji door limit --config /etc/cji/worker\.toml", "the rules are those of the configuration"),
+    (r"ExecReload=/\S+/cji door limit --config /etc/cji/worker\.toml", "flushed rules come back"),
+    (r"ReloadPropagatedFrom=nftables\.service", "the rules of the machine flush all others"),
+    (r"PartOf=nftables\.service", "the rules of the machine flush all others"),
+    (r"After=nftables\.service cji-bundle\.service", "the rules of the machine flush all others"),
+    (r"RemainAfterExit=yes", "the door requires it"),
+    (r"CapabilityBoundingSet=CAP_NET_ADMIN", "it changes rules of the network, and can do nothing else as root"),
+    (r"NoNewPrivileges=yes", "nor ever gets more"),
+    (r"RestrictAddressFamilies=AF_NETLINK", "it speaks to the kernel alone"),
+    (r"InaccessiblePaths=-/var/lib/cji .*", "replay ledger and trail are the worker's"),
+    (r"ProtectSystem=strict", "it writes nothing"),
 )
 _AUDIT: Final = (
     (r"SystemCallFilter=capset", "it gives capabilities up, and ends where it cannot"),
@@ -262,6 +277,7 @@ _NEEDED: Final = {
     "cji-futile.service": _FUTILE,
     "cji-bundle.service": _BUNDLE,
     "cji-door-enroll.service": _ENROLL,
+    "cji-door-limit.service": _LIMIT,
     "cji-engine-scheduler.service": (
         (r"ExecStart=/\S+/cji-cluster scheduler .*", "the scheduler is the unit's only program"),
         (r"InaccessiblePaths=.* -/run/cji-tasks .*", "no task runs on the scheduler"),
@@ -301,7 +317,8 @@ def check_unit(path: Path) -> list[Outcome]:
         copy = Path(folder, path.name)
         for other in path.parent.glob("*.socket"):
             shutil.copy(other, folder)
-        for unit in (each for each in {path, path.with_suffix(".service")} if each.is_file()):
+        # with all others: systemd looks for those that it requires
+        for unit in (each for each in {path, *path.parent.glob("*.service")} if each.is_file()):
             without = re.sub(r"(?m)^(Exec\w+=\+?)/\S+", r"\1/bin/true", unit.read_text(encoding="utf-8"))
             Path(folder, unit.name).write_text(without)
         verify = _run([analyze, "verify", "--man=no", "--recursive-errors=yes", str(copy)])

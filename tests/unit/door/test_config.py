@@ -134,6 +134,16 @@ def test_values_of_the_configuration_arrive(config: Config) -> None:
     assert "ssl_ecdh_curve P-384:P-256;" in door_config(config, Build((1, 26), (3, 0), None))
 
 
+def test_the_door_has_one_server_where_the_kernel_counts(config: Config) -> None:
+    limits = msgspec.structs.replace(config.limits, connections_counted_by="firewall")
+    found = msgspec.structs.replace(config, limits=limits)
+    text = door_config(found, Build((1, 26), (3, 0), "/m.so"))
+    assert refusal(found, installed()) == ""
+    assert not re.search("stream \\{|limit_conn|proxy_protocol|load_module|/tls ", text)
+    assert text.count("listen 0.0.0.0:8443 ssl ") == text.count("listen ") == 1
+    assert "[$remote_addr]:$remote_port;" in text
+
+
 def test_the_door_loads_in_a_fips_module(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in configured(tmp_path / "fips").items():
         monkeypatch.setenv(name, value)

@@ -1,7 +1,8 @@
 """The configuration of nginx, which this file alone makes. Pure text, but for the cores that `fronts = "auto"` counts.
 
 Two servers in one program: the outer one counts connections and passes their bytes on, with the caller's address
-(PROXY protocol); the inner one, on a socket that only the door's user can reach, ends TLS and speaks HTTP/2.
+(PROXY protocol); the inner one, on a socket that only the door's user can reach, ends TLS and speaks HTTP/2. Where the
+kernel counts (`by_firewall`), the outer one is left out: it copies every byte twice, and is a third of the door's cost.
 
 Contract and invariants
 * TLS 1.3 with TLS_AES_256_GCM_SHA384 and nothing else (CJISSECPOL SC-13: 256-bit keys in transit), without resumption.
@@ -42,8 +43,6 @@ IDLE_S: Final = 30 * 60
 """CJISSECPOL SC-10: a session ends within an hour of inactivity."""
 _GRACE_S: Final = 60
 _STREAMS: Final = 256
-_PLACES: Final = (3 * MAX_CONNECTIONS + MAX_CALLS) * 16 // 15
-"""Each connection takes three, and each call one; nginx begins to close silent ones when a sixteenth is left."""
 
 _TEMPLATE: Final = """\
 # Written by `cji door config`. Change worker.toml and write it again.
@@ -58,29 +57,7 @@ events {{
     worker_connections {places};
 }}
 
-stream {{
-    # an address of IPv6 counts with its /64; one that shortens its first half, with what it shows of that
-    map $remote_addr $share {{
-        "~^::ffff:([0-9.]+)$" $1;
-        "~^((?:[0-9a-f]+:){{4}})" $1;
-        "~^((?:[0-9a-f]+:)*):" $1:;
-        default $remote_addr;
-    }}
-    limit_conn_zone $share zone=address:1m;
-    limit_conn_log_level info;
-
-    server {{
-        listen {address} backlog=1024 so_keepalive=60:20:3{both};
-        limit_conn address {per_address};
-        proxy_pass unix:{folder}/tls;
-        proxy_protocol on;
-        proxy_connect_timeout 5s;
-        proxy_timeout {stream_s}s;
-        proxy_buffer_size 64k;
-    }}
-}}
-
-http {{
+{counting}http {{
     access_log off;
     server_tokens off;
     http2_recv_buffer_size 1m;
@@ -95,7 +72,7 @@ http {{
     }}
 
     server {{
-        listen unix:{folder}/tls ssl proxy_protocol;
+        listen {tls};
         http2 on;
         ssl_certificate {certificate};
         ssl_certificate_key {private_key};
@@ -148,7 +125,7 @@ http {{
         location ~ "^/(cji[.]worker[.]v1[.]CjiWorker|grpc[.]health[.]v1[.]Health)/[A-Za-z]{{1,32}}$" {{
             grpc_pass grpc://front;
             grpc_set_header {certificate_header} $ssl_client_escaped_cert;
-            grpc_set_header {source_header} [$proxy_protocol_addr]:$proxy_protocol_port;
+            grpc_set_header {source_header} {source};
             grpc_set_header {tls_header} "$ssl_protocol $ssl_cipher $ssl_client_verify";
             grpc_buffer_size 1m;
             grpc_connect_timeout 5s;
@@ -159,6 +136,32 @@ http {{
     }}
 }}
 """
+
+_COUNTING: Final = """\
+stream {{
+    # an address of IPv6 counts with its /64; one that shortens its first half, with what it shows of that
+    map $remote_addr $share {{
+        "~^::ffff:([0-9.]+)$" $1;
+        "~^((?:[0-9a-f]+:){{4}})" $1;
+        "~^((?:[0-9a-f]+:)*):" $1:;
+        default $remote_addr;
+    }}
+    limit_conn_zone $share zone=address:1m;
+    limit_conn_log_level info;
+
+    server {{
+        listen {listener};
+        limit_conn address {per_address};
+        proxy_pass unix:{folder}/tls;
+        proxy_protocol on;
+        proxy_connect_timeout 5s;
+        proxy_timeout {stream_s}s;
+        proxy_buffer_size 64k;
+    }}
+}}
+
+"""
+"""The outer server, where the door counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,22 +183,43 @@ def private_folder(config: Config) -> str:
     return f"{os.path.dirname(config.listen.socket)}/door"
 
 
+def by_firewall(config: Config) -> bool:
+    """Whether the kernel counts the connections of an address (`firewall`), and not the door."""
+    return config.limits.connections_counted_by == "firewall"
+
+
 def door_config(config: Config, build: Build) -> str:
     """The configuration of the door of this worker. Raises StartupError for a path that nginx could misread."""
     listen, limits, fronts = config.listen, config.limits, front_count(config.worker.fronts)
-    module, places = build.stream_module, _PLACES if fronts == 1 else _PLACES * 2 // fronts
+    module = build.stream_module
+    folder, stream_s, places = (
+        socket_path(private_folder(config)),
+        limits.max_job_seconds + _GRACE_S,
+        _places(config, fronts),
+    )
+    address = listen_address(config.listen)
+    both = " ipv6only=off" if address.startswith("[") else ""
+    listener = f"{address}{{}} backlog=1024 so_keepalive=60:20:3{both}"
+    if by_firewall(config):
+        load, counting, tls, source = "", "", listener.format(" ssl"), "[$remote_addr]:$remote_port"
+    else:
+        load = "" if module is None else f"load_module {_path(module)};\n"
+        counting = _COUNTING.format(
+            listener=listener.format(""), folder=folder, per_address=limits.connections_per_address, stream_s=stream_s
+        )
+        tls, source = f"unix:{folder}/tls ssl proxy_protocol", "[$proxy_protocol_addr]:$proxy_protocol_port"
     return _TEMPLATE.format(
-        load_stream="" if module is None else f"load_module {_path(module)};\n",
-        folder=socket_path(private_folder(config)),
+        load_stream=load,
+        counting=counting,
+        tls=tls,
+        source=source,
+        folder=folder,
         workers=fronts,
         balance=_balance(listen.socket, fronts),
         next="error" if fronts > 1 else "off",
         places=places,
         files=places + 64,
-        stream_s=limits.max_job_seconds + _GRACE_S,
-        address=listen_address(config.listen),
-        both=" ipv6only=off" if listen_address(config.listen).startswith("[") else "",
-        per_address=limits.connections_per_address,
+        stream_s=stream_s,
         certificate=_path(listen.certificate),
         private_key=_path(listen.private_key),
         client_roots=_path(listen.client_roots),
@@ -222,8 +246,20 @@ def _balance(socket: str, fronts: int) -> str:
     return first + "".join(servers)
 
 
+def _places(config: Config, fronts: int) -> int:
+    """Of one worker: one for each call and each connection, and two more for one that the door counts.
+
+    nginx begins to close silent connections when a sixteenth is left.
+    """
+    places = ((1 if by_firewall(config) else 3) * MAX_CONNECTIONS + MAX_CALLS) * 16 // 15
+    return places if fronts == 1 else places * 2 // fronts
+
+
 def socket_unit(config: Config) -> str:
-    """The drop-in of cji-door.socket: the two sockets that the door inherits. Raises StartupError for a host's name."""
+    """The drop-in of cji-door.socket: the two sockets that the door inherits. Raises StartupError for a host's name.
+
+    The door closes the second one if it has no outer server: the unit names both, so that it never changes.
+    """
     inner = socket_path(f"{private_folder(config)}/tls").replace("%", "%%")
     outer = listen_address(config.listen)
     return f"# Written by `cji door socket`.\n[Socket]\nListenStream=\nListenStream={outer}\nListenStream={inner}\n"

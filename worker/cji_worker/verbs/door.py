@@ -13,6 +13,7 @@ from cji_core.command.json_output import answers, member, print_answer, print_js
 from cji_core.errors import StartupError
 from cji_core.format.configuration.worker import EnrollmentSection
 from cji_worker.door.config import door_config, socket_unit
+from cji_worker.door.firewall import install, require_installed
 from cji_worker.door.program import installed
 from cji_worker.verbs.door_checks import check_files, check_module
 
@@ -30,6 +31,12 @@ class Enrolled(msgspec.Struct, frozen=True, kw_only=True):
 
     certificate_until: Annotated[str, member("when it ends, ISO 8601")]
     renewed: Annotated[bool, member("whether it is a new one")]
+
+
+class LimitedDoor(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji door limit`: what counts the connections of one address."""
+
+    found: Annotated[str, member("the limit, and what counts")]
 
 
 @click.group()
@@ -74,6 +81,26 @@ def check_command(config: Path, pid: int | None, *, as_json: bool) -> None:
     loaded = configuration(config)
     found = _made(lambda: check_files(loaded) if pid is None else check_module(loaded, pid))
     print_answer(CheckedDoor(found=found), found, as_json=as_json)
+
+
+@door.command("limit")
+@_CONFIG
+@answers(LimitedDoor)
+@explained
+def limit_command(config: Path, *, as_json: bool) -> None:
+    """Have the kernel count the connections of each address, and check that it does. Needs root.
+
+    With connections_counted_by = "firewall", loads the table cji_door of nftables and reads it again; with "door",
+    removes it. Other tables stay as they are. cji-door.service starts only after cji-door-limit.service has done this.
+    """
+    loaded = configuration(config)
+
+    def limited() -> str:
+        install(loaded)
+        return require_installed(loaded)
+
+    found = _made(limited)
+    print_answer(LimitedDoor(found=found), found, as_json=as_json)
 
 
 @door.command("enroll")

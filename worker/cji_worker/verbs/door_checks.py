@@ -8,6 +8,7 @@ from cji_core.command.findings import NotOk
 from cji_core.fips import CryptoModule, mapped_modules
 from cji_core.format.configuration.door_files import check_client_roots, check_server_files
 from cji_core.format.configuration.worker import Config
+from cji_worker.door.firewall import require_installed
 from cji_worker.door.program import installed, refusal, running
 from cji_worker.front.server import listening_folder
 from cji_worker.verbs.machine_checks import fips_module
@@ -17,8 +18,8 @@ _LOADED_S: Final = 5.0
 
 
 def check_door(config: Config) -> str:
-    """The door's build, certificate and module. Raises NotOk or StartupError if it could not serve."""
-    return f"{check_files(config)}; {_module(config)}"
+    """The door's build, certificate, limit and module. Raises NotOk or StartupError if it could not serve."""
+    return f"{check_files(config)}; {require_installed(config)}; {_module(config)}"
 
 
 def check_files(config: Config) -> str:

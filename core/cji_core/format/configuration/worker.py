@@ -126,6 +126,8 @@ class LimitsSection(_Section, frozen=True, kw_only=True):
     """Longest time in which a caller sends no message that the worker waits for, or reads none."""
     connections_per_address: Annotated[int, Meta(ge=1, le=1024)] = 64
     """Maximum number of connections from one address."""
+    connections_counted_by: Literal["door", "firewall"] = "door"
+    """The counter: the door, by a server before TLS, or the kernel, by rules of nftables."""
     queue_seconds: Annotated[int, Meta(ge=0, le=60)] = 5
     """Longest time in which an admissible job waits for a cell."""
 

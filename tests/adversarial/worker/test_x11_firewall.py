@@ -1,0 +1,66 @@
+"""X11 where the kernel counts: the shares of addresses before TLS, by real rules, in a network of the test's own."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cji_core.trail import JobAdmitted
+from cji_simulator.raw import events, forge
+from cji_simulator.site import people
+from tests.support.firewalled import SHARE
+from tests.support.neighbours import FIRST, neighbours
+from tests.support.paths import ROOT
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(os.geteuid() != 0, reason="rules of the network are root's"),
+    pytest.mark.skipif(
+        not all(map(shutil.which, ("nft", "ip", "nsenter"))), reason="nftables or iproute2 is not installed"
+    ),
+]
+
+
+def test_the_trail_has_the_address_that_a_connection_has(tmp_path: Path) -> None:
+    """The door with one server: no rule is loaded here."""
+    with neighbours(tmp_path, connections_counted_by="firewall") as town, town.raw(FIRST) as raw:
+        job = forge(town.site, signing_key=town.signing[FIRST])
+        assert raw.run(job.messages(job.stream(people(2)))).receipt
+        (admitted,) = [e for e in events(town.site) if isinstance(e, JobAdmitted)]
+    assert re.fullmatch(r"ipv4:127\.0\.0\.1:\d+", admitted.source)
+
+
+@pytest.fixture(scope="module")
+def seen() -> dict[str, Any]:
+    command = ["unshare", "--net", sys.executable, "-m", "tests.support.firewalled"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_x11_an_address_has_its_share_before_tls(seen: dict[str, Any]) -> None:
+    assert (seen["one address"], seen["another"]) == (SHARE, 2)
+    assert seen["after one ended"]
+
+
+def test_x11_a_network_of_ipv6_has_one_share(seen: dict[str, Any]) -> None:
+    assert (seen["a network"], seen["another network"]) == (SHARE, 2)
+
+
+def test_x11_the_rules_touch_no_other_port(seen: dict[str, Any]) -> None:
+    assert seen["another port"] == SHARE + 4
+
+
+def test_x11_rules_that_are_not_ours_are_found(seen: dict[str, Any]) -> None:
+    assert seen["right"] == f"{SHARE} connections for each address, counted by the firewall"
+    another = "the firewall has another limit of connections than worker.toml"
+    assert (seen["another share"], seen["another rule"]) == (another, another)
+    assert seen["repaired"] == ""
+    assert seen["removed"].startswith("the firewall has no limit of connections")
