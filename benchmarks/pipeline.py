@@ -165,7 +165,8 @@ def _pair(stand: Stand, table: pa.Table, columns: Mapping[str, Transform], *, pa
 
     def echo() -> float:
         (prepared, ours), theirs = current[0], Usage()
-        rate = prepared.megabytes / stand.echoed(prepared, theirs)
+        rate = prepared.megabytes / stand.echoed(prepared)
+        stand.echoed_by_own_tls(prepared, theirs)
         costs.add(ours, theirs, sealed=prepared.sent.bytes)
         return rate
 

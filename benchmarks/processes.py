@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
 
-__all__ = ["CpuClock", "PeakMemory", "Resident", "spent"]
+__all__ = ["CpuClock", "PeakMemory", "Resident", "children", "spent"]
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _SAMPLE_S: Final = 0.01
@@ -29,8 +29,8 @@ def _cpu(pid: int) -> tuple[float, float]:
 def spent(pids: Mapping[str, int]) -> dict[str, float]:
     """CPU seconds by process name since each started; `cell` is all cells, `door` the door with its workers."""
     seconds = {name: _cpu(pid)[0] for name, pid in pids.items()}
-    seconds["cell"] = _cpu(pids["zygote"])[1] + sum(_cpu(cell)[0] for cell in _children(pids["zygote"]))
-    seconds["door"] += sum(_cpu(worker)[0] for worker in _children(pids["door"]))
+    seconds["cell"] = _cpu(pids["zygote"])[1] + sum(_cpu(cell)[0] for cell in children(pids["zygote"]))
+    seconds["door"] += sum(_cpu(worker)[0] for worker in children(pids["door"]))
     return seconds
 
 
@@ -78,7 +78,7 @@ class PeakMemory:
 
     def _watch(self) -> None:
         while not self._stop.wait(_SAMPLE_S):
-            for pid in _children(self._zygote):
+            for pid in children(self._zygote):
                 self._cells[pid] = max(_kib(pid, "VmHWM"), self._cells.get(pid, 0))
 
 
@@ -105,14 +105,15 @@ class Resident:
     def read(self) -> dict[str, float]:
         """The present."""
         found = {name: _kib(pid, "VmRSS") / 1024 for name, pid in self._pids.items()}
-        return found | {"cells": sum(_kib(pid, "VmRSS") for pid in _children(self._pids["zygote"])) / 1024}
+        return found | {"cells": sum(_kib(pid, "VmRSS") for pid in children(self._pids["zygote"])) / 1024}
 
     def _watch(self) -> None:
         while not self._stop.wait(_RESIDENT_SAMPLE_S):
             self.peak = {name: max(now, self.peak.get(name, 0.0)) for name, now in self.read().items()}
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """Process ids of the children of a process that its main thread started."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 

@@ -26,6 +26,8 @@ from cji_simulator.worker import PROGRAM
 
 __all__ = ["Stand", "Usage", "open_stand"]
 
+_LIMITS: Final = '\n[limits]\nconnections_counted_by = "firewall"\n'
+"""As in the image. The rules themselves, which cost each connection once, are not loaded here."""
 _WARM_S: Final = 0.25
 """Pause after a job: its cell is wiped and waited for, and another is warm."""
 
@@ -51,12 +53,17 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stand:
-    """One worker, one echo. Times cover the call alone; its results are checked afterwards."""
+    """One worker, one echo behind a door, one with gRPC's `own` TLS.
+
+    Times cover the call alone; its results are checked afterwards.
+    """
 
     site: Site
     echo: EchoServer
     to_worker: Connection
     to_echo: Connection
+    own: EchoServer
+    to_own: Connection
     attested: AttestedWorker
 
     def prepare(
@@ -85,6 +92,11 @@ class Stand:
         seconds = _timed(self.to_echo, prepared, self.echo.pids, usage or Usage())
         verify_echo(self.to_echo, prepared)
         return seconds
+
+    def echoed_by_own_tls(self, prepared: Prepared, usage: Usage) -> None:
+        """The same once more without a door."""
+        _timed(self.to_own, prepared, self.own.pids, usage)
+        verify_echo(self.to_own, prepared)
 
     def opened(self, prepared: Prepared) -> dict[str, pa.Table]:
         """The outputs of another job, as its recipient reads them."""
@@ -132,11 +144,21 @@ def open_stand(
             cell_mib=cell_mib,
             reference_mib=reference_mib,
             program=program,
-            settings=settings,
+            settings=f"{_LIMITS}{settings}",
         ) as site,
         EchoServer(site.worker.config) as echo,
         Connection(site.profile.target, site.profile.tls(), room=room) as to_worker,
         Connection(echo.target, site.profile.tls(), room=room) as to_echo,
+        EchoServer(site.worker.config, side="tls") as own,
+        Connection(own.target, site.profile.tls(), room=room) as to_own,
         site.client() as client,
     ):
-        yield Stand(site=site, echo=echo, to_worker=to_worker, to_echo=to_echo, attested=client.attest())
+        yield Stand(
+            site=site,
+            echo=echo,
+            to_worker=to_worker,
+            to_echo=to_echo,
+            own=own,
+            to_own=to_own,
+            attested=client.attest(),
+        )

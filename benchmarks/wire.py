@@ -76,12 +76,15 @@ def _admitter(site: Site) -> Admitter:
 class Connection:
     """A channel of the blocking client to one server, with room for the answer of one call."""
 
-    def __init__(self, target: str, tls: ClientTls, *, room: int) -> None:
+    def __init__(self, target: str, tls: ClientTls | None, *, room: int) -> None:
+        """`tls`: None for a server without."""
         sizes = [option for option in OPTIONS if "message_length" in option[0]]
         options = [*sizes, ("grpc.enable_retries", 0)]  # as the SDK
-        self._channel = grpc.secure_channel(
-            target, grpc.ssl_channel_credentials(tls.ca_pem, tls.key_pem, tls.cert_pem), options=options
-        )
+        if tls is None:
+            self._channel = grpc.insecure_channel(target, options=options)
+        else:
+            own = grpc.ssl_channel_credentials(tls.ca_pem, tls.key_pem, tls.cert_pem)
+            self._channel = grpc.secure_channel(target, own, options=options)
         self._run = self._channel.stream_stream(_RUN, None, None)  # bytes as they are
         self._room = memoryview(bytearray(b"\1") * room)  # touched: the clock does not see page faults
         self._spans: list[tuple[int, int]] = []

@@ -96,9 +96,7 @@ def test_floor_is_echo_and_crypto_over_the_worker() -> None:
     costs, sealed = Costs(), 32 << 20
     for spent in (9.0, 4.0, 6.0, 8.0):  # the first does not count
         job, echo = Usage(megabytes=1.0, returned=sealed), Usage(megabytes=1.0)
-        job.seconds.update(
-            {"front": spent / 2, "cell": spent / 4, "keyholder": spent / 4, "client": 70.0, "zygote": 7.0}
-        )
+        job.seconds.update(dict.fromkeys(("door", "front", "cell", "keyholder"), spent / 4) | {"client": 70.0})
         echo.seconds.update({"echo": 3.0, "client": 80.0})
         costs.add(job, echo, sealed=sealed)
     crypto = costs.crypto.seconds["crypto"] / 4
