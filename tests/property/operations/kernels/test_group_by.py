@@ -42,6 +42,15 @@ def test_codes_of_more_values_than_there_are_places_for() -> None:
     assert code.tolist() == [int(word) for word in words]
 
 
+def test_a_later_value_with_the_place_of_an_earlier_one() -> None:
+    words = pa.array([b"%05d" % number for number in range(2000)], pa.binary())
+    rows = np.arange(20 << 16)
+    number = (rows >> 16) * 100 + rows % 100  # in each part of 65536 rows a hundred values that were not there before
+    code, values = coded(words.take(pa.array(number)))
+    assert values.equals(words)
+    assert np.array_equal(code, number)
+
+
 @given(st.integers(1, 17), st.lists(st.integers(0, 200), min_size=1, max_size=200), st.booleans())
 def test_packed_numbers_tell_values_apart(width: int, numbers: list[int], is_text: bool) -> None:
     words = [b"%0*d" % (width, number % 10**width) if is_text else b"%c" % number * width for number in numbers]

@@ -45,7 +45,7 @@ def test_the_first_segment_of_another_length(segments: list[tuple[int, int, bool
             before=before,
             whole=whole,
         )["other_length"]
-        return np.broadcast_to(facts, len(part)).tolist()
+        return [bool(fact) for fact in np.broadcast_to(facts, len(part))]
 
     first, told, twin = dict[int, int](), set[int](), list[bool]()
     for level, which, fits in segments:

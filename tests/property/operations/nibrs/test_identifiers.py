@@ -13,10 +13,16 @@ _WIDTH = 4
 
 
 def _texts() -> st.SearchStrategy[list[str]]:
-    """Few letters and runs of equal values, which neighbours have."""
+    """Of few letters, in runs of equal values."""
     value = st.text("A0- a", min_size=_WIDTH, max_size=_WIDTH)
-    runs = st.lists(st.tuples(value, st.integers(1, 3)), min_size=1, max_size=8)
-    return runs.map(lambda found: [text for text, times in found for _ in range(times)])
+    run = st.tuples(value, st.integers(1, 3), st.integers(0, _WIDTH - 1), st.sampled_from("A0- a"))
+    return st.lists(run, min_size=1, max_size=8).map(
+        lambda runs: [
+            text
+            for text, times, at, letter in runs
+            for text in (*[text] * times, text[:at] + letter + text[at + 1 :])  # and one that differs in one place
+        ]
+    )
 
 
 @given(_texts())
