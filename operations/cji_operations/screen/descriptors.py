@@ -64,6 +64,17 @@ class Names:
             sound=_sound(plain),
         )
 
+    @classmethod
+    def none(cls, n: int) -> Self:
+        """Of n rows without a name."""
+        return cls(
+            words=Words(data=np.empty((0, 0), np.uint8), lengths=np.empty(0, np.int64)),
+            code=np.full(n, -1),
+            folded=np.empty(0, np.uint64),
+            plain=np.empty(0, np.uint64),
+            sound=np.empty(0, np.int64),
+        )
+
     @cached_property
     def roots(self) -> Ints:
         """int64[k]: what `nicknames.related` compares."""

@@ -115,7 +115,7 @@ class _Reader:
 
     def _names(self, name: str, array: pa.Array | None) -> Names:
         if array is None:
-            array = pa.nulls(self._n, pa.binary())
+            return Names.none(self._n)
         source = name if name in self._batch.schema.names else "NAM"
         return Names.of(self._cut(source, array, _MAX_NAME))
 

@@ -92,7 +92,9 @@ class Screened:
 
     def hits(self, first_row: int) -> pa.RecordBatch:
         """A batch of `hits/1`."""
-        n = len(self.row)
+        n, schema = len(self.row), HITS.schema.arrow
+        if not n:
+            return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
         starts = np.cumsum(self.listed) - self.listed
         rank = np.arange(n) - starts[self.row] + 1
         distinct, which = np.unique(self.pattern, return_inverse=True)
@@ -109,7 +111,7 @@ class Screened:
                 arrow.from_numpy(self.restricted),
                 *(shown.get(name, pa.nulls(n, pa.binary())) for name in SHOWN),
             ],
-            schema=HITS.schema.arrow,
+            schema=schema,
         )
 
 
