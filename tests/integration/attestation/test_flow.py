@@ -774,7 +774,9 @@ def test_a_managed_hsm_writes_in_its_own_way_and_is_understood(
     cmk = simulation.create_cmk("att-hsm-way", hsm=True, curve=curve)
     attestation = attester.attest(receipt_key=RECEIPT_KEY)
     located = locate(cmk.spec, trust=simulation.trust)
-    raw = Vault(trust=simulation.trust, client_id=None).release(located, token=attestation.token.raw, nonce="n", request_id="r")
+    raw = Vault(trust=simulation.trust, client_id=None).release(
+        located, token=attestation.token.raw, nonce="n", request_id="r"
+    )
     header, payload = jws.split(raw)
     released = payload["response"]["key"]
     assert list(header) == ["alg", "kid", "x5c", "x5t#S256"]
