@@ -32,6 +32,7 @@ from cji_core.format.job.policy.signatures import sign as sign_policy
 from cji_core.jose import es384_sign, es384_verify
 from cji_core.strict import b64url_decode
 from cji_core.suites import Suite
+from cji_core.tlog.leaves import TrailDecision, sign_decision
 from cji_core.trail import sign as sign_receipt
 from cji_core.trail import sign_failure
 from cji_core.trail.checkpoint import sign_checkpoint
@@ -120,6 +121,11 @@ TABLE: Final = TableStatement(
     table="t", version=1, id="i", columns=("c",), rows=0, row_macs_sha384="0a" * 48, created=NOW
 )
 
+DECIDED: Final = TrailDecision(
+    origin="log.pd.example/trails", trail="0a" * 48, entries=2, note="n", ak_sha256="0a" * 32, operator="j",
+    explanation="x", time="2026-11-30T00:00:00.00Z",
+)  # fmt: skip
+
 SIGNED: Final[dict[str, tuple[bytes | str, Callable[[Any], object]]]] = {
     "job header": (b"cji-job-sig/1\0", lambda key: sign_header(key, b"header")),
     "admission": (b"cji-admit/1\0", admit),
@@ -139,6 +145,7 @@ SIGNED: Final[dict[str, tuple[bytes | str, Callable[[Any], object]]]] = {
     "table of advisories": ("cji-advisories+json", lambda key: sign_advisories("cji-advisories", b"{}", key)),
     "acceptance": ("cji-acceptance+json", lambda key: sign_advisories("cji-acceptance", b"{}", key)),
     "list of processors": ("cji-chips+json", lambda key: sign_advisories("cji-chips", b"{}", key)),
+    "decision about a log": (b"cji-log-statement/1\0", lambda key: sign_decision(DECIDED, key)),
     "bundle": (b"cji-bundle-sig/1\0", lambda key: sign_bundle(made(), FileSigner(key))),
 }
 """What is signed: bytes at its start, or the `typ` of its JWS; and its real signer."""
@@ -155,6 +162,8 @@ SITES: Final = {
     "core/cji_core/jose.py:composite": "both halves of a composite signature; what is signed is the caller's",
     "core/cji_core/jose.py:sign": "both suites; what is signed is the caller's",
     "core/cji_core/jose.py:es384_sign": "what is signed is the caller's",
+    "core/cji_core/tlog/keys.py:sign": "Ed25519 or ML-DSA-44, of logs and witnesses",
+    "core/cji_core/tlog/leaves.py:sign_decision": "decision about a log",
     "core/cji_core/trail/checkpoint.py:sign_checkpoint": "checkpoint",
     "core/cji_core/trail/compact.py:sign": "receipt, failure receipt",
     "core/cji_core/trail/confirmations.py:sign_confirmation": "confirmation",

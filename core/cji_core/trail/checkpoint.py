@@ -30,8 +30,12 @@ from cji_core.trail.merkle import HASH_BYTES, MAX_SIZE, Frontier
 
 MAX_BYTES: Final = 16 * 1024
 MAX_SIGNATURES: Final = 16
+MAX_COSIGNED_BYTES: Final = 128 * 1024
+"""Of a checkpoint of a log with its cosignatures: 32 of ML-DSA-44, 3.3 kB each."""
+MAX_COSIGNATURES: Final = 32
 _DASH: Final = "— "
 _ORIGIN: Final = re.compile(r"[!-*,-~]{1,512}")  # printable ASCII without blanks and plus signs
+_NAME: Final = re.compile(r"[^\s+]{1,512}")  # of anybody, as signed-note has it
 _SIZE: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f]")
 _ID_BYTES: Final = 4
@@ -68,7 +72,7 @@ class Checkpoint:
     signatures: tuple[NoteSignature, ...]
 
     def encode(self) -> bytes:
-        """The note as it was read."""
+        """The note, with its signatures in their order."""
         return self.text + b"\n" + "".join(each.line() for each in self.signatures).encode()
 
     def verify(self, key: ec.EllipticCurvePublicKey, *, name: str | None = None) -> None:
@@ -109,8 +113,41 @@ def sign_checkpoint(tree: Frontier, *, origin: str, key: ec.EllipticCurvePrivate
 
 
 def parse_checkpoint(note: bytes) -> Checkpoint:
-    """Read a checkpoint of at most 16 KiB and 16 signatures. Raises CheckpointError; nothing is verified yet."""
-    if len(note) > MAX_BYTES:
+    """Read a checkpoint of a trail: at most 16 KiB and 16 signatures. Raises CheckpointError; nothing is verified."""
+    text, signatures = split_note(note, limit=MAX_BYTES)
+    if len(signatures) > MAX_SIGNATURES:
+        raise CheckpointError("too many signatures")
+    if text.count("\n") != 3:  # extension lines are not ours, and nobody could audit them
+        raise CheckpointError("not origin, size and root")
+    return _checkpoint(text, signatures, names=_ORIGIN)
+
+
+def parse_cosigned(note: bytes) -> Checkpoint:
+    """Read a checkpoint of any log, with extension lines: at most 128 KiB and 32 signatures. Raises CheckpointError."""
+    text, signatures = split_note(note, limit=MAX_COSIGNED_BYTES)
+    if len(signatures) > MAX_COSIGNATURES:
+        raise CheckpointError("too many signatures")
+    if text.count("\n") < 3 or not all(text[:-1].split("\n")):
+        raise CheckpointError("not origin, size and root")
+    return _checkpoint(text, signatures, names=_NAME)
+
+
+def parse_signatures(lines: bytes) -> tuple[NoteSignature, ...]:
+    """Read signature lines alone, as a witness answers them. Raises CheckpointError."""
+    if len(lines) > MAX_COSIGNED_BYTES:
+        raise CheckpointError("too long")
+    try:
+        text = lines.decode("utf-8")
+    except UnicodeDecodeError:
+        raise CheckpointError("not UTF-8") from None
+    if not text.endswith("\n") or _CONTROL.search(text) or text.count("\n") > MAX_COSIGNATURES:
+        raise CheckpointError("not signature lines")
+    return tuple(_signature(each, _NAME) for each in text[:-1].split("\n"))
+
+
+def split_note(note: bytes, *, limit: int) -> tuple[str, list[str]]:
+    """The text of a signed note, which ends with a line feed, and its signature lines. Raises CheckpointError."""
+    if len(note) > limit:
         raise CheckpointError("too long")
     try:
         whole = note.decode("utf-8")
@@ -119,15 +156,13 @@ def parse_checkpoint(note: bytes) -> Checkpoint:
     text, separator, below = whole.rpartition("\n\n")
     if not separator or not below.endswith("\n") or _CONTROL.search(whole):
         raise CheckpointError("not a signed note")
-    first = text.split("\n")
-    if len(first) != 3:  # extension lines are not ours, and nobody could audit them
-        raise CheckpointError("not origin, size and root")
-    origin, size, root = first
-    signed = below[:-1].split("\n")
-    if not _ORIGIN.fullmatch(origin) or not _SIZE.fullmatch(size) or int(size) > MAX_SIZE:
+    return f"{text}\n", below[:-1].split("\n")
+
+
+def _checkpoint(text: str, signatures: list[str], *, names: re.Pattern[str]) -> Checkpoint:
+    origin, size, root = text.split("\n")[:3]
+    if not names.fullmatch(origin) or not _SIZE.fullmatch(size) or int(size) > MAX_SIZE:
         raise CheckpointError("origin or size")
-    if len(signed) > MAX_SIGNATURES:
-        raise CheckpointError("too many signatures")
     decoded = _base64(root, "root")
     if len(decoded) != HASH_BYTES:
         raise CheckpointError("root")
@@ -135,14 +170,14 @@ def parse_checkpoint(note: bytes) -> Checkpoint:
         origin=origin,
         size=int(size),
         root=decoded,
-        text=f"{text}\n".encode(),
-        signatures=tuple(map(_signature, signed)),
+        text=text.encode(),
+        signatures=tuple(_signature(each, names) for each in signatures),
     )
 
 
-def _signature(line: str) -> NoteSignature:
+def _signature(line: str, names: re.Pattern[str]) -> NoteSignature:
     name, blank, encoded = line.removeprefix(_DASH).partition(" ")
-    if not line.startswith(_DASH) or not blank or not _ORIGIN.fullmatch(name):
+    if not line.startswith(_DASH) or not blank or not names.fullmatch(name):
         raise CheckpointError("signature line")
     data = _base64(encoded, "signature line")
     if len(data) <= _ID_BYTES:
