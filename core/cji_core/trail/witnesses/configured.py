@@ -8,14 +8,16 @@ from pathlib import Path
 
 from cji_core.azure_client import Identity, managed_identity
 from cji_core.errors import StartupError
+from cji_core.tlog.policy import load_policy
 from cji_core.trail.delivery import DeliveryFile
+from cji_core.trail.witnesses.agency_log import LogWitness
 from cji_core.trail.witnesses.blob import BlobWitness
 from cji_core.trail.witnesses.confidential_ledger import LedgerWitness
 from cji_core.trail.witnesses.destination import Witness, WitnessDestination
 from cji_core.trail.witnesses.file_copy import FileWitness
 from cji_core.trail.witnesses.keys import read_keys
 from cji_core.trail.witnesses.scitt import ScittWitness
-from cji_core.trail.witnesses.settings import BlobTable, FileTable, LedgerTable, ScittTable, Table, tables
+from cji_core.trail.witnesses.settings import BlobTable, FileTable, LedgerTable, LogTable, ScittTable, Table, tables
 
 
 def _now() -> datetime:
@@ -23,9 +25,16 @@ def _now() -> datetime:
 
 
 def witness_for(
-    table: Table, *, identity: Identity = managed_identity, clock: Callable[[], datetime] = _now
+    table: Table,
+    *,
+    identity: Identity = managed_identity,
+    clock: Callable[[], datetime] = _now,
+    trail: Path | None = None,
+    receipt_keys: Path | None = None,
 ) -> Witness:
-    """The witness of a table. Nothing is read or connected yet."""
+    """The witness of a table. Nothing is read or connected yet. The agency's log needs the trail, to submit."""
+    if isinstance(table, LogTable):
+        return LogWitness(table, trail=trail, evidence=receipt_keys)
     if isinstance(table, FileTable):
         return FileWitness(table, clock=clock)
     if isinstance(table, BlobTable):
@@ -49,6 +58,9 @@ def needs(delivery: DeliveryFile, *, folder: Path) -> Needs:
     read, write, urls = [delivery.receipt_keys] if delivery.receipt_keys else [], [], []
     for table in tables(delivery.witnesses, folder=folder):
         match table:
+            case LogTable():
+                urls.append(load_policy(Path(table.policy)).file.url)
+                read += [table.policy, *table.earlier_policies, table.token_file, table.ca_file]
             case FileTable():
                 write.append(table.folder)
             case BlobTable():
@@ -85,7 +97,9 @@ def witnesses(delivery: DeliveryFile, *, folder: Path, identity: Identity) -> tu
     """A destination for each `[[witnesses]]` table; `folder` is that of `audit.toml`. Raises StartupError."""
     return tuple(
         WitnessDestination(
-            witness_for(table, identity=identity),
+            witness_for(
+                table, identity=identity, trail=Path(delivery.trail), receipt_keys=Path(delivery.receipt_keys or "")
+            ),
             name=table.name,
             trail=Path(delivery.trail),
             records=records_of(Path(delivery.state), table.name),

@@ -30,6 +30,10 @@ from cji_core.trail.witnesses.records import Offer, Position, Receipt, RecordErr
 _NOTHING: Final = Delivered(seq=0, hash=GENESIS.hash)
 
 
+class OtherPositionError(DeliveryError):
+    """The witness has another newest checkpoint than the records say: both are compared again."""
+
+
 class Witness(Protocol):
     """One kind of witness."""
 
@@ -93,7 +97,7 @@ class WitnessDestination:
             raise DeliveryError(f"{error} before it had a checkpoint of them: move its records away") from error
         except OSError as error:
             raise DeliveryError(f"the trail cannot be read: {type(error).__name__}") from error
-        except ChainError:
+        except (ChainError, OtherPositionError):
             self._follower = None  # compare everything again next time
             raise
         unknown = follower.unknown

@@ -5,6 +5,7 @@ there has verified it (`cji evidence verify`).
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
@@ -72,6 +73,21 @@ def read_key(path: Path) -> ec.EllipticCurvePublicKey:
 
 def read_keys(folder: Path) -> ReceiptKeys:
     """The keys in a folder; hidden files are passed over. Raises StartupError."""
+    return ReceiptKeys(map(read_key, _files(folder)))
+
+
+def read_evidence_for(folder: Path, checkpoint: Checkpoint) -> bytes | None:
+    """The evidence file in a folder whose key signed this checkpoint; None without one. Raises StartupError."""
+    for path in _files(folder):
+        with suppress(StartupError, StrictError, OSError):
+            if ReceiptKeys([read_key(path)]).judge(checkpoint) == "verified":
+                data = path.read_bytes()
+                decode(data, _Evidence, limit=MAX_FILE_BYTES)  # a bare JWK attests nothing
+                return data
+    return None
+
+
+def _files(folder: Path) -> list[Path]:
     try:
         paths = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
     except OSError as error:
@@ -80,4 +96,4 @@ def read_keys(folder: Path) -> ReceiptKeys:
         ) from error
     if len(paths) > MAX_FILES:
         raise StartupError(f"{folder} has more than {MAX_FILES} files", "Archive those of old starts.")
-    return ReceiptKeys(map(read_key, paths))
+    return paths

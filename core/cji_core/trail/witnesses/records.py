@@ -106,7 +106,15 @@ class ScittReceipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     receipt: bytes
 
 
-Receipt = FileReceipt | BlobReceipt | LedgerReceipt | ScittReceipt
+class LogReceipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="log"):
+    """The entry in the agency's log, with its proof under a cosigned checkpoint (C2SP tlog-proof)."""
+
+    trail: Hex96
+    entry: Annotated[str, Meta(max_length=65_535)]
+    proof: Annotated[str, Meta(max_length=MAX_FILE_BYTES)]
+
+
+Receipt = LogReceipt | FileReceipt | BlobReceipt | LedgerReceipt | ScittReceipt
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

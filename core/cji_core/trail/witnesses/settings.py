@@ -75,7 +75,20 @@ class ScittTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     ca_file: FilePath = SYSTEM_ROOTS
 
 
-Table = FileTable | BlobTable | LedgerTable | ScittTable
+class LogTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="log"):
+    """The agency's log of its trails, `docs/witnesses.md`.
+
+    `policy` is the file with its address, its keys and its witnesses; `earlier_policies` are those that it replaced,
+    for receipts of their time. `token_file` has the submitter's token.
+    """
+
+    policy: FilePath
+    earlier_policies: Annotated[tuple[FilePath, ...], Meta(max_length=16)] = ()
+    token_file: FilePath
+    ca_file: FilePath = SYSTEM_ROOTS
+
+
+Table = LogTable | FileTable | BlobTable | LedgerTable | ScittTable
 
 
 def tables(found: Iterable[dict[str, Any]], *, folder: Path) -> tuple[Table, ...]:
@@ -93,7 +106,19 @@ def _table(raw: dict[str, Any], number: int, folder: Path) -> Table:
         raise StartupError(f"[[witnesses]], table {number}: {error}", _REMEDY) from error
     paths = {
         name: str(folder / value)
-        for name in ("folder", "ca_file", "service_certificate", "key_file", "issuer_key", "service_key", "token_file")
+        for name in (
+            "folder",
+            "policy",
+            "ca_file",
+            "service_certificate",
+            "key_file",
+            "issuer_key",
+            "service_key",
+            "token_file",
+        )
         if isinstance(value := getattr(table, name, None), str)
     }
+    if isinstance(table, LogTable):
+        earlier = tuple(str(folder / each) for each in table.earlier_policies)
+        return msgspec.structs.replace(table, **paths, earlier_policies=earlier)
     return msgspec.structs.replace(table, **paths)
