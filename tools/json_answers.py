@@ -26,6 +26,8 @@ WITHOUT: Final[Mapping[str, str]] = {
     "cji serve": f"{_RUNS}; its log has one JSON object on each line",
     "cji fleet run": f"{_RUNS}; its log has one JSON object on each line",
     "cji console": f"{_RUNS}; it serves metrics",
+    "cji log serve": f"{_RUNS}; it answers over HTTP",
+    "cji witness serve": f"{_RUNS}; it answers over HTTP",
     "cji probe": f"{_RUNS}; it answers over HTTP",
     "cji audit deliver": f"{_RUNS}; its state files have what was delivered",
     "cji audit review schema": "prints a JSON Schema",

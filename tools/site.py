@@ -63,6 +63,7 @@ PAGES: Final = {
     "docs/image.md": HOW_TO,
     "docs/operation.md": HOW_TO,
     "docs/review.md": HOW_TO,
+    "docs/witnesses.md": HOW_TO,
 }
 """Pages that are of another kind than the others in their folder."""
 

@@ -8,7 +8,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from scitt_cose import build_receipt
 
 from cji_core.cose import CoseError
-from cji_core.trail.checkpoint import sign_checkpoint
+from cji_core.tlog.leaves import ConflictLeaf, LeafError, decode_leaf, encode_leaf
+from cji_core.tlog.proofs import parse_proof
+from cji_core.tlog.requests import parse_body
+from cji_core.tlog.tiles import encode_bundle, parse_path, split_bundle
+from cji_core.trail.checkpoint import CheckpointError, parse_cosigned, sign_checkpoint
 from cji_core.trail.merkle import Frontier, leaf_hash
 from cji_core.trail.witnesses.cose import Inclusion, sign_statement, verify_receipt, verify_statement
 from cji_core.trail.witnesses.records import (
@@ -84,7 +88,78 @@ def _in_one_form(data: bytes, value: Any) -> bool:
     return bool(value.encode() == data)
 
 
+def _text(parse: Any, data: bytes) -> Any:
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise CheckpointError("not UTF-8") from None
+    return parse(text)
+
+
+def _cosigned() -> bytes:
+    return _offer().note.encode()
+
+
+def _leaf() -> bytes:
+    leaf = ConflictLeaf(salt="00" * 32, trail="00" * 48, cause="fork", note=_offer().note)
+    return encode_leaf(leaf)
+
+
 WITNESSES: Final = (
+    target(
+        "log-checkpoint",
+        lambda: (_cosigned(),),
+        parse_cosigned,
+        refusals=(CheckpointError,),
+        fair=_in_one_form,
+        mutators=BYTES,
+        weight=10,
+    ),
+    target(
+        "log-add-checkpoint",
+        lambda: (b"old 3\n" + b"A" * 43 + b"=\n\n" + _cosigned(),),
+        parse_body,
+        refusals=(CheckpointError,),
+        fair=_in_one_form,
+        mutators=BYTES,
+        weight=10,
+    ),
+    target(
+        "log-proof",
+        lambda: (b"c2sp.org/tlog-proof@v1\nindex 7\n" + b"A" * 43 + b"=\n\n" + _cosigned(),),
+        parse_proof,
+        refusals=(CheckpointError,),
+        fair=_in_one_form,
+        mutators=BYTES,
+        weight=10,
+    ),
+    target(
+        "log-entry",
+        lambda: (_leaf(),),
+        decode_leaf,
+        refusals=(LeafError,),
+        fair=lambda data, value: encode_leaf(value) == data,
+        mutators=JSON,
+        weight=10,
+    ),
+    target(
+        "log-bundle",
+        lambda: (encode_bundle([b"a", b"bb", b""]),),
+        lambda data: split_bundle(data, width=3),
+        refusals=(CheckpointError,),
+        fair=lambda data, value: encode_bundle(value) == data,
+        mutators=BYTES,
+        weight=5,
+    ),
+    target(
+        "log-tile-path",
+        lambda: (b"tile/0/x001/x234/067.p/5", b"tile/entries/000"),
+        lambda data: _text(parse_path, data),
+        refusals=(CheckpointError,),
+        fair=lambda data, value: value.path.encode() == data,
+        mutators=BYTES,
+        weight=5,
+    ),
     target(
         "witness-offer",
         lambda: (_offer().encode(),),

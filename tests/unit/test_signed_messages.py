@@ -184,6 +184,8 @@ SITES: Final = {
     "client/cji_client/verbs/sign_packet.py:sign": "packets of auditors, in hybrid-1 alone",
     "audit/cji_audit/review/signed.py:sign": "review",
     "audit/cji_audit/review/signing.py:sign_review": "review",
+    "audit/cji_audit/tlog/log.py:_cosign": "Ed25519 or ML-DSA-44, of logs and witnesses",
+    "audit/cji_audit/tlog/witness.py:_sign": "Ed25519 or ML-DSA-44, of logs and witnesses",
     "deploy/cji_deploy/image/__main__.py:_sign": "an image's digest, by a key of P-256",
     "deploy/cji_deploy/image/signature.py:sign": "an image's digest, by a key of P-256",
     "deploy/cji_deploy/vault_signer.py:es384": "bundle",

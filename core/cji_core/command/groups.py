@@ -4,20 +4,8 @@ from typing import Final
 
 ORDER: Final = {
     "": (
-        *(
-            "serve",
-            "fleet",
-            "status",
-            "reload",
-            "renew",
-            "record",
-            "console",
-            "probe",
-            "audit",
-            "job",
-            "result",
-            "receipt",
-        ),
+        *("serve", "fleet", "status", "reload", "renew", "record", "console", "probe", "audit", "log", "witness"),
+        *("job", "result", "receipt"),
         *("worker", "evidence", "advisories", "crl", "key", "ledger", "link", "policy", "provider", "schema", "clear"),
         *("columns", "manifest", "bundle", "door", "doctor", "support", "completion", "man"),
     ),

@@ -1,0 +1,114 @@
+"""The processes of a log and of a witness: from their files to servers that run until SIGTERM."""
+
+import fcntl
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from cji_attestation import Trust
+from cji_attestation.appraisal import ReferenceValues
+from cji_audit.tlog.attesting import appraiser
+from cji_audit.tlog.cosigning import CosigningError
+from cji_audit.tlog.http_server import Server
+from cji_audit.tlog.log import AgencyLog
+from cji_audit.tlog.log_http import LogHandler
+from cji_audit.tlog.settings import LogFile, WitnessFile
+from cji_audit.tlog.store import LogStore
+from cji_audit.tlog.witness import Witness, WitnessState
+from cji_core.errors import StartupError
+from cji_core.https import Client, tls_context
+from cji_core.log import log
+from cji_core.tlog.keys import LOG_TYPES, WITNESS_TYPES, read_signers
+from cji_core.tlog.policy import load_policy
+from cji_core.tlog.requests import MAX_BODY
+from cji_core.tlog.submissions import MAX_SUBMISSION_BYTES, read_token
+
+REFRESH_SECONDS: Final = 60.0
+
+
+@contextmanager
+def log_server(file: LogFile, *, trusts: Mapping[str, Trust], reference: ReferenceValues) -> Iterator[Server]:
+    """The server of a log, listening; it refreshes the cosignatures until the block ends. Raises StartupError."""
+    policy = load_policy(Path(file.policy))
+    with alone(Path(file.state)):
+        store = LogStore(Path(file.state), origin=policy.file.origin)
+        stop = threading.Event()
+        try:
+            found = AgencyLog(
+                store,
+                policy,
+                read_signers(Path(file.key_file), kinds=LOG_TYPES),
+                appraise=appraiser(trusts, reference),
+                client=client_of(file.ca_file),
+            )
+            reader, submitter = (read_token(Path(each)) for each in (file.reader_token_file, file.submitter_token_file))
+            if reader == submitter:
+                raise StartupError("Readers and submitters have one token", "Make another one for readers.")
+            handler = LogHandler(found, reader=reader, submitter=submitter)
+            server = Server(handler, host=file.host, port=file.port, max_body=MAX_SUBMISSION_BYTES, tls=file.tls)
+            threading.Thread(target=_refresh, args=(found, stop), daemon=True).start()
+            yield server
+        finally:
+            stop.set()
+            store.close()
+
+
+@contextmanager
+def witness_server(file: WitnessFile) -> Iterator[Server]:
+    """The server of a witness, listening. Raises StartupError or WitnessStateError."""
+    with alone(Path(file.state)):
+        state = WitnessState(Path(file.state))
+        try:
+            signers = read_signers(Path(file.key_file), kinds=WITNESS_TYPES)
+            witness = Witness(state, signers, file.keys())
+            yield Server(witness, host=file.host, port=file.port, max_body=MAX_BODY, tls=file.tls)
+        finally:
+            state.close()
+
+
+def run(server: Server, *, started: Callable[[], None]) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda *_: threading.Thread(target=server.stop).start())
+    started()
+    server.serve()
+
+
+def client_of(ca_file: str | None) -> Client:
+    """A client with the system's roots, or those of a file. Raises StartupError."""
+    try:
+        return Client(tls_context(ca_file=ca_file), plain=True)
+    except (OSError, ValueError) as error:
+        raise StartupError(f"The roots of {ca_file or 'the system'} cannot be read", "Name a PEM file.") from error
+
+
+@contextmanager
+def alone(state: Path) -> Iterator[None]:
+    """Hold the lock beside a state file. Raises StartupError if another process has it."""
+    try:
+        fd = os.open(f"{state}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StartupError(f"The folder of {state} cannot be written", "Make it, for this user.") from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise StartupError(f"Another process has {state} open", "Stop it first.") from error
+    finally:
+        os.close(fd)
+
+
+def _refresh(found: AgencyLog, stop: threading.Event) -> None:
+    while True:
+        try:
+            found.refresh()
+        except CosigningError as error:
+            log("log not cosigned", what=str(error), remedy=error.remedy)
+        except Exception as fault:  # noqa: BLE001 - the server goes on, and submissions have their own attempt
+            log("log not cosigned", what=type(fault).__name__)
+        if stop.wait(REFRESH_SECONDS):
+            return

@@ -1,0 +1,133 @@
+"""`cji witness`: a witness of logs, by C2SP tlog-witness."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import click
+import msgspec
+
+from cji_audit.verbs.log import NoteKeys, log_faults, make_keys
+from cji_core.command.common import FILE, Failure, explained
+from cji_core.command.json_output import answers, member, print_document
+from cji_core.tlog.keys import WITNESS_TYPES
+from cji_core.trail.fields import utc_hundredths
+
+_NEW: Final = click.Path(dir_okay=False, path_type=Path)
+_CONFIG: Final = click.option("--config", type=FILE, required=True, help="witness.toml; see docs/witnesses.md.")
+
+
+class WitnessedLog(msgspec.Struct, frozen=True, kw_only=True):
+    """A log that a witness has cosigned."""
+
+    origin: Annotated[str, member("the log")]
+    size: Annotated[int, member("leaves that were cosigned last")]
+
+
+class WitnessedConflict(msgspec.Struct, frozen=True, kw_only=True):
+    """Two checkpoints of one log that contradict each other, both signed by it."""
+
+    origin: Annotated[str, member("the log")]
+    at: Annotated[str, member("when the second one came")]
+    had: Annotated[str, member("the checkpoint that was cosigned")]
+    got: Annotated[str, member("the other one, which was refused")]
+
+
+class WitnessStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji witness status`: what a witness remembers."""
+
+    logs: Annotated[tuple[WitnessedLog, ...], member("objects of the kind WitnessedLog")]
+    conflicts: Annotated[tuple[WitnessedConflict, ...], member("objects of the kind WitnessedConflict")]
+
+
+@click.group()
+def witness() -> None:
+    """Run a witness of transparency logs, docs/witnesses.md."""
+
+
+@witness.command("key")
+@click.argument("name")
+@click.option("-o", "--out", type=_NEW, required=True, help="The new key file.")
+@answers(NoteKeys)
+@explained
+def key(name: str, out: Path, *, as_json: bool) -> None:
+    """Make a witness's keys: Ed25519 and ML-DSA-44, in one file that only you can read.
+
+    Make new ones after a restoration from a backup, and give the new vkeys to the logs: the old ones may have cosigned
+    what the backup does not know.
+
+    \b
+    Example:
+      cji witness key witness.sheriff.example/w1 -o witness.key
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    make_keys(name, out, kinds=WITNESS_TYPES, as_json=as_json)
+
+
+@witness.command("serve")
+@_CONFIG
+@explained
+@log_faults
+def serve(config: Path) -> None:
+    """Run a witness, until SIGTERM: it cosigns a log's checkpoint if it continues the one before.
+
+    It serves `add-checkpoint` of C2SP tlog-witness to any log whose key witness.toml has, and remembers one checkpoint
+    of each.
+
+    \b
+    Example:
+      cji witness serve --config /etc/cji/witness.toml
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    from cji_audit.tlog.serving import run, witness_server  # noqa: PLC0415 - for this verb alone
+    from cji_audit.tlog.settings import WitnessFile, load_file  # noqa: PLC0415
+
+    file = load_file(config, WitnessFile)
+    with witness_server(file) as server:
+        run(server, started=lambda: click.echo(f"listening on {file.host}:{server.port}"))
+
+
+@witness.command("status")
+@_CONFIG
+@answers(WitnessStatus)
+@explained
+@log_faults
+def status(config: Path, *, as_json: bool) -> None:
+    """Show what a stopped witness remembers: the size of each log, and logs with two histories.
+
+    The exit status is 3 if a log signed two histories: both checkpoints are shown, with its signatures, as proof.
+
+    \b
+    Example:
+      cji witness status --config /etc/cji/witness.toml
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    from cji_audit.tlog.serving import alone  # noqa: PLC0415 - for this verb alone
+    from cji_audit.tlog.settings import WitnessFile, load_file  # noqa: PLC0415
+    from cji_audit.tlog.witness import WitnessState  # noqa: PLC0415
+
+    file = load_file(config, WitnessFile)
+    with alone(Path(file.state)):
+        state = WitnessState(Path(file.state))
+        try:
+            answer = WitnessStatus(
+                logs=tuple(WitnessedLog(origin=origin, size=size) for origin, size in state.sizes()),
+                conflicts=tuple(
+                    WitnessedConflict(
+                        origin=each.origin,
+                        at=utc_hundredths(datetime.fromtimestamp(each.at, UTC)),
+                        had=each.had.decode(),
+                        got=each.got.decode(),
+                    )
+                    for each in state.conflicts()
+                ),
+            )
+        finally:
+            state.close()
+    if as_json:
+        print_document(msgspec.to_builtins(answer))
+    else:
+        for one in answer.logs:
+            click.echo(f"{one.origin}: {one.size} leaves")
+        for each in answer.conflicts:
+            click.echo(f"{each.origin} signed two histories, the second one came at {each.at}:\n{each.had}\n{each.got}")
+    if answer.conflicts:
+        remedy = "Give both checkpoints to the log's readers. Do not cosign it until its operator explained them."
+        raise Failure(f"{len(answer.conflicts)} contradictions of logs", remedy=remedy, status=3)
