@@ -68,7 +68,11 @@ GOALS: Final[Mapping[tuple[str, str], float]] = {
     ("isolation", "isolation"): 0.95,
     ("isolation", "isolation_copy"): 0.95,
     ("load", "fair"): 0.9,
+    ("validate", "floor"): 0.5,
     ("validate", "xml"): 0.3,
+    ("link", "splink"): 6.0,
+    ("aggregate", "duckdb"): 1.2,
+    ("aggregate", "duckdb_cube"): 2.0,
     ("columns", "tedious"): 5.0,
     ("columns", "floor"): 0.6,
 }
