@@ -58,7 +58,7 @@ def _place(frames: list[tuple[str, str]]) -> tuple[str, str]:
     if library != _KERNEL:
         return Path(library).name, "(no name)" if function == "[unknown]" else function
     calls = (call[1] for name, _ in frames if (call := _CALL.match(name.partition("+0x")[0])))
-    return f"kernel: {next(calls, 'interrupts and faults')}", function
+    return f"kernel: {next(calls, 'other')}", function
 
 
 def draw(found: Counter[Stack], title: str) -> str:
