@@ -25,9 +25,9 @@ from cji_core.wire.v1 import worker_pb2_grpc
 from cji_simulator.door import Door, socket_folder
 from cji_simulator.ports import free_port
 from cji_worker.door.program import CONFIG_NAME
+from cji_worker.front.heap import keep_free_memory
 from cji_worker.front.server import OPTIONS
 from cji_worker.ipc.ring import SLOTS
-from cji_worker.memory import keep_free_memory
 
 __all__ = ["SIDES", "EchoServer", "Side"]
 

@@ -31,13 +31,11 @@ from typing import Final
 from cji_core.errors import StartupError
 from cji_core.format.configuration.door_files import listen_address, socket_path
 from cji_core.format.configuration.worker import Config
-from cji_worker.door.report import CERTIFICATE_HEADER, CIPHER, PROTOCOL, SOURCE_HEADER, TLS_HEADER
+from cji_worker.door.report import CERTIFICATE_HEADER, CIPHER, MAX_CALLS, PROTOCOL, SOURCE_HEADER, TLS_HEADER
 from cji_worker.fronts import front_count, socket_of
 
 MAX_CONNECTIONS: Final = 1024
 """Of all addresses together, beside as many calls; then the longest silent ones are closed for new ones."""
-MAX_CALLS: Final = 1024
-"""Connections to all fronts: one for each call."""
 HANDSHAKE_S: Final = 10
 IDLE_S: Final = 30 * 60
 """CJISSECPOL SC-10: a session ends within an hour of inactivity."""

@@ -1,4 +1,7 @@
-"""The door's report on a caller: metadata of each call, which the front reads (`cji_worker.front.peer`)."""
+"""The door's report on a caller: metadata of each call, which the front reads (`cji_worker.front.peer`).
+
+And the number of calls that the door lets through.
+"""
 
 from typing import Final
 
@@ -13,3 +16,5 @@ TLS_HEADER: Final = f"{PREFIX}tls"
 PROTOCOL: Final = "TLSv1.3"
 CIPHER: Final = "TLS_AES_256_GCM_SHA384"
 VERIFIED: Final = "SUCCESS"
+MAX_CALLS: Final = 1024
+"""Connections to all fronts: one for each call."""

@@ -21,12 +21,13 @@ from cji_core.format.configuration.operator_files import read_client_files
 from cji_core.format.job import LIMITS
 from cji_core.log import events_only, log
 from cji_core.wire.v1 import worker_pb2
-from cji_worker.door.config import MAX_CALLS
+from cji_worker.door.report import MAX_CALLS
 from cji_worker.front import health as health_service
 from cji_worker.front.client_certificates import AcceptedClients, ClientCertificates
 from cji_worker.front.fleet_door import FleetDoor
 from cji_worker.front.guard import Call, Context, Guard
 from cji_worker.front.health import Health, Readiness
+from cji_worker.front.heap import keep_free_memory, return_free_memory
 from cji_worker.front.keyholder_client import KeyholderClient
 from cji_worker.front.peer import FLEET, Peer
 from cji_worker.front.refused import RefusedCounter
@@ -37,7 +38,7 @@ from cji_worker.fronts import FRONT_NAMES, socket_of
 from cji_worker.ipc import Boot, Channel, ChannelClosed, receive_boot
 from cji_worker.ipc.beats import CpuClock, Pulse
 from cji_worker.ipc.messages import Drained, FrontFromKeyholder, FrontFromSupervisor, SupervisorFromFront
-from cji_worker.memory import harden, keep_free_memory, return_free_memory
+from cji_worker.memory import harden
 from cji_worker.rights import FRONT, SOCKETS, become, deny, deny_powers, drop_capabilities, forbid_files_and_network
 
 SERVICE: Final = worker_pb2.DESCRIPTOR.services_by_name["CjiWorker"].full_name

@@ -7,7 +7,7 @@
 * `harden` turns off the kernel's means to inspect a process or to leave traces of it.
 """
 
-from cji_worker.memory.hardening import forbid_new_privileges, harden, keep_free_memory, return_free_memory
+from cji_worker.memory.hardening import forbid_new_privileges, harden
 from cji_worker.memory.heap import SecretHeap, heap_environment, join_pages, load_allocator
 from cji_worker.memory.region import ALIGNMENT, Region, RegionFactory, overwrite_registers, secret_fd
 
@@ -20,9 +20,7 @@ __all__ = [
     "harden",
     "heap_environment",
     "join_pages",
-    "keep_free_memory",
     "load_allocator",
     "overwrite_registers",
-    "return_free_memory",
     "secret_fd",
 ]

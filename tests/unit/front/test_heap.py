@@ -9,7 +9,7 @@ import pytest
 _TURNS: Final = """
 import resource
 from pathlib import Path
-from cji_worker.memory import keep_free_memory, return_free_memory
+from cji_worker.front.heap import keep_free_memory, return_free_memory
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
