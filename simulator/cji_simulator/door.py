@@ -87,6 +87,8 @@ class Door:
         ):
             self._own()
             inherited = [outer.fileno(), inner.fileno()]
+            for fd in inherited:
+                os.set_blocking(fd, False)  # as NonBlocking= of the unit
             self.process = subprocess.Popen(
                 [*_as_other_user(), program, "-e", "stderr", "-c", str(self._folder / CONFIG_NAME)],
                 env={

@@ -67,6 +67,7 @@ _DOOR: Final = (
     (r"ExecReload=\+/\S+/cji door check --config \S+", "a refused reload is a failed one"),
     (r"Requires=cji-door\.socket cji-door-limit\.service", "no door without the limit of connections"),
     (r"After=cji-door\.socket cji-door-limit\.service", "no door without the limit of connections"),
+    (r"NonBlocking=yes", "a worker of nginx must not wait for a connection that another one took"),
     (r"User=cji-door", "the door is a user of its own"),
     (r"Group=cji-door", "its group alone may enter the folder of the worker's socket"),
     (r"PrivateNetwork=yes", "the door reaches nothing but the worker's socket"),

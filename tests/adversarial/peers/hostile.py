@@ -24,10 +24,10 @@ _ROOT: Final = Path(__file__).resolve().parents[3]
 
 
 @contextmanager
-def hostile_site(folder: Path, simulation: Simulation, fronts: int | None = None, **peers: str) -> Iterator[Site]:
+def hostile_site(folder: Path, simulation: Simulation, **peers: str) -> Iterator[Site]:
     """A worker whose processes of these names are modules of this folder."""
     program = ["-m", __name__, *(f"{name}={__package__}.{module}" for name, module in peers.items())]
-    with open_site(folder, simulation, program=program, fronts=fronts) as site:
+    with open_site(folder, simulation, program=program) as site:
         yield site
 
 
