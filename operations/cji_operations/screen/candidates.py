@@ -60,7 +60,7 @@ class _Ranges:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Candidates:
-    """Pairs int64[m] of inquiry and position in the index, each pair once, by inquiry, then position."""
+    """Pairs int64[m] of inquiry and position in the index; of a chunk of a plan, by inquiry."""
 
     row: Ints
     position: Ints
@@ -68,6 +68,12 @@ class Candidates:
     def take(self, which: Ints) -> "Candidates":
         """Some of them."""
         return Candidates(row=self.row[which], position=self.position[which])
+
+    def once(self, records: int) -> "Candidates":
+        """Each pair once, by inquiry, then position, which is below `records`."""
+        bits = records.bit_length()
+        pair = np.unique(self.row << bits | self.position)
+        return Candidates(row=pair >> bits, position=pair & ((1 << bits) - 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -107,32 +113,36 @@ class Plan:
         range_filter, rows, index = self.range_filter[ranges], self.row[ranges], self.index
         which, entry = expand(self.first[ranges], self.count[ranges])
         position = index.positions(entry)
-        kept = np.ones(len(which), np.bool_)
+        found = Candidates(row=rows[which], position=position)
         for sort, agrees in ((RangeFilter.COMMON_YEAR, self._common_year), (RangeFilter.DIGITS, self._digits)):
-            filtered = np.flatnonzero((range_filter == sort)[which])
-            if len(filtered):
-                kept[filtered] = agrees(rows[which[filtered]], position[filtered])
-        # a record that was found in two ways is one candidate
-        pair = np.unique(rows[which[kept]] * len(index) + position[kept])
-        return Candidates(row=pair // max(len(index), 1), position=pair % max(len(index), 1))
+            filtered = range_filter == sort
+            if filtered.any():
+                kept = ~filtered[which]
+                some = np.flatnonzero(~kept)
+                kept[some] = agrees(found.row[some], found.position[some])
+                which, found = which[kept], found.take(np.flatnonzero(kept))
+        return found
 
     def listed(self, found: Candidates) -> Bools:
         """bool[m]: the record has one of the identifiers that the inquiry is searched by."""
         same = np.zeros(len(found.row), np.bool_)
         for name, value in self.sought.items():
-            asked, recorded = value[found.row], self.index.people.identifiers[name].code[found.position]
-            same |= (asked >= 0) & (asked == recorded)
+            some = np.flatnonzero((value >= 0)[found.row])
+            recorded = self.index.people.identifiers[name].code[found.position[some]]
+            same[some] |= value[found.row[some]] == recorded
         return same
 
-    def confined(self, found: Candidates) -> Bools:
-        """bool[m]: sex and race of the record are among those that the search of the inquiry allows."""
+    def confined(self, found: Candidates) -> Ints:
+        """Those where sex and race of the record are among the ones that the search of the inquiry allows."""
         ours, theirs = self.inquiries, self.index.people
-
-        def among(table: Equivalence, asked: Bytes, recorded: Bytes) -> Bools:
-            kept: Bools = table.searched[table.number[asked[found.row]], table.number[recorded[found.position]]]
-            return kept
-
-        return among(self.sex, ours.sex, theirs.sex) & among(self.race, ours.race, theirs.race)
+        which = np.arange(len(found.row))
+        for table, asked, recorded in ((self.sex, ours.sex, theirs.sex), (self.race, ours.race, theirs.race)):
+            allowed = table.searched[:, table.number]  # by number of the one and code of the other
+            begins = table.number[asked] * np.int64(allowed.shape[1])
+            at = begins[found.row[which]]
+            at += recorded[found.position[which]]
+            which = which[allowed.ravel()[at]]
+        return which
 
     def _common_year(self, _row: Ints, position: Ints) -> Bools:
         return _is_common(self.index.people.date[position] // 10_000)

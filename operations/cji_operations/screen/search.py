@@ -22,6 +22,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cji_core.format.records import RowStatus, Status, arrow
 from cji_core.format.records.column import Bools, Bytes, Ints
@@ -97,8 +98,8 @@ class Screened:
             return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
         starts = np.cumsum(self.listed) - self.listed
         rank = np.arange(n) - starts[self.row] + 1
-        distinct, which = np.unique(self.pattern, return_inverse=True)
-        words = pa.array([words_of(pattern) for pattern in distinct.tolist()], pa.utf8())
+        pattern = pc.dictionary_encode(arrow.from_numpy(self.pattern))
+        words = pa.array([words_of(each) for each in pattern.dictionary.to_pylist()], pa.utf8())
         shown = {name: self.shown.column(name).cast(pa.binary()) for name in self.shown.schema.names}
         return pa.RecordBatch.from_arrays(
             [
@@ -106,7 +107,7 @@ class Screened:
                 arrow.from_numpy(rank, pa.uint32()),
                 _names(HitClass, self.hit_class),
                 arrow.from_numpy(self.bits, pa.float64()),
-                words.take(arrow.from_numpy(which)),
+                words.take(pattern.indices),
                 *(arrow.from_numpy(each, pa.uint64()) for each in (self.reference_row, self.rows)),
                 arrow.from_numpy(self.restricted),
                 *(shown.get(name, pa.nulls(n, pa.binary())) for name in SHOWN),
@@ -176,16 +177,20 @@ class _Hits:
         return _Hits(**{name: getattr(self, name)[which] for name in self.__slots__})
 
     def first_of_each(self, most: int) -> "_Hits":
-        start = np.searchsorted(self.row, self.row)
-        return self.take(np.flatnonzero(np.arange(len(self.row)) - start < most))
+        number = np.arange(len(self.row))
+        start = np.maximum.accumulate(np.where(np.diff(self.row, prepend=-1) != 0, number, 0))
+        return self.take(np.flatnonzero(number - start < most))
 
     def of_records(self, record: Ints) -> "_Hits":
         """The best hit of each record, `record` int64[m], of an inquiry, with the number of all of them."""
-        _, first, count = np.unique(
-            self.row * (int(record.max(initial=0)) + 1) + record, return_index=True, return_counts=True
-        )
-        order = np.argsort(first)
-        return replace(self.take(first[order]), rows=count[order])
+        several = _several(self.row)
+        number = self.row[several] * (int(record.max(initial=0)) + 1) + record[several]
+        _, first, count = np.unique(number, return_index=True, return_counts=True)
+        kept, rows = np.ones(len(self.row), np.bool_), self.rows.copy()
+        kept[several] = False
+        kept[several[first]] = True
+        rows[several[first]] = count
+        return replace(self, rows=rows).take(np.flatnonzero(kept))
 
     @classmethod
     def concatenate(cls, pieces: list["_Hits"]) -> "_Hits":
@@ -201,15 +206,18 @@ class _Hits:
 
 def _scored(found: Candidates, planned: Plan, parameters: Screen, bits: Weights, strong: float) -> _Hits:
     """The candidates that are hits."""
-    index, listed = planned.index, planned.listed(found)
-    kept = listed | planned.confined(found)
+    index, kept = planned.index, planned.listed(found)
+    kept[planned.confined(found)] = True
+    found = found.take(np.flatnonzero(kept))  # of most candidates only the sound and the day agree: do not weigh those
     if not parameters.include_restricted:
-        kept &= ~index.restricted[found.position]
-    hits = np.flatnonzero(kept)  # of most candidates only the sound and the day agree: do not weigh those
-    found, listed = found.take(hits), listed[hits]
+        found = found.take(np.flatnonzero(~index.restricted[found.position]))
+    found = found.once(len(index))  # a record that was found in two ways is one candidate
+    listed = planned.listed(found)
     scores = score(found, planned, bits)
     hit_class, of_reference = _classes(scores, listed, strong), index.row[found.position]
-    order = np.lexsort((of_reference, -scores.bits, hit_class, found.row))
+    order, several = np.arange(len(hit_class)), _several(found.row)
+    keys = (of_reference, -scores.bits, hit_class, found.row)
+    order[several] = several[np.lexsort([key[several] for key in keys])]
     if parameters.min_score is not None:
         order = order[listed[order] | (scores.bits[order] >= parameters.min_score)]
     every = _Hits(
@@ -221,6 +229,12 @@ def _scored(found: Candidates, planned: Plan, parameters: Screen, bits: Weights,
         rows=np.ones(len(order), np.int64),
     )
     return every.of_records(index.record[every.position].astype(np.int64))
+
+
+def _several(row: Ints) -> Ints:
+    """The positions of those that have their row, ascending, in common with others; most inquiries have one hit."""
+    same = np.diff(row) == 0
+    return np.flatnonzero(np.append(same, [False]) | np.append([False], same))
 
 
 def _classes(scores: Scores, listed: Bools, strong: float) -> Bytes:
