@@ -73,6 +73,12 @@ GOALS: Final[Mapping[tuple[str, str], float]] = {
     ("link", "splink"): 6.0,
     ("aggregate", "duckdb"): 1.2,
     ("aggregate", "duckdb_cube"): 2.0,
+    ("kernels", "cpdist"): 3.0,
+    ("kernels", "cdist"): 5.0,
+    ("kernels", "soundex"): 3.0,
+    ("kernels", "nysiis"): 3.0,
+    ("screen", "duckdb"): 4.0,
+    ("screen", "duckdb_iii"): 3.0,
     ("columns", "tedious"): 5.0,
     ("columns", "floor"): 0.6,
 }

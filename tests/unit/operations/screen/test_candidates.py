@@ -103,6 +103,17 @@ def test_dates(years: int, asked: str, recorded: str, hit: bool) -> None:
     assert is_hit({**SMITH, "DOB": asked}, {**RECORD, "DOB": recorded}, rules) is hit
 
 
+def test_leap_days_and_unknown_digits_in_one_batch() -> None:
+    """Both sorts of ranges that are filtered lose records, and each inquiry keeps its own."""
+    days = ["19800228", "19800301", "19810228", "19810301", "19800630", "19800730", "1980-02-XX", "1980-07-XX"]
+    reference: list[Row] = [{**RECORD, "DOB": day} for day in days]
+    inquiries: list[Row] = [{**SMITH, "DOB": day} for day in ("19800229", "1980-06-XX", "19800229")]
+    rules = msgspec.structs.replace(twin.PRESETS["ncic_qw"], years=1)
+    found = screened(inquiries, reference, twin.asked(rules=rules))
+    wanted = [(0, 2), (0, 3), (0, 6), (1, 4), (2, 2), (2, 3), (2, 6)]
+    assert sorted(zip(found.row.tolist(), found.reference_row.tolist(), strict=True)) == wanted
+
+
 @pytest.mark.parametrize(
     ("asked", "recorded", "hit"),
     [
