@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Cell: TypeAlias = "str | Badge | Code | Names | tuple[str, ...]"
+Cell: TypeAlias = "str | Badge | Code | Link | Names | tuple[str, ...]"
 """Text, several paragraphs, or a text that is shown in a way of its own."""
 
 
@@ -21,6 +21,14 @@ class Code:
     """Digests and commands."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A text that leads to the anchor `target` of the same document."""
+
+    text: str
+    target: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +54,10 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A text whose lines are kept."""
+    """A text whose lines are kept; `id` is its anchor, if it has one."""
 
     text: str
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

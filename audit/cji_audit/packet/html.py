@@ -4,7 +4,20 @@ from collections.abc import Iterator
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from cji_audit.packet.document import Badge, Block, Cell, Code, Document, Facts, Heading, Listing, Names, Table, Text
+from cji_audit.packet.document import (
+    Badge,
+    Block,
+    Cell,
+    Code,
+    Document,
+    Facts,
+    Heading,
+    Link,
+    Listing,
+    Names,
+    Table,
+    Text,
+)
 from cji_core.page.markup import element, facts, page, table
 
 _PIECE: Final = 900
@@ -30,8 +43,8 @@ def _block(block: Block) -> Element:
             return element("h3", *_pieces(text))
         case Text(text):
             return element("p", *_pieces(text))
-        case Listing(text):
-            made = element("pre")
+        case Listing(text, anchor):
+            made = element("pre", **({"id": anchor} if anchor else {}))
             for line in text.splitlines():
                 made.append(element("span", *_pieces(line or " ")))
             return made
@@ -47,6 +60,8 @@ def _cell(cell: Cell) -> Element:
             return element("span", text, class_=f"chip {tone}")
         case Code(text):
             return element("code", *_pieces(text))
+        case Link(text, target):
+            return element("a", text, href=f"#{target}")
         case Names(of):
             shown = [f"{name}," for name in of[:-1]] + list(of[-1:])
             return element("div", *(part for name in shown for part in (element("span", name, class_="short"), " ")))

@@ -204,7 +204,7 @@ def _verify(material: Material, first: str) -> Iterator[Block]:
         f"--tsa-root tsa.pem {trails}`."
     )
     rows = [
-        (trail.file, str(trail.lines), Code(trail.head), Code(trail.root), trail.broken or "verified")
+        (trail.file, str(trail.lines), Code(trail.head), Code(trail.root), trail.broken or "one chain")
         for trail in material.trails
     ]
     yield Text(f"Trails as they were read for the period from {first}:")

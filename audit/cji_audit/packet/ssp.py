@@ -114,7 +114,7 @@ def _machines(material: Material) -> Iterator[Block]:
                 "measurement": each.measurement,
                 "roots of": each.cloud + (", SIMULATED" if each.simulated else ""),
                 "appraised at": f"{each.appraised_at}, by {each.time_by}",
-                "timestamp": "verified" if each.stamped else NOT_GIVEN,
+                "timestamp": "given, and compared when the packet was made" if each.stamped else NOT_GIVEN,
                 "receipt key": each.receipt_key,
                 "checks that ran": str(each.checks),
                 "not checked": " ".join(each.unchecked) or "nothing",

@@ -16,6 +16,7 @@ from cji_audit.packet.document import (
     Document,
     Facts,
     Heading,
+    Link,
     Listing,
     Names,
     Section,
@@ -161,6 +162,8 @@ class _Writer:
                 run.bold, run.font.color.rgb = True, self._colour.from_string(_COLOURS[tone])
             case Code(text):
                 self._code(paragraph, text)
+            case Link(text):
+                paragraph.add_run(_printable(text))
             case Names(of):
                 paragraph.add_run(_printable(", ".join(of)))
             case str(text):

@@ -15,13 +15,15 @@ from cji_attestation.verbs.trusts import trust_named
 from cji_audit.packet.archive import packed
 from cji_audit.packet.errors import PacketError
 from cji_audit.packet.folder import read
+from cji_audit.verbs.packet_pins import TSA_ROOT, stamp_roots
 from cji_audit.verbs.packet_tools import CLOUD, packet_refusals
-from cji_audit.verbs.packet_verify import TSA_ROOT, stamp_roots
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.command.json_output import answers, member, print_answer
 from cji_core.trail.packets import SIGNATURE, STAMP, stamped
 
 _FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
+
+_REMEDY: Final = "Compare --tsa-root with the authority's root, or ask another one."
 
 
 class StampedPacket(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,27 +81,26 @@ def stamp(
     if not roots:
         raise Failure("no root is given", remedy="Give the authority's root: --tsa-root.", status=2)
     try:
-        if response is not None:
-            data = response.read_bytes()
-        else:
-            data = ask_authority(message, str(authority), trust=trust_named(context, cloud), roots=roots)
+        data = (
+            response.read_bytes()
+            if response is not None
+            else ask_authority(message, str(authority), trust=trust_named(context, cloud), roots=roots)
+        )
         at, check = check_timestamp(data, message, roots)
     except AttestationError as error:
         what = f"no timestamp was kept: {error.failures[0].found or error.what}"
-        raise Failure(
-            what, remedy="Compare --tsa-root with the authority's root, or ask another one.", status=3
-        ) from error
-    target = folder / STAMP
-    written(target, data)
-    _again(folder, files | {STAMP: data})
+        raise Failure(what, remedy=_REMEDY, status=3) from error
+    target = _kept(folder, files, data)
     answer = StampedPacket(file=str(target), time=at.isoformat(timespec="seconds"))
     print_answer(answer, f"{target}: {check.finding}", as_json=as_json)
 
 
-def _again(folder: Path, files: dict[str, bytes]) -> None:
-    """Write the ZIP beside the folder again, with everything that the folder has."""
-    archive = folder.with_name(f"{folder.name}.zip")
+def _kept(folder: Path, files: dict[str, bytes], data: bytes) -> Path:
+    """Write the timestamp into the folder, and the ZIP beside it again, with everything that the folder has."""
+    target, archive = folder / STAMP, folder.with_name(f"{folder.name}.zip")
+    written(target, data)
     new = folder.with_name(f".{folder.name}.zip.new")
-    new.write_bytes(packed(files))
+    new.write_bytes(packed(files | {STAMP: data}))
     os.chmod(new, 0o600)
     os.replace(new, archive)
+    return target

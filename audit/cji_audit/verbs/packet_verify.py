@@ -1,59 +1,22 @@
 """`cji audit packet verify`: what a packet states, and whether the reader's pins vouch for it."""
 
-from collections.abc import Sequence
-from contextlib import suppress
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from hashlib import sha256
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Final
 
 import click
 import msgspec
 
-from cji_attestation.appraisal import TimestampRoot
-from cji_attestation.appraisal.timestamp import sound_timestamp_roots
-from cji_attestation.verbs.reference_values import PROFILE
-from cji_audit.packet.attachments import Attachments, Tools
-from cji_audit.packet.errors import PacketError
-from cji_audit.packet.folder import INDEX, attachments_of, read, safe
-from cji_audit.packet.keys import Keys, keys_in, p384_of
-from cji_audit.packet.make import survey_again
-from cji_audit.packet.material import Material
-from cji_audit.packet.reviews import again as reviews_again
-from cji_audit.packet.survey import Surveyed
-from cji_audit.packet.trust import Pins, Refusal, Signer, Trust, packet_sha384, trust
-from cji_audit.packet.verify import Difference, material_in
-from cji_audit.packet.verify import verify as differences_of
-from cji_audit.verbs.packet_tools import CLOUD, TRAIL, packet_refusals, tools_for
-from cji_audit.verbs.review_sign import confirmation_sources
-from cji_core.command.common import FILE, explained
+from cji_audit.packet.checks import Result
+from cji_audit.packet.folder import INDEX
+from cji_audit.packet.report import checks_of
+from cji_audit.packet.trust import Refusal, Signer
+from cji_audit.verbs.packet_pins import Given, Judged, judged, packet_options
+from cji_audit.verbs.packet_tools import packet_refusals
+from cji_core.command.common import Failure, explained
 from cji_core.command.json_output import answers, member, print_document
-from cji_core.jose import VerifyingKey
-from cji_core.strict import StrictError
 
-PATH: Final = click.argument("path", metavar="DIR|ZIP", type=click.Path(exists=True, path_type=Path))
-TSA_ROOT: Final = click.option(
-    "--tsa-root",
-    "tsa_roots",
-    type=FILE,
-    multiple=True,
-    help="PEM of a timestamp authority's root: demands a timestamp.",
-)
-_SIGNER: Final = click.option("--signer", "signers", type=FILE, multiple=True, help="Public pair of the agency, JWK.")
-_RECEIPT_KEY: Final = click.option(
-    "--receipt-key", "receipt_keys", type=FILE, multiple=True, help="Receipt keys of workers: PEM, or JWKs, one a line."
-)
-_REVIEWER: Final = click.option(
-    "--reviewer", "reviewers", type=FILE, multiple=True, help="Public key of a reviewer, PEM or JWK."
-)
-_CONFIRMATION_KEY: Final = click.option(
-    "--confirmation-key", "confirmers", type=FILE, multiple=True, help="Public key of a confirming recipient."
-)
-_RECORDED: Final = click.option("--recorded", is_flag=True, help="Demand a line of a --trail that records this packet.")
-_POLICY: Final = click.option(
-    "--policy", "policies", type=FILE, multiple=True, help="A policy of confirmed jobs, for reviews with confirmations."
-)
+_WORDS: Final = {"holds": "holds", "fails": "fails", "missing": "has a gap"}
 
 
 class PacketDifference(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,40 +52,17 @@ class VerifiedPacket(msgspec.Struct, frozen=True, kw_only=True):
     refusals: Annotated[tuple[PacketRefusal, ...], member("objects of the kind PacketRefusal")]
     signers: Annotated[tuple[PacketSigner, ...], member("objects of the kind PacketSigner")]
     statements: Annotated[tuple[str, ...], member("sentences about signature, timestamp and trails")]
+    checks: Annotated[dict[str, str], member("outcome of each check by its name, computed again")]
 
 
 @click.command()
-@PATH
-@_SIGNER
-@_RECEIPT_KEY
-@_REVIEWER
-@_CONFIRMATION_KEY
-@TSA_ROOT
-@_RECORDED
-@TRAIL
-@_POLICY
-@PROFILE
-@CLOUD
+@packet_options
+@click.option("--check", "checks", multiple=True, metavar="NAME", help="Print the result of this check.")
 @answers(VerifiedPacket)
 @click.pass_context
 @explained
 @packet_refusals
-def verify(
-    context: click.Context,
-    path: Path,
-    *,
-    signers: tuple[Path, ...],
-    receipt_keys: tuple[Path, ...],
-    reviewers: tuple[Path, ...],
-    confirmers: tuple[Path, ...],
-    tsa_roots: tuple[Path, ...],
-    recorded: bool,
-    trails: tuple[Path, ...],
-    policies: tuple[Path, ...],
-    profile: Path | None,
-    cloud: str,
-    as_json: bool,
-) -> None:
+def verify(context: click.Context, *, given: Given, checks: tuple[str, ...], as_json: bool) -> None:
     """Verify a packet: read all of it again, repeat every check, compare every key with yours. Uses no network.
 
     Trust is given by you: by the agency's pair, the workers' receipt keys and the reviewers' keys, which you have from
@@ -136,110 +76,50 @@ def verify(
       cji audit packet verify q4.zip --signer agency.pub --receipt-key receipt-keys.jwk --reviewer jane.pub \\
         --tsa-root tsa.pem --trail audit.log
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    pins = Pins(
-        keys={
-            "signer": _keys(signers),
-            "receipt-key": _keys(receipt_keys),
-            "reviewer": _keys(reviewers),
-            "confirmation-key": _keys(confirmers),
-        },
-        stamp_roots=stamp_roots(tsa_roots),
-        recorded=recorded,
-    )
-    files, surveyed = read(path), list[Surveyed]()
-    keys, digest = p384_of(pins.of("receipt-key")), packet_sha384(files)
-
-    def again(material: Material) -> Sequence[Surveyed]:
-        surveyed[:] = survey_again(trails, material, keys=keys, packet=digest)
-        return surveyed
-
-    tools = tools_for(context, cloud=cloud, profile=profile)
-    differences = differences_of(files, tools, resurvey=again if trails else None)
-    material, attachments = _material(files)
-    if trails:
-        differences += _reviews_again(attachments, trails, policies)
-    attested = _attested(attachments, tools)
-    standing = trust(files, material, attachments, attested, pins, trails=surveyed)
-    _show(files, differences, standing, as_json=as_json)
-    if differences or standing.refusals:
+    found = judged(context, given)
+    results = checks_of(found.rows)
+    if unknown := sorted(set(checks) - results.keys()):
+        remedy = f"Checks of this packet: {', '.join(results) or 'none'}."
+        raise Failure(f"the packet has no check {', '.join(unknown)}", remedy=remedy, status=2)
+    if as_json:
+        print_document(_document(found, results))
+    else:
+        _show(found, {name: results[name] for name in checks})
+    if not found.trusted:
         context.exit(3)
 
 
-def stamp_roots(files: Sequence[Path]) -> tuple[TimestampRoot, ...]:
-    """Roots of timestamp authorities, each a PEM file of the root alone. Raises PacketError."""
-    today = datetime.now(UTC).date()
-    found = tuple(TimestampRoot(certificate=each.read_bytes(), source=each.name, seen=today) for each in files)
-    if found and not sound_timestamp_roots(found):
-        raise PacketError("A --tsa-root is not one certificate in PEM", "Give the root of the authority, once.")
-    return found
+def _document(found: Judged, results: Mapping[str, Result]) -> dict[str, object]:
+    return {
+        "trusted": found.trusted,
+        "packet_sha256": sha256(found.files.get(INDEX, b"")).hexdigest(),
+        "files": len(found.files),
+        "differences": [{"file": each.file, "what": each.what} for each in found.differences],
+        "refusals": [_refusal(each) for each in found.trust.refusals],
+        "signers": [_signer(each) for each in found.trust.signers],
+        "statements": list(found.trust.statements),
+        "checks": {name: each.status for name, each in results.items()},
+    }
 
 
-def _keys(files: Sequence[Path]) -> Keys:
-    return keys_in({str(each): each.read_bytes() for each in files})
-
-
-def _material(files: dict[str, bytes]) -> tuple[Material | None, Attachments]:
-    """The facts, if they can be read, and what was given; `differences_of` names what is wrong with either."""
-    with suppress(StrictError, PacketError):
-        material = material_in(files)
-        return material, attachments_of(files, material)
-    return None, Attachments()
-
-
-def _reviews_again(
-    attachments: Attachments, trails: Sequence[Path], policies: tuple[Path, ...]
-) -> tuple[Difference, ...]:
-    """The reviews whose reports do not follow from the trails, with the receipts and confirmations of the packet."""
-    files = attachments.of("reviews")
-    keys = keys_in(attachments.of("reviewer_keys"))
-    with TemporaryDirectory() as folder:
-        kept = {kind: Path(folder, kind) for kind in ("receipts", "confirmations")}
-        for kind, path in kept.items():
-            path.mkdir()
-            for name, data in attachments.of(kind).items():  # type: ignore[arg-type]
-                (path / safe(name)).write_bytes(data)
-        sources = confirmation_sources(kept["confirmations"] if policies else None, policies)
-        found = reviews_again(files, keys, trails, receipts=kept["receipts"], confirmations=sources)
-        return tuple(Difference(file=f"given/reviews/{name}", what=what) for name, what in found)
-
-
-def _attested(attachments: Attachments, tools: Tools) -> list[VerifyingKey]:
-    """The receipt keys of the evidence that is accepted."""
-    found = [tools.appraise(name, data)[1] for name, data in attachments.of("machines").items()]
-    return [key for key in found if key is not None]
-
-
-def _show(files: dict[str, bytes], differences: Sequence[Difference], standing: Trust, *, as_json: bool) -> None:
-    digest = sha256(files.get(INDEX, b"")).hexdigest()
-    trusted = not differences and not standing.refusals
-    if as_json:
-        print_document(
-            {
-                "trusted": trusted,
-                "packet_sha256": digest,
-                "files": len(files),
-                "differences": [{"file": each.file, "what": each.what} for each in differences],
-                "refusals": [_refusal(each) for each in standing.refusals],
-                "signers": [_signer(each) for each in standing.signers],
-                "statements": list(standing.statements),
-            }
-        )
-        return
-    for difference in differences:
+def _show(found: Judged, results: Mapping[str, Result]) -> None:
+    for difference in found.differences:
         click.echo(f"{difference.file}: {difference.what}")
-    for signer in standing.signers:
+    for signer in found.trust.signers:
         click.echo(f"{signer.role} {signer.key_id}, {'pinned by you' if signer.pinned else 'as given by the maker'}")
-    for statement in standing.statements:
+    for statement in found.trust.statements:
         click.echo(statement)
-    for refusal in standing.refusals:
+    for refusal in found.trust.refusals:
         click.echo(f"{refusal.reason}: {refusal.what}\n  {refusal.remedy}")
-    if trusted:
-        click.echo(f"verified: {len(files)} files, under the keys that you pin")
-    elif differences:
+    for name, result in results.items():
+        click.echo(f"check {name} {_WORDS[result.status]}: {result.why}")
+    if found.trusted:
+        click.echo(f"verified: {len(found.files)} files, under the keys that you pin")
+    elif found.differences:
         click.echo("not trusted: the packet contradicts itself or its trails")
     else:
         click.echo("not trusted: the packet agrees with itself, and rests on what you do not pin")
-    click.echo(f"SHA-256 of {INDEX}: {digest}")
+    click.echo(f"SHA-256 of {INDEX}: {sha256(found.files.get(INDEX, b'')).hexdigest()}")
 
 
 def _refusal(refusal: Refusal) -> dict[str, str]:

@@ -148,16 +148,7 @@ def verify(
     if as_json:
         print_document([_object(each, recomputed=bool(trails)) for each in found])
         return
-    for each in found:
-        statement = each.signed.statement
-        text = json.dumps(f"{statement.reviewer}: {statement.comment}", ensure_ascii=False)[1:-1]
-        click.echo(f"{each.week}  {statement.time}  {text}")
-    left = weeks_text(unreviewed_before(found[0].report)) if first else ""
-    since = f"the first review ({f'not reviewed: {left}' if left else 'the trails begin in it'})"
-    if not first:
-        since = f"{found[0].week}; the review before it was not given"
-    again = "the reports follow from the trails" if trails else "not compared with the trails: give --trail"
-    click.echo(f"verified: {len(found)} weeks in one chain from {since}; {again}")
+    _show(found, first=first, again=bool(trails))
 
 
 @click.command()
@@ -259,6 +250,20 @@ def confirmation_sources(folder: Path | None, policies: tuple[Path, ...]) -> Sou
         return Sources(folder=folder, policies=tuple(Policy.load(each.read_bytes()) for each in policies))
     except PolicyInvalid as error:
         raise Failure(str(error), remedy="Give the policy file of a worker.", status=2) from error
+
+
+def _show(found: Sequence[Reviewed], *, first: bool, again: bool) -> None:
+    """The reviews, and what was verified of them."""
+    for each in found:
+        statement = each.signed.statement
+        text = json.dumps(f"{statement.reviewer}: {statement.comment}", ensure_ascii=False)[1:-1]
+        click.echo(f"{each.week}  {statement.time}  {text}")
+    left = weeks_text(unreviewed_before(found[0].report)) if first else ""
+    since = f"the first review ({f'not reviewed: {left}' if left else 'the trails begin in it'})"
+    if not first:
+        since = f"{found[0].week}; the review before it was not given"
+    compared = "the reports follow from the trails" if again else "not compared with the trails: give --trail"
+    click.echo(f"verified: {len(found)} weeks in one chain from {since}; {compared}")
 
 
 def _again(each: Reviewed, trails: tuple[Path, ...], receipts: Path | None, confirmations: Sources | None) -> None:

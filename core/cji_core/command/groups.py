@@ -10,8 +10,8 @@ ORDER: Final = {
         *("columns", "manifest", "bundle", "door", "doctor", "support", "completion", "man"),
     ),
     "audit": (
-        *("verify", "search", "prove", "verify-proof", "checkpoint", "export", "verify-export", "resume", "prune"),
-        *("hold", "release", "reconcile", "deliver", "review", "witness", "packet", "sign-packet"),
+        *("day", "verify", "search", "prove", "verify-proof", "checkpoint", "export", "verify-export", "resume"),
+        *("prune", "hold", "release", "reconcile", "deliver", "review", "witness", "packet", "sign-packet"),
     ),
     "columns": ("describe", "digest", "rewrap", "check"),
     "bundle": ("make", "sign", "key", "verify", "show", "apply"),

@@ -1,11 +1,18 @@
 """The packet's page in a real browser: laid out on every screen and on paper, and hostile texts do nothing."""
 
 import json
+import shlex
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from cji_audit.packet.controls import controls
+from cji_audit.packet.day import day
 from cji_audit.packet.folder import PAGE, computed
+from cji_audit.packet.html import html
+from cji_audit.packet.rows import rows
+from cji_audit.packet.trust import Pins, trust
 from cji_core.trail import Attributed
 from tests.support.browser import browser
 from tests.support.packet_period import PERIOD, content, sound
@@ -38,6 +45,47 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = folder / "packet.html"
     path.write_bytes(computed(made.material, made.catalog)[PAGE])
     return path
+
+
+@pytest.fixture(scope="module")
+def day_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The auditor's page of the same period, without a pin: with every kind of row."""
+    folder = tmp_path_factory.mktemp("day")
+    scene = sound()
+    scene.tests["replay"] = "skipped"
+    scene.job(15).admitted = {"attribution": None}
+    scene.machine = {"product": NASTY}
+    made = content(scene, folder)
+    found = rows(made.material, made.catalog, controls())
+    standing = trust({}, made.material, made.attachments, [], Pins())
+    name = shlex.quote(f"{NASTY}.zip")
+
+    def command(*more: str) -> str:
+        return " ".join(["cji audit packet verify", name, *more])
+
+    document = day(made.material, found, standing, [], command=command, now=datetime(2026, 12, 1, tzinfo=UTC))
+    path = folder / "day.html"
+    path.write_text("".join(html(document)))
+    return path
+
+
+def test_the_day_s_page_is_laid_out_and_quiet(day_page: Path, tmp_path: Path) -> None:
+    links = "[...document.querySelectorAll('a')].map(a => document.querySelector(a.getAttribute('href')) != null)"
+    with browser(tmp_path / "profile") as chromium:
+        for width, dark in ((1100, False), (1100, True), (360, True)):
+            chromium.open(day_page, width=width, dark=dark)
+            assert chromium.messages == []
+            assert chromium.requests == [day_page.as_uri()]
+            assert chromium.evaluate("document.title").startswith("Audit of 2026-10-05 to 2026-10-25")
+            assert chromium.evaluate("document.querySelectorAll('script, img, iframe').length") == 0
+            assert chromium.evaluate("document.documentElement.scrollWidth") <= width
+            assert set(chromium.evaluate(links)) == {True}
+            assert chromium.evaluate(CONTRAST.replace("'code', '.chip.good'", "'pre'")) >= 4.5
+            assert chromium.evaluate("document.querySelector('.chip.bad').textContent") == "not trusted"
+        assert chromium.evaluate("document.documentElement.lang") == "en"
+        headings = chromium.evaluate("[...document.querySelectorAll('h1, h2, h3')].map(e => e.tagName).join(' ')")
+        assert headings.startswith("H1 H2")
+        assert "H3" not in headings
 
 
 def test_the_page_is_laid_out_everywhere_and_quiet(page: Path, tmp_path: Path) -> None:

@@ -1,21 +1,26 @@
 """A packet from its agency to its reader: made, signed, stamped, and verified with the reader's pins and no network."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import lxml.html  # type: ignore[import-untyped]
 import pytest
-from click.testing import Result
+from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cji_audit.verbs.day import AuditorsDay
 from cji_audit.verbs.packet_stamp import StampedPacket
 from cji_audit.verbs.packet_verify import VerifiedPacket
+from cji_core.command import build
 from cji_core.format.keys import save_private_key
 from cji_core.jose import public_jwk
 from cji_core.pairs import SigningPair
 from cji_simulator.tsa import timestamp_authority
 from tests.integration.cli.test_packet import CLOUD, cji, packet_in, ran
+from tests.support.forge import machine
 from tests.support.json_answers import answered
 from tests.support.packet_period import KEY, REVIEWER, agency, sound, write_trail
 from tests.support.paths import ROOT
@@ -92,6 +97,47 @@ def test_without_pins_nothing_reads_as_verified(auditor: Auditor) -> None:
     assert "verified" not in shown.output
     assert shown.output.count("as given by the maker") == 4  # signer, receipt key, reviewer, timestamp
     assert "signer-not-pinned: " in shown.output
+
+
+def test_every_claim_of_the_day_s_page_is_derived_again(auditor: Auditor) -> None:
+    """Each link leads to a command, and each command, run as it stands there, states what the claim states."""
+    out = auditor.packet.with_name("day.html")
+    arguments = (f"{auditor.packet}.zip", *auditor.pins, "--trail", auditor.trail, *CLOUD, "--out", out)
+    assert answered(ran("day", *arguments, "--json"), AuditorsDay) == AuditorsDay(page=str(out), trusted=True)
+    page = lxml.html.parse(out).getroot()
+    titles = [each.text for each in page.iter("h2")]
+    named = ("Contents", "What was asked", "On whose word it rests", "What is proven", "What is open")
+    assert titles == [*named, "What is due next", "Commands"]
+    commands = {each.get("id"): [line.text_content() for line in each] for each in page.iter("pre")}
+    claims = [[*row.iter("td")] for row in page.iter("tr") if row.find("td") is not None]
+    links = [[link.get("href", "")[1:] for cell in row for link in cell.iter("a")] for row in claims]
+    assert all(len(each) == 1 and each[0] in commands for each in links)
+    assert len(links) > 40
+    found = [(link, [cell.text_content() for cell in row]) for row, (link,) in zip(claims, links, strict=True)]
+    results = dict(reversed(found))  # the first claim of each command: the date of the next review has one too
+    for name in ("reviews", "chain", "receipts-held"):  # a check each of reviews, of the trail, and of receipts
+        check, why, *_ = results[f"command-{name}"]
+        again = CliRunner().invoke(build(machine().trust), shlex.split(commands[f"command-{name}"][0])[1:])
+        assert (check, again.exit_code) == (name, 0), again.output
+        assert f"check {name} holds: {why}" in again.output
+    evidence = [line for each in commands.values() for line in each[1:] if line.startswith(("sed ", "head -c "))]
+    for line in dict.fromkeys(evidence):
+        subprocess.run(["sh", "-ec", line], cwd=auditor.trail.parent, check=True, capture_output=True)
+    assert commands["command-all"] == [commands["command-chain"][0].removesuffix(" --check chain")]
+    (next_one,) = [each for each in claims if len(each) == 4 and "W44" in each[2].text_content()]
+    assert next_one[0].text_content() == "2026-11-09 00:00 UTC"
+
+
+def test_a_day_without_pins_proves_nothing(auditor: Auditor) -> None:
+    out = auditor.packet.with_name("unpinned.html")
+    found = ran("day", auditor.packet, *CLOUD, "--out", out)
+    assert (found.exit_code, "verified" in found.output) == (3, False)
+    text = out.read_text()
+    assert "Nothing is proven: see what is open." in text
+    assert "What is proven" not in text
+    assert "verified" not in text
+    assert text.count("as given by the maker") == 4
+    assert "signer-not-pinned" in text
 
 
 def verified(found: Result) -> tuple[int, bool]:

@@ -19,7 +19,7 @@ def reviews(material: Material) -> Result:
     """Every whole week of the period has one sound review, signed and recorded within the allowed days."""
     if material.reviews is None:
         return missing("No signed weekly reviews were given (--reviews).")
-    days = _days(material)
+    days = allowed_days(material)
     for result in _all_faults(material, material.reviews, days):
         return result
     weeks, by_week = material.period.weeks, {each.week: each for each in material.reviews}
@@ -50,7 +50,7 @@ def _all_faults(material: Material, given: Sequence[Review], days: int) -> Itera
         yield from _faults(material, by_week[week], days)
 
 
-def _days(material: Material) -> int:
+def allowed_days(material: Material) -> int:
     """The days of the configuration that was given; 7 without one."""
     values = material.configuration.values if material.configuration else {}
     return int(values.get(ALLOWED_DAYS, DEFAULT_DAYS))

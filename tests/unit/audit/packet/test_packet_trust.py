@@ -172,6 +172,10 @@ def test_a_trail_under_no_pinned_checkpoint(folder: Path) -> None:
     material = msgspec.structs.replace(material_in(whole), checkpoints=())
     bare = trust(whole, material, Attachments(), [], PINS, trails=surveyed)
     assert reasons(bare) == ["trail-not-signed"]
+    other = replace(PINS, keys={**PINS.keys, "receipt-key": by_thumbprint([REVIEWER.public_key()])})
+    unsigned = survey_again([trail], material_in(whole))
+    kept = trust(whole, material_in(whole), Attachments(), [], other, trails=unsigned)
+    assert reasons(kept) == ["trail-not-signed"], "the checkpoint that was kept is of a key that is not pinned"
 
 
 def test_a_packet_that_a_line_records(files: dict[str, bytes], folder: Path) -> None:
