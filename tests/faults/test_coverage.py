@@ -16,7 +16,8 @@ from tests.support.steps import ACTORS, NO_STEP, STEPS, Fault, cases
 EFFECTS = {
     Action.SEND_HEADER: "OpenJob",
     Action.WRITE_ADMISSION: "JobAdmitted",
-    Action.OPEN_CELL: "Admitted",
+    Action.LEND_CELL: "Admitted",
+    Action.OPEN_CELL: "KeysReady",
     Action.AWAIT_CELL: "Summary",
     Action.MAKE_END: "Completed",
     Action.RETAIN_REFERENCE: "Kill",

@@ -140,6 +140,7 @@ def test_the_way_of_a_job_that_goes_well() -> None:
     assert phase is Phase.OVER
     assert done == [
         Action.SEND_HEADER,
+        Action.LEND_CELL,
         Action.WRITE_ADMISSION,
         Action.OPEN_CELL,
         Action.AWAIT_CELL,

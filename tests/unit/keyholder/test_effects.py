@@ -14,19 +14,21 @@ from msgspec.structs import replace as changed
 from cji_core.errors import Reason, Stage
 from cji_core.format.columns import ColumnKeys
 from cji_core.format.envelope import sha384
-from cji_core.format.job import InputPart, JobId, OutputPart, SizeClass, parse
+from cji_core.format.job import Attribution, InputPart, JobId, OutputPart, SizeClass, parse
 from cji_core.format.job.result_header import result_header
 from cji_core.operations.registry import plan
-from cji_core.trail import UsedColumnKey, UsedColumnKeys, claims_unverified
-from cji_worker.ipc import Channel
-from cji_worker.ipc.messages import CountedPart, KeyholderFromCell, SealedPart, Summary, Witnessed
-from cji_worker.keyholder.admitted_job import Admission, AdmittedJob
+from cji_core.trail import JobAdmitted, UsedColumnKey, UsedColumnKeys, claims_unverified
+from cji_worker.ipc import Channel, KeySlot
+from cji_worker.ipc.keyslot import SLOT_PAGE_BYTES
+from cji_worker.ipc.messages import Admitted, CountedPart, KeyholderFromCell, SealedPart, Summary, Witnessed
+from cji_worker.keyholder.admitted_job import Admission, AdmittedJob, Opened
 from cji_worker.keyholder.cells import Cell
 from cji_worker.keyholder.effects import unsigned
 from cji_worker.keyholder.events import job_admitted
-from cji_worker.keyholder.lifecycle import Done, Failed, WriteReceipt
+from cji_worker.keyholder.lifecycle import Action, Done, Failed, WriteReceipt
 from cji_worker.keyholder.task_events import task_admitted
 from cji_worker.keyholder.tasks import AdmittedTask
+from cji_worker.memory import secret_fd
 from tests.support.column_keys import KEYS, sealed
 from tests.support.contexts import TABLES
 from tests.support.job_headers import NOW, make
@@ -178,3 +180,27 @@ def test_a_receipt_without_its_signature_keeps_its_claims() -> None:
     receipt = signed_receipt()
     assert claims_unverified(unsigned(receipt)) == claims_unverified(receipt)
     assert receipt.rpartition(".")[2] not in unsigned(receipt)
+
+
+def test_the_slot_of_a_cell_that_has_ended_keeps_no_keys(desk: Bench, cell: Cell) -> None:
+    """The next cell of the slot would find keys of another job."""
+    slot = KeySlot(secret_fd(SLOT_PAGE_BYTES))
+    job, _ = whole_job(desk, replace(cell, key_slot=slot), 4096)
+    job.opened = Opened(keys=[b"k" * 32], attribution=Attribution(operator_id="o", requestor="r", reason="r"))
+    assert desk.effects.perform(job, Action.OPEN_CELL) == Done()
+    assert slot.take() == [b"k" * 32]
+
+    cell.control.close()
+    job.opened = Opened(keys=[b"k" * 32], attribution=Attribution(operator_id="o", requestor="r", reason="r"))
+    assert desk.effects.perform(job, Action.OPEN_CELL) == Done()
+    assert slot.take() == []
+
+
+def test_the_front_gets_the_cell_before_the_admission_is_on_disk(desk: Bench, cell: Cell) -> None:
+    """It brings segments meanwhile. The cell has no keys until then."""
+    job, _ = whole_job(desk, replace(cell, data_fd=os.dup(0), ring_fd=os.dup(0)), 4096)
+    desk.effects.perform(job, Action.LEND_CELL)
+    (lent,) = desk.messages()
+    assert isinstance(lent, Admitted)
+    assert not any(isinstance(event, JobAdmitted) for event in desk.events)
+    assert job.opened is None

@@ -73,6 +73,8 @@ class Effects:
         match effect:
             case Action.SEND_HEADER:
                 self._send_header(job)
+            case Action.LEND_CELL:
+                self._lend_cell(job)
             case Action.WRITE_ADMISSION:
                 return self._write_admission(job)
             case Action.OPEN_CELL:
@@ -131,6 +133,11 @@ class Effects:
                 )
             )
 
+    def _lend_cell(self, job: AdmittedJob) -> None:
+        with contextlib.suppress(ChannelClosed):  # without a front the keyholder ends
+            self._fronts.send(_admitted(job), [job.cell.data_fd, job.cell.ring_fd])
+        job.cell.close_front_ends()
+
     def _write_admission(self, job: AdmittedJob) -> Done | Failed:
         self.keys_opened += 1
         try:
@@ -140,7 +147,6 @@ class Effects:
         outcome = self.write(job_admitted(job) if job.admission.task is None else task_admitted(job))
         if isinstance(outcome, Failed):
             job.opened = None
-            job.cell.close_front_ends()
         return outcome
 
     def _open_cell(self, job: AdmittedJob) -> Done | Failed:
@@ -153,15 +159,13 @@ class Effects:
             if job.admission.task is not None:
                 job.statement_key = statement_key(opened.keys[0], header.sha384)
             cell.key_slot.put(opened.keys)
-            with contextlib.suppress(ChannelClosed):  # the reason of a cell that has ended is read by `AWAIT_CELL`
+            try:
                 cell.control.send(KeysReady())
-            self._fronts.send(_admitted(job), [cell.data_fd, cell.ring_fd])
-        except ChannelClosed:
-            return Failed(Refusal(Reason.CELL_FAILED, stage=Stage.ADMIT))
+            except ChannelClosed:  # it has ended, and `AWAIT_CELL` reads why; the next cell of its slot takes no keys
+                cell.key_slot.wipe()
         except Refusal as refusal:
             return Failed(refusal)
         finally:
-            cell.close_front_ends()
             log("admitted", correlation_id=job.correlation_id, job_id=header.job_id.hex(), cell=cell.number)
         return Done()
 

@@ -1,7 +1,7 @@
 """The life of one admitted job: a pure machine, an event in, the next phase and its effects out.
 
     phase        event        next         effects, in this order
-                              ADMITTING    SEND_HEADER, WRITE_ADMISSION
+                              ADMITTING    SEND_HEADER, LEND_CELL, WRITE_ADMISSION
     ADMITTING    Done         OPENING      OPEN_CELL
                  Failed       OVER         KILL_CELL, Refuse
     OPENING      Done         RUNNING      AWAIT_CELL
@@ -15,7 +15,8 @@
     OVER         any          OVER
 
 Invariants
-* No cell gets a key before the admission is on disk, and the front gets no receipt before it is.
+* No cell gets a key before the admission is on disk, and the front gets no receipt before it is. Until then the front
+  can put sealed segments into the ring of a cell that has nothing to open them with.
 * An admission on disk is followed by exactly one end: the receipt, or an end without one.
 * The receipt is on disk before it is made the end of the job in its pool, and the front gets it after that.
 * The front gets exactly one last word per call: the receipt, with which it releases the last segments, or a refusal.
@@ -74,10 +75,9 @@ class Action(enum.Enum):
     """Effects that need nothing but the job; those marked with an asterisk have an outcome."""
 
     SEND_HEADER = enum.auto()  # let the cell get ready while the admission is written
+    LEND_CELL = enum.auto()  # let the front bring segments meanwhile: the cell's data channel and ring
     WRITE_ADMISSION = enum.auto()  # * open the keys, and append the admission to the audit trail
-    OPEN_CELL = (
-        enum.auto()
-    )  # * check what was opened, put the keys into the cell's key slot, hand the cell to the front
+    OPEN_CELL = enum.auto()  # * check what was opened, put the keys into the cell's key slot
     AWAIT_CELL = enum.auto()  # wait for the cell's statement
     MAKE_END = enum.auto()  # * make the receipt the end of the job, if its worker is one of a pool
     RETAIN_REFERENCE = enum.auto()  # keep the reference that the job wrote, if it asked for that
@@ -110,7 +110,7 @@ class Refuse:
 Effect = Action | WriteReceipt | WriteEnd | Refuse
 Step = tuple[Phase, tuple[Effect, ...]]
 
-BEGIN: Final[Step] = (Phase.ADMITTING, (Action.SEND_HEADER, Action.WRITE_ADMISSION))
+BEGIN: Final[Step] = (Phase.ADMITTING, (Action.SEND_HEADER, Action.LEND_CELL, Action.WRITE_ADMISSION))
 """The first step of every job."""
 
 _DONE: Final[Mapping[Phase, Step]] = MappingProxyType(
