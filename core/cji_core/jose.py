@@ -259,8 +259,9 @@ def parse_rsa(jwk: str) -> rsa.RSAPublicKey:
     return _named(rsa.RSAPublicNumbers(exponent, modulus).public_key(), found.kid)
 
 
+@functools.lru_cache(maxsize=64)
 def parse_p384(jwk: str) -> ec.EllipticCurvePublicKey:
-    """A P-384 key whose point is on the curve."""
+    """A P-384 key whose point is on the curve. The latest are remembered: send keys and receipt keys come again."""
     found = _load(jwk, _EcJwk)
     x, y = b64url_decode(found.x), b64url_decode(found.y)
     if len(x) != SCALAR_BYTES or len(y) != SCALAR_BYTES:
@@ -283,6 +284,12 @@ def parse_encryption_pair(jwk: str) -> EncryptionPair:
 def parse_recipient(jwk: str, suite: Suite) -> RecipientKey:
     """A recipient's key of this suite."""
     return parse_rsa(jwk) if suite is Suite.CLASSICAL_1 else parse_encryption_pair(jwk)
+
+
+@functools.lru_cache(maxsize=64)
+def recipient_key_id(jwk: str, suite: Suite) -> str:
+    """The `key_id` of a recipient's key of this suite; ValueError as `parse_recipient`. The latest are remembered."""
+    return key_id(parse_recipient(jwk, suite))
 
 
 def parse_verifying(jwk: str) -> VerifyingKey:

@@ -283,7 +283,6 @@ def _serve(boot: Boot) -> None:
         users=boot.users,
         namespaces=boot.namespaces,
     )
-    gc.collect()
     gc.freeze()
     supervisor.send(Up())
     zygote.serve()

@@ -10,7 +10,7 @@ from cji_core.format.envelope import UnwrappingKey
 from cji_core.trail import DropCause, ReleaseFailure
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class HeldKey:
     """One released key version, until `until` (time.monotonic)."""
 

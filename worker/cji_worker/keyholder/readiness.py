@@ -9,6 +9,7 @@ Keys expire and disks fill up without notice, so all of it is checked at every h
 """
 
 import time
+import weakref
 
 from cji_core.errors import Reason, Refusal
 from cji_core.format.job import Policy
@@ -63,6 +64,7 @@ class Readiness:
         self._delivery, self._pool = delivery, pool
         self.zygote_silent = False
         self._reported: Ready | NotReady | None = None
+        self._published: dict[str, tuple[weakref.ref[HeldKey], PublishedKey]] = {}
 
     def note(self, event: CustodyEvent) -> None:
         """Append a change of the holdings to the trail."""
@@ -117,15 +119,18 @@ class Readiness:
         for unmet, reason, condition in conditions:
             if unmet:
                 return NotReady(reason=reason, condition=condition)
-        keys = tuple(_published(kek_id, key) for kek_id, key in usable.items())
+        keys = tuple(self._publish(kek_id, key) for kek_id, key in usable.items())
         return Ready(keys=keys, operations=tuple(sorted(OPERATIONS)), schemas=tuple(sorted(SCHEMAS)))
 
-
-def _published(kek_id: str, key: HeldKey) -> PublishedKey:
-    ml_kem = key.private.public_key().ml_kem
-    return PublishedKey(
-        kek_id=kek_id, public_jwk=key.released.public_jwk, ml_kem_jwk="" if ml_kem is None else public_jwk(ml_kem)
-    )
+    def _publish(self, kek_id: str, key: HeldKey) -> PublishedKey:
+        """Encoded once for each held key: the state is asked for with every change of a cell."""
+        known, published = self._published.get(kek_id, (None, None))
+        if published is None or known is None or known() is not key:
+            ml_kem = key.private.public_key().ml_kem
+            encoded = "" if ml_kem is None else public_jwk(ml_kem)
+            published = PublishedKey(kek_id=kek_id, public_jwk=key.released.public_jwk, ml_kem_jwk=encoded)
+            self._published[kek_id] = weakref.ref(key), published  # a key that is dropped is not kept here
+        return published
 
 
 def report(

@@ -45,7 +45,7 @@ from cji_core.format.job.fields import (
 )
 from cji_core.format.job.limits import LIMITS
 from cji_core.format.job.ori import ORI_PREFIXES, is_ori
-from cji_core.jose import key_id, parse_recipient
+from cji_core.jose import recipient_key_id
 from cji_core.suites import Suite
 from cji_core.wire.v1 import worker_pb2
 
@@ -303,7 +303,7 @@ def _recipients(message: worker_pb2.JobHeader, suite: Suite) -> tuple[Recipient,
     require(1 <= len(message.recipients) <= LIMITS.recipients, "number of recipients")
     for recipient in message.recipients:
         try:
-            thumbprint = key_id(parse_recipient(recipient.jwk, suite))
+            thumbprint = recipient_key_id(recipient.jwk, suite)
         except ValueError as error:
             raise MalformedError("recipient JWK") from error
         require(recipient.key_id == thumbprint, "recipient key_id")
