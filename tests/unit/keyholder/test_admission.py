@@ -42,7 +42,7 @@ from cji_core.wire.v1 import worker_pb2 as pb
 from cji_worker.ipc.messages import Admit, FinishOrder, TaskOrder
 from cji_worker.keyholder.admission import AdmissionControl, check_opened, open_keys
 from cji_worker.keyholder.admissions import Admissions
-from cji_worker.keyholder.admitted_job import Admission, Opened
+from cji_worker.keyholder.admitted_job import Admission, Opened, Proven
 from cji_worker.keyholder.entra import KeySets, SecondIdentity, TokenRefused
 from cji_worker.keyholder.events import job_cut_short
 from cji_worker.keyholder.holdings import HeldKey, Holdings
@@ -145,6 +145,7 @@ def admit(
     proven: bool = True,
     now: datetime = NOW,
     policy: Policy | None = None,
+    known: Proven | None = None,
 ) -> Admission:
     """The checks; `earlier` is in the audit trail, at the times of `clocks` as far as there are any."""
     request = Admit(
@@ -183,7 +184,8 @@ def admit(
         )
         if disk_fails:
             audit.close()
-        return control.check(request, control.parse(request), holdings=holdings or Holdings(keys={KEK: HELD}), now=now)
+        held = holdings or Holdings(keys={KEK: HELD})
+        return control.check(request, control.parse(request), holdings=held, now=now, proven=known)
 
 
 def refusal(data: bytes, **options: Any) -> Reason:
@@ -232,6 +234,17 @@ def test_another_attempt_takes_no_job_of_the_day() -> None:
 def test_an_admission_is_required_of_a_connection() -> None:
     assert refusal(header(), attempt=2) is Reason.ADMISSION_ATTEMPT
     assert refusal(header(), proven=False) is Reason.ADMISSION_SIGNATURE
+
+
+def test_what_was_proven_counts_until_the_policy_is_loaded_again() -> None:
+    """A request that waited is not verified a second time; every other check looks at the present."""
+    data, nobody = header(), bytes(96)
+    known = admit(data).proven
+    assert admit(data, signature=nobody, known=known).plan is known.plan if known else None
+    again = Policy.load(policy_file(submitter("agency", SIGNING.public_key(), AGENCY, san=SAN)))
+    assert refusal(data, signature=nobody, known=known, policy=again) is Reason.HEADER_SIGNATURE_INVALID
+    assert refusal(data, known=known, now=NOW + timedelta(hours=2)) is Reason.EXPIRED
+    assert refusal(data, known=known, attempt=2) is Reason.ADMISSION_ATTEMPT
 
 
 def test_the_first_check_that_fails_decides() -> None:

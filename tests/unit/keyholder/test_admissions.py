@@ -113,6 +113,17 @@ def test_a_nonce_has_its_time() -> None:
         admissions.check(given, header, SUBMITTER.public_key())
 
 
+def test_a_proof_that_was_verified_before_still_has_its_time() -> None:
+    now = [0.0]
+    admissions, header = worker(clock=lambda: now[0]), job()
+    given = proof(admissions, header.data, SUBMITTER)
+    unsigned = msgspec.structs.replace(given, signature=bytes(96))
+    admissions.check(unsigned, header, SUBMITTER.public_key(), verified=True)
+    now[0] = NONCE_SECONDS + 1
+    with refused(Reason.ADMISSION_NONCE):
+        admissions.check(unsigned, header, SUBMITTER.public_key(), verified=True)
+
+
 def test_a_nonce_of_before_a_restart_is_refused() -> None:
     before, after, header = worker(), worker(), job()
     with refused(Reason.ADMISSION_NONCE):

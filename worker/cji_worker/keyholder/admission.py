@@ -45,7 +45,7 @@ from cji_core.operations.tables import Tables
 from cji_core.suites import Suite
 from cji_worker.ipc.messages import Admit, Presented
 from cji_worker.keyholder.admissions import Admissions
-from cji_worker.keyholder.admitted_job import Admission, Opened
+from cji_worker.keyholder.admitted_job import Admission, Opened, Proven
 from cji_worker.keyholder.entra import SecondIdentity, VerifiedToken, require_rule
 from cji_worker.keyholder.holdings import Holdings
 from cji_worker.keyholder.policy import PolicyInForce
@@ -83,13 +83,18 @@ class AdmissionControl:
         """Check 1."""
         return parse(request.header, ori_prefixes=self._policy.now.ori_prefixes)
 
-    def check(self, request: Admit, header: Header, *, holdings: Holdings, now: datetime) -> Admission:
-        """Checks 2 to 11 on a header that `parse` returned. Raises the Refusal of the first that fails."""
+    def check(
+        self, request: Admit, header: Header, *, holdings: Holdings, now: datetime, proven: Proven | None = None
+    ) -> Admission:
+        """Checks 2 to 11 on a header that `parse` returned. Raises the Refusal of the first that fails.
+
+        `proven` is of this request's check before this one: what stays true of the same bytes is not computed again.
+        """
         check_audience(header, self._audience)  # 2
         check_times(header, now)  # 3
         token = self.authenticate(request.submitter, request.presented, now=now)  # 4
-        grant, submitter, signing_key = self._authorise(request, header, token, now)  # 4, 5
-        planned = plan(header.operations, header.input_schemas, self._tables)
+        grant, submitter, signing_key = self._authorise(request, header, token, now, proven)  # 4, 5
+        planned = plan(header.operations, header.input_schemas, self._tables) if proven is None else proven.plan
         self._authorise_plan(grant, submitter, header, planned, now)
         task = None if request.task is None else task_of(header, planned, request.task)
         finish = None if request.finish is None else plan_of(header, planned, request.finish.plan)
@@ -102,13 +107,25 @@ class AdmissionControl:
             raise Refusal(Reason.AUDIT_UNAVAILABLE, stage=Stage.ADMIT)
         self._replay.check(header)  # 9
         if request.attempt is None:
-            self._require_admission(request, header, signing_key, now)  # 10
+            known = proven is not None and proven.signing_key is signing_key
+            self._require_admission(request, header, signing_key, now, verified=known)  # 10
         if not self._replay.is_counted(header):
             self._replay.check_jobs_left(grant, day=now.date())  # 11
-        return Admission(header=header, grant=grant, plan=planned, key=key, token=token, task=task, finish=finish)
+        return Admission(
+            header=header,
+            grant=grant,
+            plan=planned,
+            key=key,
+            token=token,
+            task=task,
+            finish=finish,
+            proven=Proven(signing_key, planned),
+        )
 
-    def _require_admission(self, request: Admit, header: Header, signing_key: VerifyingKey, now: datetime) -> None:
-        self._admissions.check(request.admission, header, signing_key)
+    def _require_admission(
+        self, request: Admit, header: Header, signing_key: VerifyingKey, now: datetime, *, verified: bool
+    ) -> None:
+        self._admissions.check(request.admission, header, signing_key, verified=verified)
         self._replay.check_attempt(header, 0 if request.admission is None else request.admission.attempt, now=now)
 
     def authenticate(self, san: str, presented: Presented, *, now: datetime) -> VerifiedToken | None:
@@ -123,14 +140,24 @@ class AdmissionControl:
         self._authorise_plan(grant, submitter, header, planned, now)
 
     def _authorise(
-        self, request: Admit, header: Header, token: VerifiedToken | None, now: datetime
+        self,
+        request: Admit,
+        header: Header,
+        token: VerifiedToken | None,
+        now: datetime,
+        proven: Proven | None = None,
     ) -> tuple[Grant, Submitter, VerifyingKey]:
-        """The grant of the policy, its submitter, and the key of theirs that signed the header."""
+        """The grant of the policy, its submitter, and the key of theirs that signed the header.
+
+        A signature that was proven counts for the very key, and so never after the policy was loaded again.
+        """
         policy = self._policy.now
         submitter = policy.submitter(request.submitter)
         require_rule(token, submitter.entra)
         submitter.accept(header.suite)
-        key = verify_submitter(submitter.signing_keys(now.date()), header, request.signature)
+        keys = submitter.signing_keys(now.date())
+        known = [key for key in keys if proven is not None and key is proven.signing_key]
+        key = known[0] if known else verify_submitter(keys, header, request.signature)
         asked = access_request(header, data_classes(part.schema for part in header.inputs))
         return policy.authorise(asked, submitter, day=now.date()), submitter, key
 

@@ -46,10 +46,12 @@ class Admissions:
         """Whether a nonce of this worker's was given with this token."""
         return nonce[_TIME : _TIME + _TOKEN] == token_sha384[:_TOKEN]
 
-    def check(self, proof: AdmissionProof | None, header: Header, submitter: VerifyingKey) -> None:
+    def check(
+        self, proof: AdmissionProof | None, header: Header, submitter: VerifyingKey, *, verified: bool = False
+    ) -> None:
         """Return if the proof is of this attempt at this job, for this worker, now; else raise its Reason.
 
-        `submitter` is the key that signed the header.
+        `submitter` is the key that signed the header. `verified`: this proof's signature was checked before.
         """
         if proof is None:
             raise Refusal(Reason.ADMISSION_SIGNATURE, stage=Stage.ADMIT)
@@ -57,6 +59,8 @@ class Admissions:
             raise Refusal(Reason.ADMISSION_WORKER, stage=Stage.ADMIT)
         if not self._given(proof.nonce):
             raise Refusal(Reason.ADMISSION_NONCE, stage=Stage.ADMIT)
+        if verified:
+            return
         message = admission_message(
             nonce=proof.nonce, receipt_key=self._receipt_key, header_sha384=header.sha384, attempt=proof.attempt
         )

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from cji_core.errors import Refusal
 from cji_core.format.job import Attribution, Grant, Header, JobPlan
+from cji_core.jose import VerifyingKey
 from cji_core.operations.registry import Plan
 from cji_core.operations.stages.streams import TaskStreams
 from cji_core.trail import JobCompleted
@@ -18,6 +20,13 @@ from cji_worker.keyholder.tasks import AdmittedTask
 from cji_worker.keyholder.witnesses import Agreed
 
 
+class Proven(NamedTuple):
+    """What a check has shown of a request's bytes, which do not change: who signed them, and what they ask for."""
+
+    signing_key: VerifyingKey
+    plan: Plan
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
     """A job that passed all checks of `AdmissionControl`."""
@@ -26,6 +35,8 @@ class Admission:
     grant: Grant
     plan: Plan
     key: HeldKey
+    proven: Proven | None = None
+    """For another check of the same request."""
     token: VerifiedToken | None = None
     """The second identity of its submitter."""
     task: AdmittedTask | None = None

@@ -33,7 +33,7 @@ from cji_worker.ipc.messages import (
     WitnessedStreams,
 )
 from cji_worker.keyholder.admission import AdmissionControl
-from cji_worker.keyholder.admitted_job import Admission, AdmittedJob, Attempt
+from cji_worker.keyholder.admitted_job import Admission, AdmittedJob, Attempt, Proven
 from cji_worker.keyholder.cells import Cell, Cells
 from cji_worker.keyholder.custody import Custody
 from cji_worker.keyholder.delivery import DeliveryWatch
@@ -64,6 +64,7 @@ class _Waiting:
     header: Header
     token: VerifiedToken | None
     plan: Plan
+    proven: Proven | None
     timer: asyncio.TimerHandle
 
 
@@ -159,7 +160,7 @@ class Jobs:
         while self._cells.warm and (waiting := self._queue.take(now=time.monotonic())) is not None:
             waiting.timer.cancel()
             try:
-                admission = self._check(waiting.request, waiting.header)
+                admission = self._check(waiting.request, waiting.header, waiting.proven)
                 self._claim(waiting.request, waiting.header, admission, cell=self._cells.reserve())
             except Refusal as refusal:
                 self._refuse(waiting.request, waiting.header, refusal)
@@ -245,11 +246,12 @@ class Jobs:
             self._feed(job, Failed(Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE)))
         self._finishes.end_all()
 
-    def _check(self, request: Admit, header: Header) -> Admission:
+    def _check(self, request: Admit, header: Header, proven: Proven | None = None) -> Admission:
         self._delivery.require()
         if request.task is None and request.finish is None:
             check_parts(header)
-        return self._admission.check(request, header, holdings=self._custody.holdings, now=datetime.now(UTC))
+        now = datetime.now(UTC)
+        return self._admission.check(request, header, holdings=self._custody.holdings, now=now, proven=proven)
 
     def _wait(self, request: Admit, header: Header, admission: Admission) -> None:
         pause = self._overloaded()
@@ -257,7 +259,14 @@ class Jobs:
             raise pause
         timer = asyncio.get_running_loop().call_later(self._patience, self._give_up, request.call, pause)
         try:
-            waiting = _Waiting(request=request, header=header, plan=admission.plan, token=admission.token, timer=timer)
+            waiting = _Waiting(
+                request=request,
+                header=header,
+                plan=admission.plan,
+                proven=admission.proven,
+                token=admission.token,
+                timer=timer,
+            )
             self._queue.add(admission.grant.submitter, waiting, now=time.monotonic())
         except Refusal:
             timer.cancel()
