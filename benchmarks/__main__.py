@@ -20,6 +20,7 @@ BENCHMARKS: Final[dict[str, str]] = {
     "pipeline": "a sealed job's MB/s beside an echo's, a small job's added latency, a large job's peak memory",
     "door": "an echo behind the TLS door beside the same echo with gRPC's own TLS: MB/s, latency, CPU",
     "latency": "a small job step by step, in all processes of the worker",
+    "small": "jobs of a hundred rows beside an echo, quiet and beside other load, and CPU for each job",
     "load": "200 streams of two submitters for five minutes: failures, fair shares, health p99, memory",
     "isolation": "a job in an isolated cell beside the same code in an ordinary process",
     "start": "seconds from exec of the supervisor to SERVING, and what they were spent on",

@@ -56,6 +56,10 @@ PEERS: Final[Mapping[tuple[str, str], str]] = {
     ("columns", "floor_short"): "bare AES and SHA-256, cells of nine characters",
     ("standardize", "twin"): "a slow twin with the same forms",
     ("standardize", "usaddress"): "PyPI usaddress, which labels words of addresses",
+    ("small", "p50_quiet"): "a grpc.aio echo, medians",
+    ("small", "p99_quiet"): "the median of that echo, 99th percentile",
+    ("small", "p50_beside_load"): "a grpc.aio echo, medians, beside other load",
+    ("small", "p99_beside_load"): "the median of that echo, 99th percentile",
 }
 
 GOALS: Final[Mapping[tuple[str, str], float]] = {
@@ -81,6 +85,8 @@ GOALS: Final[Mapping[tuple[str, str], float]] = {
     ("screen", "duckdb_iii"): 3.0,
     ("columns", "tedious"): 5.0,
     ("columns", "floor"): 0.6,
+    ("small", "p50_quiet"): 0.33,
+    ("small", "p99_beside_load"): 0.17,
 }
 """The least that a ratio should be."""
 
@@ -92,13 +98,14 @@ COSTS: Final = frozenset(
         *(("pipeline", name) for name in ("p50_ms", "hybrid_added_ms")),
         *(("history", name) for name in ("start_s", "job_ms")),
         ("screen", "sealed_inquiry_ms"),
+        ("small", "cpu_ms"),
     }
 )
 """Figures of which less is better and which are compared with earlier ones of the same class of machine."""
 
 WALL: Final = frozenset(
     {
-        *((name, ratio) for name, ratio in PEERS if name in {"isolation", "load"}),
+        *((name, ratio) for name, ratio in PEERS if name in {"isolation", "load", "small"}),
         *((name, ratio) for name, ratio in PEERS if name == "pipeline" and ratio.startswith("echo")),
         ("deidentify", "copy"),
         ("door", "door"),

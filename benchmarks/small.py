@@ -145,6 +145,7 @@ def _show(report: Report, figures: dict[str, float]) -> None:
         [(name.removeprefix("cpu_ms_"), f"{figures[name]:.2f}") for name in sorted(names, key=lambda n: -figures[n])],
     )
     report.note(
-        f"the worker's processes {figures['cpu_ms']:.2f} ms for each job, so {figures['jobs_per_s_without_client']:.0f} "
-        f"jobs a second on {_CORES} cores without the client; seen beside it {figures['jobs_per_s']:.0f} a second"
+        f"the worker's processes {figures['cpu_ms']:.2f} ms for each job, which makes "
+        f"{figures['jobs_per_s_without_client']:.0f} jobs a second on {_CORES} cores without the client; "
+        f"beside it {figures['jobs_per_s']:.0f} a second were seen"
     )

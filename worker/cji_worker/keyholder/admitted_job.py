@@ -21,7 +21,7 @@ from cji_worker.keyholder.witnesses import Agreed
 
 
 class Proven(NamedTuple):
-    """What a check has shown of a request's bytes, which do not change: who signed them, and what they ask for."""
+    """Results of a check about the bytes of a request, which do not change: who signed them, what they ask for."""
 
     signing_key: VerifyingKey
     plan: Plan
