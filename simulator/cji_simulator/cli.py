@@ -1,4 +1,7 @@
-"""`cji-simulator`: the services with or without a worker, their faults, the demo, and `cji` for their roots."""
+"""`cji-simulator`: the services with or without a worker, their faults, the demo, and `cji` for their roots.
+
+Runbooks call `az` and `cji` in most of their steps, so a command imports what it alone needs when it runs.
+"""
 
 import fcntl
 import shutil
@@ -7,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, get_args
+from typing import TYPE_CHECKING, Final, get_args
 
 import click
 import msgspec
@@ -17,23 +20,17 @@ from rich.table import Table
 
 from cji_attestation import Trust
 from cji_client.errors import ClientError
-from cji_client.profile import load_profile
-from cji_client.transport import SyncClient
 from cji_core.command import build
 from cji_core.documents import decode
-from cji_simulator import unit
-from cji_simulator.azcli import AzError, run_az
-from cji_simulator.cluster import ClusterError
-from cji_simulator.cluster_demo import run_cluster
-from cji_simulator.demo import run_demo
-from cji_simulator.drill import DrillError, Row, run_drill
 from cji_simulator.fault_cli import fault, opened, state_option
 from cji_simulator.faults import CATALOGUE
 from cji_simulator.hcl import Tee
-from cji_simulator.launch import Deployment, worker_config
 from cji_simulator.simulation import Simulation, SimulationError
 from cji_simulator.tables import show
-from cji_simulator.worker import Worker, WorkerDied
+
+if TYPE_CHECKING:
+    from cji_simulator.drill import Row
+    from cji_simulator.launch import Deployment
 
 __all__ = ["main"]
 
@@ -125,6 +122,8 @@ def up(state: Path, port: int, *, with_worker: bool, tee: Tee, key_lifetime_s: i
     In another terminal, with the profile it prints:
       cji-simulator cji job run people.csv --spec job.toml --profile .demo/worker/client/client.toml --out result/
     """
+    from cji_simulator.worker import WorkerDied
+
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -161,6 +160,10 @@ def _once(
     state: Path, stop: threading.Event, *, tee: Tee, with_worker: bool, port: int | None, lifetime: int, cell_mib: int
 ) -> int:
     """Run one simulation until `stop` or a reset; returns the worker's port, which the next one keeps."""
+    from cji_simulator import unit
+    from cji_simulator.launch import worker_config
+    from cji_simulator.worker import Worker
+
     shutil.rmtree(state / "worker", ignore_errors=True)  # its trail is of another vTPM
     with Simulation(state, tee=tee) as simulation:
         key = simulation.create_cmk()
@@ -192,7 +195,7 @@ def _once(
         return port
 
 
-def _log(files: Deployment) -> Path:
+def _log(files: "Deployment") -> Path:
     return files.folder / "worker.log"
 
 
@@ -227,6 +230,9 @@ def status(state: Path) -> None:
 
 
 def _worker(state: Path, simulation: Simulation) -> str:
+    from cji_client.profile import load_profile
+    from cji_client.transport import SyncClient
+
     try:
         profile = load_profile(state / "worker" / "client" / "client.toml")
         with SyncClient(
@@ -251,6 +257,9 @@ def _worker(state: Path, simulation: Simulation) -> str:
 )
 def demo(folder: Path) -> None:
     """Run the whole product once: attest, release a key, run a sealed job of fictitious persons, verify a receipt."""
+    from cji_simulator.demo import run_demo
+    from cji_simulator.worker import WorkerDied
+
     folder.mkdir(parents=True, exist_ok=True)
     try:
         run_demo(folder, Console(highlight=False))
@@ -281,6 +290,10 @@ def cluster(folder: Path, nodes: int, cells: int, cell_mib: int, rows: int, shar
     In another terminal, the command that it prints:
       .engine/bin/cji-cluster run tls://127.0.0.1:... --job ... --header-sha384 ...
     """
+    from cji_simulator.cluster import ClusterError
+    from cji_simulator.cluster_demo import run_cluster
+    from cji_simulator.worker import WorkerDied
+
     shutil.rmtree(folder, ignore_errors=True)
     try:
         run_cluster(folder, nodes=nodes, cells=cells, cell_mib=cell_mib, rows=rows, shards=shards, runs=runs)
@@ -316,10 +329,13 @@ def drill(folder: Path, workers: int, at_once: int, lifetime: int, *, as_json: b
     Example:
       cji-simulator drill --workers 20
     """
+    from cji_simulator.drill import DrillError, run_drill
+    from cji_simulator.worker import WorkerDied
+
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
 
-    def show_row(row: Row) -> None:
+    def show_row(row: "Row") -> None:
         if not as_json:
             click.echo(f"{row.step:10} {row.seconds:9.2f} s  {row.what}")
 
@@ -341,6 +357,8 @@ def az(state: Path, arguments: tuple[str, ...]) -> None:
     Example:
       cji-simulator az keyvault key show --name cji-kek --output json
     """
+    from cji_simulator.azcli import AzError, run_az
+
     try:
         click.echo(run_az(state, arguments))
     except (AzError, SimulationError) as error:
