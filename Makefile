@@ -3,6 +3,7 @@ PY := .venv/bin/python
 BENCH ?= pipeline isolation start load validate deidentify kernels link screen aggregate clear redact standardize
 FUZZ ?= 80
 SOAK ?= 60
+FRONTS ?= 4
 PYTEST := $(PY) -m pytest --no-header -q
 # The tests of one file share a simulation and run in one process. Two processes more than there are processors, because
 # tests of running workers wait most of their time; tests/conftest.py mixes them with those that compute.
@@ -17,7 +18,7 @@ CALM ?=
 DAYS ?= +40d +400d monday saving new-year leap-day
 TESTS ?= $(TOGETHER) -m "$(QUICK)"
 
-.PHONY: help setup demo test slow $(SLOW) second-python other-days check lint format types contracts generated collect deploy-check image image-twice image-boot image-smoke fuzz fuzz-guided soak sink-faults fleet-faults parts-faults models mutants coverage bench oscal docs picture tutorial engine pkcs11 wheels install-walk container-walk fips lock clean
+.PHONY: help setup demo test slow $(SLOW) many-fronts second-python other-days check lint format types contracts generated collect deploy-check image image-twice image-boot image-smoke fuzz fuzz-guided soak sink-faults fleet-faults parts-faults models mutants coverage bench oscal docs picture tutorial engine pkcs11 wheels install-walk container-walk fips lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +37,9 @@ slow: $(SLOW) ## the slow suites, one after another
 
 $(SLOW): setup
 	@$(PYTEST) $(if $(filter drills,$@),$(DRILLS),$(TOGETHER)) -m $@
+
+many-fronts: setup ## the slow suites `starts` and `faults` with FRONTS=4 fronts in every worker that is not told another number
+	@CJI_FRONTS=$(FRONTS) $(PYTEST) $(TOGETHER) -m "starts or faults" tests/adversarial/worker tests/faults
 
 second-python: setup ## unit tests and the demo on the other one of Python 3.11 and 3.13, minutes
 	@$(CALM) tools/second-python

@@ -136,7 +136,8 @@ def test_the_door_is_compared_with_the_worker(folder: Path, azure: Simulation, t
         _, found = doctor(azure.trust, "--config", path)
     assert found["door"]["state"] == "ok"
     assert re.search(
-        r"nginx 1\.\d+ with OpenSSL 3\.\d+, certificate until [\d-]+; it uses no FIPS module", found["door"]["found"]
+        r"nginx 1\.\d+ with OpenSSL 3\.\d+, certificate until [\d-]+; [^;]+; 1 front; it uses no FIPS module",
+        found["door"]["found"],
     )
     with tempfile.TemporaryDirectory() as module:
         os.chmod(module, 0o755)  # for the door's user
@@ -144,6 +145,19 @@ def test_the_door_is_compared_with_the_worker(folder: Path, azure: Simulation, t
             _, found = doctor(azure.trust, "--config", path)
     assert "it uses another module: " in found["door"]["found"]
     assert "/ossl-modules/fips.so" in found["door"]["found"]
+
+
+def test_a_door_of_another_number_of_fronts_is_named(folder: Path, azure: Simulation, tmp_path: Path) -> None:
+    path = folder / "worker.toml"
+    text = path.read_text()
+    try:
+        with Door(load(path), log=tmp_path / "log"):
+            path.write_text(text.replace("fronts = 1", "fronts = 2"))
+            status, found = doctor(azure.trust, "--config", path)
+    finally:
+        path.write_text(text)
+    assert (status, found["door"]["state"]) == (1, "failed")
+    assert "leads to 1 fronts, and the worker has 2" in found["door"]["found"]
 
 
 def test_require_fips_without_a_module_fails(folder: Path, azure: Simulation, tmp_path: Path) -> None:

@@ -105,14 +105,14 @@ def module_variables() -> dict[str, str]:
     return {name: os.environ[name] for name in ("OPENSSL_CONF", "OPENSSL_MODULES") if name in os.environ}
 
 
-def running(config: Config) -> list[str]:
-    """Process ids of the doors of this worker: masters of nginx whose configuration leads to its socket."""
-    found = []
+def running(config: Config) -> dict[str, int]:
+    """The doors of this worker, masters of nginx whose configuration leads to its socket: process id, fronts there."""
+    found = {}
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, UnicodeDecodeError):
             title = (process / "cmdline").read_bytes().rstrip(b"\0 ").decode()
             if title.startswith("nginx: master process") and title.endswith(f"/{CONFIG_NAME}"):
                 text = Path(title.rpartition(" -c ")[2]).read_text()
                 if f" unix:{config.listen.socket} " in text:
-                    found.append(process.name)
+                    found[process.name] = text.count("max_conns=")
     return found

@@ -11,6 +11,7 @@ from cji_core.format.configuration.worker import Config
 from cji_worker.door.firewall import require_installed
 from cji_worker.door.program import installed, refusal, running
 from cji_worker.front.server import listening_folder
+from cji_worker.fronts import front_count
 from cji_worker.verbs.machine_checks import fips_module
 
 _LOADED_S: Final = 5.0
@@ -18,8 +19,8 @@ _LOADED_S: Final = 5.0
 
 
 def check_door(config: Config) -> str:
-    """The door's build, certificate, limit and module. Raises NotOk or StartupError if it could not serve."""
-    return f"{check_files(config)}; {require_installed(config)}; {_module(config)}"
+    """The door's build, certificate, limit, fronts and module. Raises NotOk or StartupError if it could not serve."""
+    return f"{check_files(config)}; {require_installed(config)}; {_fronts(config)}; {_module(config)}"
 
 
 def check_files(config: Config) -> str:
@@ -50,6 +51,18 @@ def check_module(config: Config, pid: int) -> str:
         if time.monotonic() > until:
             raise _other_module(_compared(found, ours), ours)
         time.sleep(0.1)
+
+
+def _fronts(config: Config) -> str:
+    """The number of fronts. Raises NotOk for a running door that was written for another number."""
+    count = front_count(config.worker.fronts)
+    if others := set(running(config).values()) - {count}:
+        raise NotOk(
+            f"the door leads to {others.pop()} fronts, and the worker has {count}",
+            "Write door.conf again with `cji door config`, then restart cji-door.service. If units have CPU quotas of "
+            "their own, set fronts of [worker] to a number.",
+        )
+    return f"{count} fronts" if count > 1 else "1 front"
 
 
 def _module(config: Config) -> str:
