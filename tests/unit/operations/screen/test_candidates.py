@@ -103,6 +103,12 @@ def test_dates(years: int, asked: str, recorded: str, hit: bool) -> None:
     assert is_hit({**SMITH, "DOB": asked}, {**RECORD, "DOB": recorded}, rules) is hit
 
 
+def test_a_record_found_in_two_ways_is_one_candidate() -> None:
+    rules = msgspec.structs.replace(twin.PRESETS["ncic_qw"], identifiers_alone=False)
+    found = screened([{**SMITH, "SOC": "219099998"}], [{**RECORD, "SOC": "219099998"}], twin.asked(rules=rules))
+    assert (found.found.tolist(), found.rows.tolist()) == ([1], [1])
+
+
 def test_leap_days_and_unknown_digits_in_one_batch() -> None:
     """Both sorts of ranges that are filtered lose records, and each inquiry keeps its own."""
     days = ["19800228", "19800301", "19810228", "19810301", "19800630", "19800730", "1980-02-XX", "1980-07-XX"]
