@@ -204,7 +204,8 @@ def attested(**other: Any) -> Attested:
 def key_released(**other: Any) -> KeyReleased:
     """A key."""
     fields: dict[str, Any] = {
-        "kek_id": KEK, "request_id": "f3b1c2d4-5e6f-4a1b-8c2d-0123456789ab", "evidence_sha384": "01" * 48, "statement_sha384": "03" * 48, "policy_sha256": "04" * 32,
+        "kek_id": KEK, "request_id": "f3b1c2d4-5e6f-4a1b-8c2d-0123456789ab",
+        "evidence_sha384": "01" * 48, "statement_sha384": "03" * 48, "policy_sha256": "04" * 32,
         "policy_immutable": True, "policy_accepted": (), "policy_warnings": (),
     }  # fmt: skip
     return KeyReleased(**fields | other)

@@ -16,7 +16,7 @@ from cji_core.trail.witnesses.destination import Witness, WitnessDestination
 from cji_core.trail.witnesses.file_copy import FileWitness
 from cji_core.trail.witnesses.keys import read_keys
 from cji_core.trail.witnesses.scitt import ScittWitness
-from cji_core.trail.witnesses.settings import BlobTable, FileTable, LedgerTable, Table, tables
+from cji_core.trail.witnesses.settings import BlobTable, FileTable, LedgerTable, ScittTable, Table, tables
 from tests.support.witness_services import NOW, TOKEN, Services, private_pem, public_pem
 from tests.support.witness_trails import Trail, keys_folder
 
@@ -86,6 +86,7 @@ class Setting:
             return BlobWitness(table, identity=identity, seconds=seconds)
         if isinstance(table, LedgerTable):
             return LedgerWitness(table, identity=identity, clock=lambda: NOW, seconds=seconds, commit_seconds=wait)
+        assert isinstance(table, ScittTable)
         return ScittWitness(table, clock=lambda: NOW, seconds=seconds, registration_seconds=wait)
 
     def destination(self, kind: str, *, seconds: float = 5.0, wait: float = 5.0) -> WitnessDestination:
