@@ -24,6 +24,27 @@ def test_pyarrow_does_not_bring_pandas_into_a_process(tmp_path: Path) -> None:
     assert ran.stdout == "False\n"
 
 
+_SEARCHED = """
+import sys
+from types import SimpleNamespace
+import pyarrow as pa
+import pyarrow.compute as pc
+texts, names = pa.array(["a", "b"], pa.utf8()), []
+sys.meta_path.insert(1, SimpleNamespace(find_spec=lambda name, *_: names.append(name)))
+for _ in range(2):
+    assert pc.equal(texts, "a").to_pylist() == [True, False]
+print(names)
+"""
+
+
+def test_a_value_of_no_stated_type_searches_no_folder(tmp_path: Path) -> None:
+    """A sealed cell is killed if it does. pyarrow looks for dateutil each time, where it is not installed."""
+    (tmp_path / "searched.py").write_text(_SEARCHED)
+    *start, folders = command("searched")
+    ran = subprocess.run([*start, f"{folders}:{tmp_path}"], capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout == "[]\n"
+
+
 _COUNTING = """
 import contextlib, gc, os
 import msgspec
