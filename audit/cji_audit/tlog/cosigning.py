@@ -107,10 +107,11 @@ class Cosigner:
             )
 
     def _verified(self, note: Checkpoint, body: bytes) -> tuple[NoteSignature, ...]:
-        """The signatures of the witness's pinned keys, all of them; those of other keys are ignored."""
+        """One signature of each of the witness's pinned keys; more of them, and those of other keys, are ignored."""
         try:
-            wanted = {(key.name, key.key_id): key for key in self.witness.keys}
-            found = tuple(each for each in parse_signatures(body) if (each.name, each.key_id) in wanted)
+            wanted = {(key.name, key.key_id) for key in self.witness.keys}
+            by_key = {(each.name, each.key_id): each for each in parse_signatures(body)}
+            found = tuple(each for name, each in by_key.items() if name in wanted)
             signed = with_signatures(note, found)
             missing = [key for key in self.witness.keys if key.signature_on(signed) is None]
         except CheckpointError as error:

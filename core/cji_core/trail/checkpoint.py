@@ -31,8 +31,9 @@ from cji_core.trail.merkle import HASH_BYTES, MAX_SIZE, Frontier
 MAX_BYTES: Final = 16 * 1024
 MAX_SIGNATURES: Final = 16
 MAX_COSIGNED_BYTES: Final = 128 * 1024
-"""Of a checkpoint of a log with its cosignatures: 32 of ML-DSA-44, 3.3 kB each."""
-MAX_COSIGNATURES: Final = 32
+"""Of a checkpoint of a log with its cosignatures: 34 of ML-DSA-44, 3.3 kB each."""
+MAX_COSIGNATURES: Final = 34
+"""Of a log and 16 witnesses, each with two keys."""
 _DASH: Final = "— "
 _ORIGIN: Final = re.compile(r"[!-*,-~]{1,512}")  # printable ASCII without blanks and plus signs
 _NAME: Final = re.compile(r"[^\s+]{1,512}")  # of anybody, as signed-note has it
@@ -123,7 +124,7 @@ def parse_checkpoint(note: bytes) -> Checkpoint:
 
 
 def parse_cosigned(note: bytes) -> Checkpoint:
-    """Read a checkpoint of any log, with extension lines: at most 128 KiB and 32 signatures. Raises CheckpointError."""
+    """Read a checkpoint of any log, with extension lines: at most 128 KiB and 34 signatures. Raises CheckpointError."""
     text, signatures = split_note(note, limit=MAX_COSIGNED_BYTES)
     if len(signatures) > MAX_COSIGNATURES:
         raise CheckpointError("too many signatures")

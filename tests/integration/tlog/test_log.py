@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from cji_audit.tlog.cosigning import CosigningError, LogBehindError
+from cji_audit.tlog.http_server import Request
 from cji_audit.tlog.store import StoreError
 from cji_audit.tlog.witness import Witness, WitnessStateError
 from cji_core.https import Client
@@ -183,6 +184,26 @@ def test_a_lying_witness_stops_nothing(agency: Site, machine: Machine) -> None:
     machine.trail.write(4)
     agency.log.add(submission(agency, machine, 5))
     assert agency.log.stopped is None
+
+
+def test_a_witness_that_signs_often_stops_nothing(agency: Site, machine: Machine) -> None:
+    """It answers with as many cosignatures as an answer takes, each true, so that a note has no place for others."""
+    from cji_audit.tlog.http_server import Answer
+    from cji_core.tlog.requests import parse_body
+
+    host = agency.witnesses[3]
+
+    def flood(request: Request) -> Answer:
+        note = parse_body(request.body).note
+        lines = [each.sign(note, at=int(time.time()) - back).line() for each in host.signers for back in range(16)]
+        return Answer(status=200, body="".join(lines).encode())
+
+    host.handler.handle = flood
+    machine.trail.write(4)
+    agency.log.add(submission(agency, machine))
+    note = agency.log.published()
+    assert note is not None
+    assert set(agency.policy.cosigners(note)) == {"w0", "w1", "w2", "w3"}
 
 
 def test_a_restored_witness_needs_a_new_key(agency: Site, machine: Machine, tmp_path: Path) -> None:

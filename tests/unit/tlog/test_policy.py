@@ -10,6 +10,7 @@ from cji_core.errors import StartupError
 from cji_core.jose import public_jwk
 from cji_core.tlog.keys import LOG_TYPES, WITNESS_TYPES, new_signers
 from cji_core.tlog.policy import (
+    MAX_WITNESSES,
     Policy,
     PolicyError,
     PolicyFile,
@@ -18,7 +19,7 @@ from cji_core.tlog.policy import (
     encode_policy,
     load_policy,
 )
-from cji_core.trail.checkpoint import Checkpoint
+from cji_core.trail.checkpoint import Checkpoint, parse_cosigned
 from tests.support.tlog_site import ORIGIN
 from tests.support.witness_trails import new_key
 from tests.unit.tlog.test_formats import COSIGNED
@@ -82,6 +83,19 @@ def test_every_pinned_key_must_sign() -> None:
         Policy(file()).accept(note(0, 1, 3, kinds=1), now=NOW)
     with pytest.raises(PolicyError, match="the log's key"):
         Policy(file()).accept(note(0, 1, 3, log=1), now=NOW)
+
+
+def test_the_most_witnesses_all_fit_into_a_note() -> None:
+    signers = [new_signers(f"w{number}.example", WITNESS_TYPES) for number in range(MAX_WITNESSES)]
+    tables = tuple(
+        WitnessTable(name=f"w{number}", url="https://w.example", keys=tuple(each.key.vkey for each in own))
+        for number, own in enumerate(signers)
+    )
+    policy = Policy(file(witnesses=tables, quorum=MAX_WITNESSES))
+    bare = parse_cosigned(note().encode())
+    made = tuple(each.sign(bare, at=NOW) for own in (LOG, *signers) for each in own)
+    full = Checkpoint(origin=ORIGIN, size=bare.size, root=bare.root, text=bare.text, signatures=made)
+    assert len(policy.read(full.encode(), now=NOW).seen) == MAX_WITNESSES
 
 
 def test_a_checkpoint_of_another_log_is_refused() -> None:
