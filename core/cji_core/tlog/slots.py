@@ -7,7 +7,7 @@ attested receipt key signs.
     identity        the first line is not `trail_started` of this trail, or not in the signed tree
     signature       the checkpoint is not signed by the slot's key
     superseded      the key was attested before the slot's key: only the key of the newest quote counts
-    other_machine   the key was attested by another AK, and no statement admits it                       -> conflict
+    other_machine   the key was attested by another AK than the slot's, or than a statement names since  -> conflict
     previous        the entry does not continue the slot's last one
     consistency     its proof is wrong
     fork            a checkpoint of as many lines has another root: one key, two histories               -> conflict
@@ -48,7 +48,7 @@ CONFLICTS: Final[frozenset[str]] = frozenset({"fork", "rollback", "other_machine
 
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The log's state of a trail. `entries` counts its entries; `admitted` is an AK that a person named."""
+    """The log's state of a trail. `entries` counts its entries; `admitted` is the AK that a person named in its place."""
 
     key: KeyBinding
     note: NoteText
@@ -165,11 +165,10 @@ def _require_open(slot: Slot, bound: KeyBinding | None) -> None:
     """Raise LeafError unless the slot takes entries, and the key that is new to it is the one that counts."""
     if slot.frozen is not None:
         raise LeafError("frozen", f"this trail waits for a decision: {slot.frozen}")
-    if bound is None or bound.ak_sha256 == slot.admitted:
-        return
-    if bound.ak_sha256 != slot.key.ak_sha256:
+    machine = slot.key.ak_sha256 if bound is None else bound.ak_sha256
+    if machine != (slot.admitted or slot.key.ak_sha256):
         raise LeafError("other_machine", "another machine attested this key")
-    if not newer(bound.clock, slot.key.clock):
+    if bound is not None and not slot.admitted and not newer(bound.clock, slot.key.clock):
         raise LeafError("superseded", "a later start of this machine has another key")
 
 

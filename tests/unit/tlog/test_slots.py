@@ -219,6 +219,23 @@ def test_a_person_admits_another_machine(log: Log, begun: Machine) -> None:
     assert log.kept[begun.identity].key.ak_sha256 == begun.ak
 
 
+def test_the_machine_that_lost_a_trail_adds_nothing(log: Log, begun: Machine) -> None:
+    """Neither with the key that the slot has, nor with one of a later start."""
+    old, ak = begun.trail.key, begun.ak
+    begun.ak = "b" * 64
+    begun.restarted()
+    log.freezes(begun.leaf(5, key=True, first=True), "other_machine")
+    log.take(sign_decision(decision(log, begun, ak_sha256=begun.ak), log.operator))
+    other, begun.trail.key, begun.ak = begun.trail.key, old, ak
+    begun.trail.write(2)
+    log.refuses(begun.leaf(5), "other_machine")
+    begun.restarted()
+    log.refuses(begun.leaf(5, key=True), "other_machine")
+    begun.trail.key, begun.ak = other, "b" * 64
+    log.take(begun.leaf(5, key=True))
+    assert log.kept[begun.identity].key.ak_sha256 == begun.ak
+
+
 def test_a_decision_is_altered_in_vain(log: Log, begun: Machine) -> None:
     taken = sign_decision(decision(log, begun), log.operator)
     other = msgspec.structs.replace(taken.decision, explanation="another one")
