@@ -147,7 +147,7 @@ class AgencyLog:
         return index if isinstance(leaf, CheckpointLeaf) else None
 
     def _new(self, submission: Submission) -> int:
-        key = self._attested(submission)
+        key, evidence = self._attested(submission)
         leaf = CheckpointLeaf(
             salt=new_salt(),
             trail=submission.trail,
@@ -158,7 +158,7 @@ class AgencyLog:
             first=submission.first,
         )
         try:
-            return self._append(leaf)
+            return self._append(leaf, evidence)
         except LeafError as error:
             if error.cause in CONFLICTS and submission.first is not None:
                 conflict = ConflictLeaf(
@@ -170,29 +170,29 @@ class AgencyLog:
                     first=leaf.first,
                 )
                 log("trail frozen", what=error.cause, remedy="Investigate, then decide: cji log decide.")
-                self._append(conflict)
+                self._append(conflict, evidence)
             raise
 
-    def _attested(self, submission: Submission) -> KeyBinding | None:
-        """The binding of the key, if it is not the slot's. Raises LeafError."""
+    def _attested(self, submission: Submission) -> tuple[KeyBinding | None, bytes]:
+        """The binding of the key and its evidence, if it is not the slot's. Raises LeafError."""
         slot = self.store.slot(submission.trail)
         if slot is not None and _signs(slot.key, submission.note):
-            return None
+            return None, b""
         if submission.evidence is None:
             raise LeafError("unknown_key", "the log needs the evidence that attests this key")
         file = evidence_of(submission.evidence)
-        binding = self._appraise(file)
-        with self.store.writing():
-            self.store.put_evidence(sha384(file), file)
-        return binding
+        return self._appraise(file), file
 
-    def _append(self, leaf: Leaf) -> int:
+    def _append(self, leaf: Leaf, evidence: bytes = b"") -> int:
+        """Add an entry by the rules, and its evidence with it: one that is refused leaves nothing."""
         entry = encode_leaf(leaf)
         decision = leaf.decision if isinstance(leaf, StatementLeaf) else None
         if isinstance(decision, PolicyDecision) and decision.previous_sha384 != self.policy.digest:
             raise LeafError("decision", "it is for another policy than this log's")
         with self.store.writing():
             self._slots.take(leaf)
+            if evidence:
+                self.store.put_evidence(sha384(evidence), evidence)
             return self.store.append(entry)
 
     def _proven(self, index: int) -> Added:

@@ -48,7 +48,7 @@ CONFLICTS: Final[frozenset[str]] = frozenset({"fork", "rollback", "other_machine
 
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The log's state of a trail. `entries` counts its entries; `admitted` is the AK that a person named in its place."""
+    """The log's state of a trail. `entries` counts its entries; `admitted` is the AK that a person named since."""
 
     key: KeyBinding
     note: NoteText

@@ -75,6 +75,24 @@ def test_an_entry_has_a_cosigned_proof(agency: Site, machine: Machine) -> None:
     assert (report.size, report.findings, len(report.cosigned)) == (2, [], 4)
 
 
+def test_a_refused_entry_leaves_nothing(agency: Site, machine: Machine, tmp_path: Path) -> None:
+    """Not even its evidence: one that is refused again and again would fill the disk."""
+    machine.trail.write(4)
+    given = submission(agency, machine)
+    (tmp_path / "other").mkdir()
+    other = Machine(folder=tmp_path / "other", nonce="08" * 32)
+    other.trail.write(4)
+    for wrong in (
+        msgspec.structs.replace(given, note=other.note()),
+        msgspec.structs.replace(given, first=other.first(5)),
+    ):
+        with pytest.raises(LeafError):
+            agency.log.add(wrong)
+    assert list(agency.log.store.evidence()) == []
+    agency.log.add(given)
+    assert len(list(agency.log.store.evidence())) == 1
+
+
 def test_a_lost_answer_repeats_the_entry(agency: Site, machine: Machine) -> None:
     machine.trail.write(4)
     sent = submission(agency, machine)
