@@ -186,14 +186,26 @@ class AgencyLog:
     def _append(self, leaf: Leaf, evidence: bytes = b"") -> int:
         """Add an entry by the rules, and its evidence with it: one that is refused leaves nothing."""
         entry = encode_leaf(leaf)
-        decision = leaf.decision if isinstance(leaf, StatementLeaf) else None
-        if isinstance(decision, PolicyDecision) and decision.previous_sha384 != self.policy.digest:
-            raise LeafError("decision", "it is for another policy than this log's")
+        name = self._policy_statement(leaf)
         with self.store.writing():
             self._slots.take(leaf)
+            if name:
+                self.store.set_meta(name, b"")
             if evidence:
                 self.store.put_evidence(sha384(evidence), evidence)
             return self.store.append(entry)
+
+    def _policy_statement(self, leaf: Leaf) -> str:
+        """The name under which the store notes a statement of another policy: each counts once. Raises LeafError."""
+        decision = leaf.decision if isinstance(leaf, StatementLeaf) else None
+        if not isinstance(decision, PolicyDecision):
+            return ""
+        if decision.previous_sha384 != self.policy.digest:
+            raise LeafError("decision", "it is for another policy than this log's")
+        name = f"statement {sha384(msgspec.json.encode(decision))}"
+        if self.store.meta(name) is not None:
+            raise LeafError("decision", "this statement was made before")
+        return name
 
     def _proven(self, index: int) -> Added:
         with self._cosigning:

@@ -374,6 +374,11 @@ def test_a_policy_follows_by_the_old_quorum(agency: Site, machine: Machine) -> N
     assert isinstance(leaf, StatementLeaf)
     verify_decision(leaf, agency.policy.operators)
     agency.policy.accept(parse_proof(added.proof.encode()).note, now=int(time.time()))
+    size = agency.log.store.size
+    for copy in (leaf, sign_decision(stated, agency.operator)):  # of a reader, who has the token for statements
+        with pytest.raises(LeafError, match="before"):
+            agency.log.state(copy)
+    assert agency.log.store.size == size
     again = msgspec.structs.replace(stated, previous_sha384="0" * 96)
     with pytest.raises(LeafError, match="another policy"):
         agency.log.state(sign_decision(again, agency.operator))
