@@ -235,6 +235,8 @@ def _plain(tenant: Tenant, method: str, path: str, query: dict[str, str], body: 
         if collection != POLICIES or "assignments" in body:
             raise GraphError(400, "not by PUT")
         _fits(collection, body, ())
+        for name in found.keys() - {"id", "createdDateTime", "assignments"}:
+            del found[name]
         found |= body
         return 204, None
     if method == "PATCH":

@@ -21,14 +21,16 @@ class Action:
     """A property that Graph changes by an action of its own, POST `object/name` with the value under `body`.
 
     `read` is the path under the object where it is read, empty for a property of the object itself; Graph does not
-    return what is in `unread`. Without a `name`, the whole object is put (PUT). What is `joined` is added to what the
-    tenant has; what is `later` comes when the object is made; what `acts` waits for `--enforce`.
+    return what is in `unread`. Without a `name`, the whole object is put (PUT), with what the tenant has `beside` the
+    stated. What is `joined` is added to what the tenant has; what is `later` comes when the object is made; what `acts`
+    waits for `--enforce`.
     """
 
     name: str
     body: str
     read: str = ""
     unread: frozenset[str] = frozenset()
+    beside: frozenset[str] = frozenset()
     joined: bool = False
     later: bool = False
     acts: bool = False
@@ -105,7 +107,12 @@ KINDS: Final[Mapping[str, Kind]] = {  # in the order in which they are applied: 
     "encryption": Kind(
         collections={"deviceManagementConfigurationPolicy": "/beta/deviceManagement/configurationPolicies"},
         actions={
-            "settings": Action(name="", body="settings", read="settings"),
+            "settings": Action(
+                name="",
+                body="settings",
+                read="settings",
+                beside=frozenset({"description", "roleScopeTagIds", "disableEntraGroupPolicyAssignment"}),
+            ),
             "assignments": _assigned(acts=True),
         },
         title="name",

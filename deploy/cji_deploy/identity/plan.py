@@ -22,6 +22,8 @@ from cji_deploy.identity.kinds import ELIGIBILITY, KINDS, RULES, TYPE, Action, K
 _GROUP: Final = "groups/cji-key-administrators"
 _BREAK_GLASS: Final = "groups/cji-break-glass"
 _EMERGENCY_ACCOUNTS: Final = 2
+_MADE: Final = frozenset({"id", "source", "sourceId"})
+"""Properties of an assignment that Graph gives it."""
 _SCHEDULES: Final = "/v1.0/identityGovernance/privilegedAccess/group/eligibilitySchedules"
 
 
@@ -124,7 +126,8 @@ class Applier:
                 self.graph.post(f"{place}/{action.name}", {action.body: wanted})
             else:
                 kept = {name: each for name, each in body.items() if not _later(KINDS[item.kind], name)}
-                self.graph.put(place, kept)
+                tenant = {each: found[each] for each in action.beside if found.get(each) is not None}
+                self.graph.put(place, tenant | kept)
         yield Step(verb="waits" if waits else "change", name=item.name, lines=tuple(lines))
 
     def _find(self, item: Item, body: dict[str, Any]) -> dict[str, Any] | None:
@@ -189,10 +192,12 @@ def _later(kind: Kind, name: str) -> bool:
 
 
 def _joined(wanted: list[Any], present: object) -> list[Any]:
-    """The entries of the tenant, as far as the files state such things, then those that it lacks."""
-    names = {name for each in wanted for name in each}
+    """The entries of the tenant, without what Graph gives them and the files do not state; then those that it lacks."""
+    made = {name for name in _MADE if not any(name in each for each in wanted)}
     kept = (
-        [{name: each[name] for name in each if name in names} for each in present] if isinstance(present, list) else []
+        [{name: each[name] for name in each if name not in made} for each in present]
+        if isinstance(present, list)
+        else []
     )
     return kept + [each for each in wanted if not any(not _differences(each, other) for other in kept)]
 
@@ -215,7 +220,7 @@ def _leaves(value: Any, path: str = "") -> list[str]:
 
 
 def _differences(wanted: Mapping[str, Any], found: Mapping[str, Any], path: str = "") -> list[str]:
-    """Stated values that the tenant has otherwise. Lists of words are sets: Graph keeps no order."""
+    """Stated values that the tenant has otherwise. Lists of words are sets: Graph keeps no order, nor each type."""
     lines = []
     for name, value in wanted.items():
         place, present = f"{path}.{name}" if path else name, found.get(name)
@@ -223,7 +228,7 @@ def _differences(wanted: Mapping[str, Any], found: Mapping[str, Any], path: str 
             lines += _differences(value, present if isinstance(present, dict) else {}, place)
         elif isinstance(value, list):
             lines += _list_differences(place, value, present)
-        elif name != TYPE and value != present and not (value == "" and present is None):
+        elif value != present and not (present is None and (value == "" or name == TYPE)):
             lines += [f"- {place} = {json.dumps(present)}", f"+ {place} = {json.dumps(value)}"]
     return lines
 

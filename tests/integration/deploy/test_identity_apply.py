@@ -157,6 +157,29 @@ def test_groups_of_others_keep_what_they_have(desk: Desk) -> None:
     assert desk.apply("--dry-run") == 0
 
 
+def test_what_others_give_stays_whole(desk: Desk) -> None:
+    fido = desk.tenant.objects[METHODS]["Fido2"]
+    theirs = [dict(each) for each in fido["includeTargets"]]
+    assert theirs[0]["isRegistrationRequired"] is False
+    assert desk.apply() == 0
+    assert fido["includeTargets"][:1] == theirs
+    disk = desk.tenant.named("CJI: BitLocker")
+    disk |= {"roleScopeTagIds": ["7"], "description": "ours"}
+    disk["settings"].pop(0)
+    assert desk.apply() == 0
+    assert disk["roleScopeTagIds"] == ["7"]
+    assert desk.apply("--dry-run") == 0
+
+
+def test_a_group_that_is_excluded_is_a_difference(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    assert desk.apply() == 0
+    windows = desk.tenant.named("CJI: Windows")
+    windows["assignments"][0]["target"][TYPE] = f"{PREFIX}exclusionGroupAssignmentTarget"
+    capsys.readouterr()
+    assert desk.apply("--dry-run") == 2
+    assert "exclusionGroupAssignmentTarget" in capsys.readouterr().out
+
+
 def test_a_tenant_without_a_method_is_an_error(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     del desk.tenant.objects[METHODS]["Fido2"]
     assert desk.apply() == 1
