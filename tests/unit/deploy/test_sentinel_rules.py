@@ -35,6 +35,23 @@ REQUEST: Final = "00000000-0000-4000-8000-000000000001"
 UPN: Final = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn"
 OID: Final = "http://schemas.microsoft.com/identity/claims/objectidentifier"
 
+# each of these alone keeps a rule from firing, an incident from being seen, or gives somebody a worker's rights
+BLINDING: Final = (
+    "Microsoft.Authorization/policyAssignments/write",
+    "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/runCommands/write",
+    "Microsoft.Insights/dataCollectionRuleAssociations/delete",
+    "Microsoft.KeyVault/vaults/accessPolicies/write",
+    "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials/write",
+    "Microsoft.OperationalInsights/workspaces/purge/action",
+    "Microsoft.OperationalInsights/workspaces/tables/write",
+    "Microsoft.OperationalInsights/workspaces/write",
+    "Microsoft.SecurityInsights/automationRules/write",
+    "Microsoft.SecurityInsights/incidents/delete",
+    "Microsoft.SecurityInsights/onboardingStates/delete",
+    "Microsoft.SecurityInsights/watchlists/watchlistItems/delete",
+    "Microsoft.SecurityInsights/watchlists/watchlistItems/write",
+)
+
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
 
@@ -198,7 +215,7 @@ def chained(*numbers: int, after: int | None = None) -> list[Record]:
     """Lines with these numbers, each of which continues the one before it, and the first one `after` or its own."""
     found, before = [], numbers[0] - 1 if after is None else after
     for number in numbers:
-        made = line("trail_anchored", ago(80 - number), seq=number)
+        made = line("trail_anchored" if number > 1 else "trail_started", ago(80 - number), seq=number)
         found.append(msgspec.structs.replace(made, prev=f"{before:096x}"))
         before = number
     return found
@@ -472,6 +489,10 @@ CASES: Final[dict[str, Callable[[], Case]]] = {
                 Sample(activity=[removed(9, OperationNameValue="Microsoft.Authorization/locks/delete")] * 2),
                 {"ResourceId": "/x"},
             ),
+            *(
+                (Sample(activity=[removed(9, OperationNameValue=each)]), {"Operation": each.upper()})
+                for each in BLINDING
+            ),
         ],
         quiet=[
             Sample(activity=[removed(9)]),
@@ -495,6 +516,8 @@ CASES: Final[dict[str, Callable[[], Case]]] = {
                 Sample(lines=[*chained(1, 2, 3), *renamed(chained(3, 4), "c")]),
                 {"Finding": "the lines before 3 are missing"},
             ),
+            # a made-up line that says it is the first one, to end the silence of a worker
+            (Sample(lines=[line("worker_stopped", ago(60))]), {"Finding": "a trail begins with worker_stopped"}),
             (
                 Sample(lines=[*chained(1, 2), *forked(chained(1, 2))]),
                 {"Finding": "the trail has two lines 2"},
@@ -523,7 +546,7 @@ CASES: Final[dict[str, Callable[[], Case]]] = {
             Sample(lines=chained(1, 2, 3)),
             Sample(lines=chained(1, 2, 3) * 2),
             Sample(lines=chained(1, 2, 3, 4), late_by={2: timedelta(minutes=40)}),  # out of order
-            Sample(lines=[line("worker_ready", ago(60), kek_ids=[KEK])]),
+            Sample(lines=[line("trail_started", ago(60))]),
             Sample(lines=[line("worker_stopped", ago(200))]),
             Sample(lines=[line("trail_anchored", ago(200))], activity=[removed(195)]),  # the machine was replaced
             Sample(lines=[line("trail_anchored", ago(9), seq=9)]),  # 8 may still come
