@@ -1,21 +1,24 @@
-"""A front that speaks of another front's job: the keyholder hangs up, and nothing becomes of it."""
+"""Fronts that lie about the numbers of calls: one speaks of another front's job, one has two jobs under one number."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from cji_core.errors import Reason
-from cji_core.trail import JobCompleted, JobEnded
+from cji_core.trail import JobCompleted, JobEnded, JobRefused
 from cji_simulator.launch import FRONTS
-from cji_simulator.raw import RawWorker, events, forge, logged, settled
+from cji_simulator.raw import RawWorker, events, forge, logged, settled, until
 from cji_simulator.simulation import Simulation
 from tests.adversarial.peers import told
 from tests.adversarial.peers.foreign_front import FOREIGN
 from tests.adversarial.peers.hostile import hostile_site
 from tests.support.simulations import simulated
+
+CELLS: Final = 2
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +45,17 @@ def test_a_front_that_names_anothers_call_ends(
         ends = [event for event in events(site) if isinstance(event, JobEnded | JobCompleted)]
         assert {end.reason for end in ends if isinstance(end, JobEnded)} == {Reason.CELL_FAILED}
         assert not any(isinstance(end, JobCompleted) for end in ends)
+
+
+def test_one_number_has_one_job_also_while_it_waits(azure: Simulation, tmp_path: Path) -> None:
+    """The second would take the place of the first, which no reload and no revocation would end any more."""
+    with hostile_site(tmp_path / "site", azure, front="twin_front") as site:
+        settled(site)
+        with RawWorker.of(site) as raw, ExitStack() as held:
+            for _ in range(CELLS):
+                assert held.enter_context(raw.stream()).begin(forge(site).open()).WhichOneof("message") == "accepted"
+            for lie in ("twin", "again"):
+                job = forge(site)
+                held.enter_context(raw.stream()).send(replace(job, signature=told(job.signature, lie)).open())
+            refused = until(lambda: [event for event in events(site) if isinstance(event, JobRefused)])
+        assert {event.reason for event in refused} == {Reason.INTERNAL}  # the first one ends with its call

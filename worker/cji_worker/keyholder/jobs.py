@@ -102,7 +102,7 @@ class Jobs:
         """Start this job if there is a cell for it, let it wait for one, or refuse it."""
         header: Header | None = None
         try:
-            if request.call in self._jobs or (self._claims is not None and request.call in self._claims):
+            if self._knows(request.call):
                 raise Refusal(Reason.INTERNAL, stage=Stage.ADMIT)  # no front of ours gives a number twice
             self._host.require()
             header = self._admission.parse(request)
@@ -115,6 +115,16 @@ class Jobs:
                 self._wait(request, header, admission)
         except Refusal as refusal:
             self._refuse(request, header, refusal)
+
+    def _knows(self, call: int) -> bool:
+        """Whether a job of this call runs, is finished, or waits: a second one would take its place in `_jobs`."""
+        finishing = self._finishes.current
+        return (
+            call in self._jobs
+            or (finishing is not None and finishing.call == call)
+            or (self._claims is not None and call in self._claims)
+            or any(each.request.call == call for each in self._queue.waiting())
+        )
 
     def _claim(self, request: Admit, header: Header, admission: Admission, *, cell: Cell | None) -> None:
         """Begin the job; in a pool, once its attempt is entered in the ledger. Its cell is reserved before that.
