@@ -312,6 +312,7 @@ class Supervisor:
                         return 1
                     if child.name == "keyholder":
                         return 0
+                    operations.drained(child.name)
                     poll.unregister(fd)
                     del by_fd[fd]
 

@@ -16,6 +16,7 @@ from cji_worker.control.reload import (
     EndWorker,
     Event,
     GiveOut,
+    Gone,
     Phase,
     Send,
     State,
@@ -97,6 +98,7 @@ def test_any_sequence_of_events_is_all_or_nothing(data: st.DataObject) -> None:
             | st.builds(Checked, checkers, st.just(number), faults, st.just(CLIENTS), st.just(now))
             | st.builds(Switched, checkers, st.just(number), faults, st.just(now))
             | st.just(Tick(now))
+            | st.builds(Gone, st.sampled_from(sorted(fronts)))
         )
         before = state
         _happens(world, state, event)
@@ -117,6 +119,10 @@ def _happens(world: World, state: State, event: Event) -> None:
     match event:
         case Begin() | Unread():
             world.owed += 1
+        case Gone(front=front):
+            world.fronts -= {front}
+            world.took.discard(front)
+            world.prepared.pop(front, None)
         case Checked(checker=checker, number=number, fault=None) if number == state.number:
             world.prepared[checker] = world.version
         case Switched(checker="keyholder", number=number, fault=None) if number == state.number:

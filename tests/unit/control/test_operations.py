@@ -89,6 +89,21 @@ def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
+def test_a_front_that_drained_holds_up_no_reload(family: Family) -> None:
+    """Of a worker that drains, one front has no call any more: the others switch, and their jobs go on."""
+    family.say("control", NewFiles(by="command", uid=7), files())
+    family.hear("front-1")
+    for name, clients in (("keyholder", None), ("front", CLIENTS), ("front-1", CLIENTS)):
+        family.say(name, Prepared(number=1, clients=clients))
+    family.children["front"].close()
+    family.say("keyholder", Committed(number=1))
+    assert family.hear("front-1")[0] == CommitClients(number=1)
+    family.operations.drained("front")
+    family.say("front-1", Committed(number=1))
+    assert family.hear("control")[0] == Reloaded(fault=None)
+    family.operations.drained("front-1")  # the last one, between reloads
+
+
 def test_files_go_to_their_checkers_and_none_is_kept(family: Family) -> None:
     before = descriptors()
     family.say("control", NewFiles(by="command", uid=7), files())

@@ -21,6 +21,7 @@ from cji_worker.control.reload import (
     EndWorker,
     Event,
     GiveOut,
+    Gone,
     Phase,
     Send,
     State,
@@ -115,6 +116,10 @@ class Operations:
         view = snapshot(self._config, self._reports, host, processes, reloading=self.reloading, now=datetime.now(UTC))
         self._send("control", Snapshot(json=view))
 
+    def drained(self, front: str) -> None:
+        """A front of a worker that drains has ended: nothing waits for its answer."""
+        self._feed(Gone(front))
+
     def service_state(self) -> dict[str, str]:
         """The state of a worker that serves, as sd_notify's variables (sd_notify(3))."""
         if self.reloading:
@@ -143,14 +148,14 @@ class Operations:
         self._send("fronts", PrepareClients(number=self._state.number), [clients])
 
     def _send(self, to: str, message: Message, fds: Sequence[int] = ()) -> None:
-        with contextlib.suppress(ChannelClosed):  # its end is noticed by the supervisor
-            if to != "control":
-                for name in self._fronts if to == "fronts" else (to,):
+        if to == "control" and isinstance(message, Reloaded):
+            self._ended(message.fault)
+        for name in self._fronts if to == "fronts" else (to,):
+            with contextlib.suppress(ChannelClosed):  # its end is noticed by the supervisor
+                if to == "control":
+                    self._channels[name].offer(message)  # a stopped one blocks nobody
+                else:
                     self._channels[name].send(message, fds)
-                return
-            if isinstance(message, Reloaded):
-                self._ended(message.fault)
-            self._channels[to].offer(message)  # a stopped one blocks nobody
 
     def _ended(self, fault: ReloadFault | None) -> None:
         if fault is None:

@@ -7,7 +7,8 @@
 Contract and invariants
 * All or nothing: policy, authorities and revocation lists come into force only after all were checked and the change is
   on disk. Until then every fault leaves everything as it was, and the requester gets it.
-* All are the keyholder and every front: what one front has not taken no caller may count on.
+* All are the keyholder and every front: what one front has not taken no caller may count on. A front that has drained
+  has no caller.
 * The last step cannot be refused. If it does not come about in time, or a process answers what it was not asked, the
   state is unknown: the worker ends, and starts again with the new files.
 * One reload at a time. An answer to another one than the current changes nothing.
@@ -108,7 +109,14 @@ class Tick:
     now: float
 
 
-Event = Begin | Unread | Checked | Switched | Tick
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A front of a worker that drains has ended, and serves nobody any more."""
+
+    front: str
+
+
+Event = Begin | Unread | Checked | Switched | Tick | Gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +156,8 @@ def advance(state: State, event: Event) -> Step:
             step = _checked(state, event)
         case Switched() if event.number == state.number and state.phase in (Phase.WRITING, Phase.SWITCHING):
             step = _switched(state, event)
+        case Gone(front):
+            step = _without(state, front)
         case Tick(now) if state.phase is Phase.PREPARING and now >= state.until:
             step = _abandoned(state, LATE)
         case Tick(now) if state.phase is not Phase.IDLE and now >= state.until:
@@ -184,6 +194,14 @@ def _switched(state: State, event: Switched) -> Step:
                 return _idle(state), (Send("control", Reloaded(fault=None)),)
             return replace(state, done=done), ()
     return state, (EndWorker(),)
+
+
+def _without(state: State, front: str) -> Step:
+    """A reload that is being prepared, or written, is not begun again for the others: it ends by its time."""
+    left = replace(state, fronts=state.fronts - {front}, done=state.done - {front})
+    if state.phase is Phase.SWITCHING and left.done == left.fronts:
+        return _idle(left), (Send("control", Reloaded(fault=None)),)
+    return left, ()
 
 
 def _abandoned(state: State, fault: ReloadFault) -> Step:
