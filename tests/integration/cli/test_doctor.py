@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -158,6 +159,17 @@ def test_a_door_of_another_number_of_fronts_is_named(folder: Path, azure: Simula
         path.write_text(text)
     assert (status, found["door"]["state"]) == (1, "failed")
     assert "leads to 1 fronts, and the worker has 2" in found["door"]["found"]
+
+
+def test_a_door_whose_connections_nobody_counts_is_named(folder: Path, azure: Simulation, tmp_path: Path) -> None:
+    """Written for a firewall that counts, and then the worker's file says that the door does."""
+    path = folder / "worker.toml"
+    config = load(path)
+    limits = msgspec.structs.replace(config.limits, connections_counted_by="firewall")
+    with Door(msgspec.structs.replace(config, limits=limits), log=tmp_path / "log"):
+        status, found = doctor(azure.trust, "--config", path)
+    assert (status, found["door"]["state"]) == (1, "failed")
+    assert "nobody counts" in found["door"]["found"]
 
 
 def test_require_fips_without_a_module_fails(folder: Path, azure: Simulation, tmp_path: Path) -> None:

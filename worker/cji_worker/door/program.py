@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -105,8 +105,15 @@ def module_variables() -> dict[str, str]:
     return {name: os.environ[name] for name in ("OPENSSL_CONF", "OPENSSL_MODULES") if name in os.environ}
 
 
-def running(config: Config) -> dict[str, int]:
-    """The doors of this worker, masters of nginx whose configuration leads to its socket: process id, fronts there."""
+class RunningDoor(NamedTuple):
+    """The configuration of a door that runs: the fronts that it leads to, and whether it counts connections itself."""
+
+    fronts: int
+    counts: bool
+
+
+def running(config: Config) -> dict[str, RunningDoor]:
+    """The doors of this worker by process id: masters of nginx whose configuration leads to its socket."""
     found = {}
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, UnicodeDecodeError):
@@ -114,5 +121,5 @@ def running(config: Config) -> dict[str, int]:
             if title.startswith("nginx: master process") and title.endswith(f"/{CONFIG_NAME}"):
                 text = Path(title.rpartition(" -c ")[2]).read_text()
                 if f" unix:{config.listen.socket} " in text:
-                    found[process.name] = text.count("max_conns=")
+                    found[process.name] = RunningDoor(text.count("max_conns="), "limit_conn address " in text)
     return found

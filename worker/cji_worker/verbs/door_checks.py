@@ -8,6 +8,7 @@ from cji_core.command.findings import NotOk
 from cji_core.fips import CryptoModule, mapped_modules
 from cji_core.format.configuration.door_files import check_client_roots, check_server_files
 from cji_core.format.configuration.worker import Config
+from cji_worker.door.config import by_firewall
 from cji_worker.door.firewall import require_installed
 from cji_worker.door.program import installed, refusal, running
 from cji_worker.front.server import listening_folder
@@ -54,9 +55,14 @@ def check_module(config: Config, pid: int) -> str:
 
 
 def _fronts(config: Config) -> str:
-    """The number of fronts. Raises NotOk for a running door that was written for another number."""
-    count = front_count(config.worker.fronts)
-    if others := set(running(config).values()) - {count}:
+    """The number of fronts. Raises NotOk for a running door that was written for another number, or another counter."""
+    count, doors = front_count(config.worker.fronts), running(config).values()
+    if not by_firewall(config) and not all(door.counts for door in doors):
+        raise NotOk(
+            "nobody counts the connections of an address: the door was written for a firewall that does",
+            "Write door.conf again with `cji door config`, then restart cji-door.service.",
+        )
+    if others := {door.fronts for door in doors} - {count}:
         raise NotOk(
             f"the door leads to {others.pop()} fronts, and the worker has {count}",
             "Write door.conf again with `cji door config`, then restart cji-door.service. If units have CPU quotas of "
