@@ -27,7 +27,7 @@ from cji_core.tlog.leaves import LeafError, decode_leaf
 from cji_core.tlog.policy import Cosigned, Policy, PolicyError, Witness
 from cji_core.tlog.slots import Slots
 from cji_core.tlog.tiles import WIDTH, Tile, split_bundle, split_hashes, tiles_of
-from cji_core.trail.checkpoint import Checkpoint, CheckpointError, parse_cosigned
+from cji_core.trail.checkpoint import CheckpointError, parse_cosigned
 from cji_core.trail.merkle import leaf_hash
 
 MAX_FINDINGS: Final = 1000
@@ -96,7 +96,7 @@ class Monitor:
         found = self._newest(report)
         if found is not None:
             report.cosigned = found.seen
-            self._read(report, found.note)
+            self._read(report, found)
         report.size = self._store.size
         for witness in self._policy.witnesses:
             self._compare(report, witness)
@@ -107,7 +107,7 @@ class Monitor:
         return report
 
     def export(self, folder: Path) -> int:
-        """Write the checkpoint and the hash tiles that were verified, as tlog-tiles has them; return how many."""
+        """Write the newest checkpoint that a quorum cosigned, and its hash tiles (tlog-tiles); return how many."""
         note = self._store.meta("checkpoint")
         if note is None:
             raise MonitorError("no checkpoint was verified yet", remedy="Run it until the log is verified.")
@@ -135,9 +135,9 @@ class Monitor:
             report.findings.append(MonitorFinding(kind="checkpoint", text=str(error)))
         return Cosigned(note=note, seen={}, at=0)
 
-    def _read(self, report: MonitorReport, note: Checkpoint) -> None:
-        """Take the new leaves, all or none."""
-        have = self._store.size
+    def _read(self, report: MonitorReport, found: Cosigned) -> None:
+        """Take the new leaves, all or none; and keep the checkpoint, if a quorum cosigned it."""
+        have, note = self._store.size, found.note
         if note.size < have:
             text = f"the log shows {note.size} leaves, and {have} were there"
             report.findings.append(MonitorFinding(kind="shrunk", text=text))
@@ -149,7 +149,8 @@ class Monitor:
                     self._take(leaf, entry)
                 if self._store.root(note.size) != note.root:
                     raise LeavesDifferError
-                self._store.set_meta("checkpoint", note.encode())
+                if found.seen:
+                    self._store.set_meta("checkpoint", note.encode())
                 self._store.set_meta(_FOUND, msgspec.json.encode(self._found))
         except (LeavesDifferError, CheckpointError):
             del self._found[known:]

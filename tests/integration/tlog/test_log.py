@@ -11,7 +11,7 @@ import pytest
 
 from cji_audit.tlog.cosigning import CosigningError, LogBehindError
 from cji_audit.tlog.http_server import Request
-from cji_audit.tlog.store import StoreError
+from cji_audit.tlog.store import LogStore, StoreError
 from cji_audit.tlog.witness import Witness, WitnessStateError
 from cji_core.https import Client
 from cji_core.tlog.keys import WITNESS_TYPES, new_signers
@@ -328,6 +328,24 @@ def test_a_stale_checkpoint_is_a_finding(agency: Site, machine: Machine) -> None
     later = time.time() + agency.policy.file.max_age_seconds + 60
     report = agency.monitor(clock=lambda: later)
     assert [each.kind for each in report.findings] == ["checkpoint"]
+
+
+def test_a_copy_has_a_checkpoint_that_a_quorum_signed(agency: Site, machine: Machine, tmp_path: Path) -> None:
+    from cji_audit.tlog.monitor import Monitor, MonitorError
+
+    machine.trail.write(4)
+    agency.log.add(submission(agency, machine))
+    store = LogStore(tmp_path / "copy.db", origin=ORIGIN)
+    try:
+        late = Monitor(store, agency.policy, Client(None, plain=True), token=None, clock=lambda: time.time() + 90_000)
+        assert [each.kind for each in late.run().findings] == ["checkpoint"]
+        with pytest.raises(MonitorError):
+            late.export(tmp_path / "copy")
+        fresh = Monitor(store, agency.policy, Client(None, plain=True), token=None)
+        assert fresh.run().findings == []
+        assert fresh.export(tmp_path / "copy") == 1
+    finally:
+        store.close()
 
 
 def test_entries_go_to_readers_alone(agency: Site, machine: Machine) -> None:
