@@ -21,7 +21,7 @@ from typing import Any, Final
 import msgspec
 
 from cji_audit.packet.archive import MAX_BYTES
-from cji_audit.packet.attachments import Tools
+from cji_audit.packet.attachments import KINDS, Tools
 from cji_audit.packet.catalog import Catalog, read_catalog
 from cji_audit.packet.controls import controls
 from cji_audit.packet.errors import PacketError
@@ -240,18 +240,25 @@ def _facts(file: str, name: str, before: Fact | None, again: Fact | None) -> Ite
 
 
 def _computed(files: Mapping[str, bytes], material: Material, catalog: Catalog) -> Iterator[Difference]:
-    """Everything that follows from the material."""
-    for name, data in computed(material, catalog).items():
+    """Everything that follows from the material, and nothing else."""
+    made = computed(material, catalog)
+    for name, data in made.items():
         if name not in files:
-            continue  # `digest_differences` has named it
-        if name == ROWS and files[name] != data:
+            yield Difference(file=name, what="is missing")
+        elif name == ROWS and files[name] != data:
             yield from _rows(files[name], data)
         elif files[name] != data:
             yield Difference(file=name, what="does not follow from material.json")
-    expected = {*BESIDE, MATERIAL, CATALOG, DOCX, *computed_names(material)}
+    expected = {*BESIDE, MATERIAL, CATALOG, DOCX, *computed_names(material), *made}
     for name in files:
-        if name not in expected and not name.startswith(("given/", "oscal/")) and name not in {ROWS, "packet.html"}:
+        if name not in expected and not _is_given(name):
             yield Difference(file=name, what="is not a file of a packet")
+
+
+def _is_given(name: str) -> bool:
+    """Whether a file is among those that were given, whose facts are read again."""
+    first, _, rest = name.partition("/")
+    return first == "given" and rest.partition("/")[0] in KINDS
 
 
 def computed_names(material: Material) -> set[str]:

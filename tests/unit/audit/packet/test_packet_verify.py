@@ -72,6 +72,16 @@ def test_a_packet_verifies_as_files_and_as_an_archive(files: dict[str, bytes], t
         write(files, tmp_path / "packet")
 
 
+def test_a_packet_has_all_its_files_and_no_other(files: dict[str, bytes]) -> None:
+    """Also by its own list: a maker leaves out the plan of actions, or adds a page that follows from nothing."""
+    made = sorted(name for name in files if name.startswith("oscal/") or name in (ROWS, PAGE))
+    assert len(made) > 4
+    for name in made:
+        assert named(indexed({other: data for other, data in files.items() if other != name})) == {name}
+    for name in ("oscal/other.json", "given/other/page.html", "given/page.html"):
+        assert named(indexed({**files, name: b"{}"})) == {name}
+
+
 def test_the_same_content_has_the_same_bytes(tmp_path: Path) -> None:
     made = content(sound(), tmp_path)
     first, again = files_of(made, with_docx=True), files_of(made, with_docx=True)
