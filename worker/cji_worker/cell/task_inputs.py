@@ -131,10 +131,11 @@ class TaskInputs:
         number, schema = next((at, each.schema) for at, each in enumerate(self._job.stages.edges) if each.name == edge)
         while isinstance(stream := self._next(), EdgeStream) and stream.edge == number:
             reader = self._reader(only=schema, padded=True)
-            for batch in self._pull(reader):
-                self._take_schemas(reader)
-                yield stream.producer, own(batch)  # stages keep what they read of an edge
+            batches = self._pull(reader)
+            first = list(itertools.islice(batches, 1))
             self._take_schemas(reader)
+            for batch in itertools.chain(first, batches):
+                yield stream.producer, own(batch)  # stages keep what they read of an edge
 
     def _take_schemas(self, reader: StreamReader) -> None:
         for name, carried in reader.carried.items():

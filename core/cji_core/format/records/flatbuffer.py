@@ -124,12 +124,12 @@ def _check_batch(batch: _Table, body_bytes: int) -> int:
     if rows < 0 or compression or variadic_counts:
         raise malformed()
     lengths, null_counts = nodes[:, 0], nodes[:, 1]
-    if (lengths < 0).any() or (null_counts < 0).any() or (null_counts > lengths).any():
+    if nodes.min(initial=0) < 0 or (null_counts > lengths).any():
         raise malformed()
     offsets, sizes = buffers[:, 0], buffers[:, 1]
     # sizes are bounded before the subtraction, so that it cannot wrap
-    if (offsets % _BUFFER_ALIGNMENT).any() or (offsets < 0).any() or (sizes < 0).any() or (sizes > body_bytes).any():
+    if buffers.min(initial=0) < 0 or sizes.max(initial=0) > body_bytes or (offsets > body_bytes - sizes).any():
         raise malformed()
-    if (offsets > body_bytes - sizes).any():
+    if np.bitwise_or.reduce(offsets) % _BUFFER_ALIGNMENT:
         raise malformed()
     return rows

@@ -21,6 +21,7 @@ job's: without it nobody can tell which stream a value would be in.
 
 import enum
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from cji_core.format.records.declared import Fields
@@ -86,7 +87,7 @@ class Stage:
     """`row_status` among them marks the stage that gives the status of rows; see `Stages.status_stage`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Stages:
     """The stages of an operation, in an order in which they can run; `Operation.stages` makes them."""
 
@@ -123,7 +124,7 @@ class Stages:
         if len(set(outputs)) != len(outputs) or readers.keys() != written.keys():
             raise ValueError("an output is written twice, or an edge is never read")
 
-    @property
+    @cached_property
     def edges(self) -> tuple[Edge, ...]:
         """All edges; an edge's position is its number in the names of streams."""
         return tuple(edge for stage in self.in_order for edge in stage.writes)
