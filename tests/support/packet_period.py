@@ -455,8 +455,8 @@ def reviewed(scene: Scene, week: str, moment: datetime, lines: Sequence[bytes]) 
 def junit(outcomes: dict[str, str]) -> bytes:
     """Results of all named tests; passed unless `outcomes` has another one by the name in controls.toml."""
     cases = []
-    for name, test in controls().tests.items():
-        module, _, function = test.partition(".py::")
+    for name, each in controls().tests.items():
+        module, _, function = each.test.partition(".py::")
         inner = {"failed": "<failure/>", "skipped": "<skipped/>"}.get(outcomes.get(name, ""), "")
         if outcomes.get(name) != "absent":
             cases.append(f'<testcase classname="{module.replace("/", ".")}" name="{function}[1]">{inner}</testcase>')
@@ -533,7 +533,7 @@ def catalog() -> bytes:
         {
             "id": control.id,
             "title": f"Title of {control.id}",
-            "family": f"{control.id[:2]}: family",
+            "family": f"{control.id[:2].rstrip('.')}: family",
             "fragments": [
                 {"row": n, "kind": "fragment", "text": f"Text {n}", "priority": "P1", "sanction": None, "iaas": "Both"}
                 for n in control.numbers

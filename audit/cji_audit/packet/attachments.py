@@ -73,7 +73,7 @@ class Attachments:
         receipt_keys = {key_id(key): key for _, key in machines if key is not None}
         receipt_keys |= keys_in(self.of("receipt_keys"))
         reviewers = keys_in(self.of("reviewer_keys"))
-        named = tuple(controls().tests.values())
+        named = tuple(each.test for each in controls().tests.values())
         found: dict[str, Any] = {
             "machines": tuple(machine for machine, _ in machines),
             "keys": tuple(read_key(n, d, tools.lint_release_policy) for n, d in self.of("keys").items()),

@@ -64,7 +64,10 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_catalog(data: bytes, of: Controls) -> Catalog:
-    """The units of `of`, in the order of the catalog. PacketError names the unit that does not fit."""
+    """The units of `of` in the order of the catalog, those of a family together, where its first one stands.
+
+    PacketError names the unit that does not fit.
+    """
     remedy = _REMEDY.format(of.version)
     if len(data) > MAX_BYTES:
         raise PacketError("The catalog is larger than 8 MiB", remedy)
@@ -84,4 +87,6 @@ def read_catalog(data: bytes, of: Controls) -> Catalog:
         if tuple(sorted(each.row for each in unit.fragments)) != control.numbers:
             raise PacketError(f"The catalog has other rows of {control.id} than the statements", remedy)
     wanted = {control.id for control in of.controls}
-    return msgspec.structs.replace(found, units=tuple(unit for unit in found.units if unit.id in wanted))
+    kept = [unit for unit in found.units if unit.id in wanted]
+    families = list(dict.fromkeys(unit.family for unit in kept))
+    return msgspec.structs.replace(found, units=tuple(sorted(kept, key=lambda unit: families.index(unit.family))))

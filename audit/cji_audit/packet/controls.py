@@ -20,18 +20,31 @@ class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Base of all tables of the file."""
 
 
+class NamedTest(_Table, frozen=True, kw_only=True):
+    """A test of this repository, and what it tries to break."""
+
+    test: Annotated[str, Meta(pattern=r"^tests/[a-z0-9_/]+\.py::test_[a-z0-9_]+\Z")]
+    breaks: Annotated[str, Meta(min_length=1)]
+
+
 class Part(_Table, frozen=True, kw_only=True):
-    """One statement, and the fragments that it is about. Only a part of the product has checks."""
+    """One statement, and the fragments that it is about. Only a part of the product has checks.
+
+    `missing` is what its fragments require and the product does not do: the part is at best partial.
+    """
 
     rows: Annotated[str, Meta(pattern=r"^[0-9]+(-[0-9]+)?( [0-9]+(-[0-9]+)?)*\Z")]
     by: Actor
     text: Annotated[str, Meta(min_length=1)]
+    missing: str = ""
     checks: tuple[_Name, ...] = ()
     tests: tuple[_Name, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.by == "product") is not bool(self.checks or self.tests):
             raise ValueError(f"rows {self.rows}: a part has checks or tests if, and only if, it is the product's")
+        if self.missing and self.by != "product":
+            raise ValueError(f"rows {self.rows}: only a part of the product can have something missing")
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -48,7 +61,7 @@ class Part(_Table, frozen=True, kw_only=True):
 class Control(_Table, frozen=True, kw_only=True):
     """One unit of the policy."""
 
-    id: Annotated[str, Meta(pattern=r"^[A-Z]{2}-[0-9]+(\([0-9]+\))?\Z")]
+    id: Annotated[str, Meta(pattern=r"^([A-Z]{2}-[0-9]+(\([0-9]+\))?|[0-9]+(\.[0-9]+)+)\Z")]
     how: str = ""
     limits: str = ""
     parts: Annotated[tuple[Part, ...], Meta(min_length=1)]
@@ -63,7 +76,7 @@ class Controls(_Table, frozen=True, kw_only=True):
     """The whole file, for one version of the policy."""
 
     version: str
-    tests: Mapping[_Name, str]
+    tests: Mapping[_Name, NamedTest]
     controls: tuple[Control, ...]
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ from cji_audit.packet.checks import Result
 from cji_audit.packet.checks.reviews import allowed_days
 from cji_audit.packet.document import Badge, Block, Cell, Document, Facts, Link, Listing, Section, Table, Text
 from cji_audit.packet.material import Material
-from cji_audit.packet.report import checks_of, ranges
+from cji_audit.packet.report import checks_of, lacking, ranges
 from cji_audit.packet.rows import STATUSES, Row
 from cji_audit.packet.trust import Trust
 from cji_audit.packet.verify import Difference
@@ -27,6 +27,8 @@ NOTICE: Final = (
 ALL: Final = "command-all"
 _SOUND: Final = Badge("trusted under your pins", "good")
 _UNSOUND: Final = Badge("not trusted", "bad")
+_IN_IDS: Final = str.maketrans(" /(.", "----", ")")
+"""Characters in names of checks that an anchor has in another way."""
 
 
 def day(
@@ -119,9 +121,15 @@ def _open(
         if found:
             heads = ("check", f"why ({words})", "fragments", "command")
             yield Table(heads, [_claim(rows, *each) for each in found.items()])
-    outside = [row.id for row in rows if row.status == "outside"]
-    yield Text(f"{len(outside)} fragments are not this product's; packet.html names who acts for each.")
-    if not reasons and all(each.status == "holds" for each in checks.values()):
+    partial = lacking(rows)
+    if partial:
+        cells = [(what, ", ".join(ranges(ids)), _link(ALL)) for what, ids in partial.items()]
+        yield Table(("what is missing (partial)", "fragments", "command"), cells)
+    counts = Counter(row.status for row in rows)
+    yield Text(
+        f"{counts['agency']} fragments are the agency's and {counts['provider']} the provider's; see packet.html."
+    )
+    if not reasons and not partial and all(each.status == "holds" for each in checks.values()):
         yield Text("Nothing else is open.")
 
 
@@ -172,4 +180,4 @@ def _link(target: str) -> Link:
 
 
 def _id(check: str) -> str:
-    return f"command-{check}".replace(" ", "-").replace("/", "-").replace("(", "-").replace(")", "")
+    return f"command-{check}".translate(_IN_IDS)

@@ -20,11 +20,12 @@ from cji_audit.packet.catalog import Catalog
 from cji_audit.packet.checks import Result
 from cji_audit.packet.material import Material
 from cji_audit.packet.report import checks_of, where_and_limits
-from cji_audit.packet.rows import Row
+from cji_audit.packet.rows import Row, label
 
 _OBJECTIVES: Final = ("confidentiality", "integrity", "availability")
 _IMPACT: Final = "fips-199-moderate"
-_STATES: Final = MappingProxyType({"met": "implemented", "not met": "partial", "gap": "planned", "outside": "planned"})
+_STATES: Final = MappingProxyType({"met": "implemented", "partial": "partial", "not met": "partial", "gap": "planned"})
+"""Of the product's statements. Nothing is stated about the implementation of the agency's and the provider's."""
 
 OSCAL_VERSION: Final = "1.1.2"
 CATALOG: Final = "catalog.json"
@@ -79,8 +80,8 @@ def by_unit(rows: Sequence[Row]) -> Iterator[tuple[str, Iterator[Row]]]:
 
 
 def control_id(unit: str) -> str:
-    """OSCAL's id of a unit: `ac-6.1` for `AC-6(1)`."""
-    return re.sub(r"\((\d+)\)", r".\1", unit).lower()
+    """OSCAL's id of a unit: `ac-6.1` for `AC-6(1)`, `section-5.1.1` for `5.1.1`."""
+    return re.sub(r"\((\d+)\)", r".\1", label(unit))
 
 
 def statement_id(row: Row) -> str:
@@ -98,7 +99,7 @@ def catalog_document(frame: Frame) -> Json:
     families = groupby(frame.catalog.units, key=lambda unit: unit.family)
     groups = [
         {
-            "id": name.partition(":")[0].lower(),
+            "id": label(name),
             "class": "family",
             "title": name,
             "controls": [
@@ -181,7 +182,9 @@ def _implemented(frame: Frame, unit: str, rows: Sequence[Row]) -> Json:
 
 
 def _spoken(row: Row) -> str:
-    return row.does if row.by == "product" else f"Not covered by this product ({row.by}): {row.does}"
+    if row.by != "product":
+        return f"Not covered by this product ({row.by}): {row.does}"
+    return f"{row.does} Missing: {row.missing}" if row.missing else row.does
 
 
 def system_security_plan(frame: Frame) -> Json:
@@ -251,17 +254,16 @@ def _components(frame: Frame) -> list[Json]:
 
 
 def _statement(frame: Frame, row: Row) -> Json:
-    state: Json = {"state": _STATES[row.status]}
-    if row.status == "outside":
-        state["remarks"] = f"Left to the {row.by}: this product states nothing about its implementation."
-    elif row.status != "met":
-        state["remarks"] = row.why
-    component = {
+    component: Json = {
         "component-uuid": frame.component(row.by),
         "uuid": frame.id("by-component", f"{frame.system} {row.id}"),
         "description": row.does,
-        "implementation-status": state,
     }
+    if row.by != "product":
+        component["remarks"] = f"Left to the {row.by}: this product states nothing about its implementation."
+    else:
+        state = {"state": _STATES[row.status]}
+        component["implementation-status"] = state if row.status == "met" else state | {"remarks": row.why}
     return {
         "statement-id": statement_id(row),
         "uuid": frame.id("ssp-statement", f"{frame.system} {row.id}"),
@@ -273,7 +275,7 @@ def assessment_results(frame: Frame) -> Json:
     """One observation for each check, one finding for each fragment that is the product's."""
     observed = checks_of(frame.rows)
     uuids = {msgspec.json.encode(result): frame.observation(name) for name, result in observed.items()}
-    findings = [row for row in frame.rows if row.status != "outside"]
+    findings = [row for row in frame.rows if row.by == "product"]
     plan = frame.id("plan", frame.catalog.version)
     return {
         "uuid": frame.id("assessment", frame.system),

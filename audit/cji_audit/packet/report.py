@@ -9,7 +9,7 @@ from cji_audit.packet.catalog import Catalog
 from cji_audit.packet.checks import Evidence, Result
 from cji_audit.packet.document import Badge, Block, Cell, Code, Document, Facts, Heading, Names, Section, Table, Text
 from cji_audit.packet.material import Material
-from cji_audit.packet.rows import STATUSES, Row, RowStatus
+from cji_audit.packet.rows import STATUSES, ZERO_CYCLE, ZERO_CYCLE_ENDS, Row, RowStatus, label
 from cji_audit.packet.ssp import ssp
 from cji_audit.packet.walkthrough import blocks
 
@@ -19,15 +19,19 @@ NOTICE: Final = (
 )
 _BADGES: Final[dict[RowStatus, Badge]] = {
     "met": Badge("met", "good"),
+    "partial": Badge("partial", "open"),
     "not met": Badge("not met", "bad"),
     "gap": Badge("gap", "open"),
-    "outside": Badge("outside", "plain"),
+    "agency": Badge("agency", "plain"),
+    "provider": Badge("provider", "plain"),
 }
 _MEANING: Final[dict[RowStatus, str]] = {
     "met": "every check held, with evidence from this period",
+    "partial": "every check held, and the product does a part of what is required; the statement has what is missing",
     "not met": "a check failed",
     "gap": "evidence for a check was not given",
-    "outside": "not covered by this product; the statement names who acts",
+    "agency": "not this product's: the agency acts",
+    "provider": "not this product's: the provider of the cloud or of the landing zone acts",
 }
 MOST_OUTSIDE: Final = 8
 """Fragments of a part outside this product whose texts are shown; the part's row names all of them."""
@@ -42,7 +46,7 @@ def report(material: Material, catalog: Catalog, rows: Sequence[Row]) -> Documen
         notice=NOTICE,
         cover=tuple(_cover(material, catalog, rows)),
         sections=(
-            Section("not-met", "Not met, and gaps", tuple(_open(rows))),
+            Section("not-met", "Not met, gaps, and what is missing", tuple(_open(rows))),
             Section("ssp", "Customer-managed keys and confidential computing (SSP)", ssp(material)),
             Section("walkthrough", "Microsoft's walkthrough, step by step", tuple(blocks(checks_of(rows)))),
             Section("deployment", "Deployment in Azure", tuple(_deployment(material))),
@@ -65,11 +69,19 @@ def _cover(material: Material, catalog: Catalog, rows: Sequence[Row]) -> Iterato
     )
     if catalog.transcription:
         yield Text(f"Texts of the policy: {catalog.transcription}. Check them against the FBI's own file.")
-    counts = Counter(row.status for row in rows)
+    counts, now = Counter(row.status for row in rows), Counter(row.status for row in rows if row.sanctionable == "now")
+    later = Counter(row.status for row in rows if row.sanctionable == "later")
     yield Table(
-        ("status", "fragments", "meaning"),
-        [(_BADGES[status], str(counts[status]), _MEANING[status]) for status in STATUSES],
+        ("status", "fragments", "sanctionable", "later", "meaning"),
+        [
+            (_BADGES[status], str(counts[status]), str(now[status]), str(later[status]), _MEANING[status])
+            for status in STATUSES
+        ],
         "counts",
+    )
+    yield Text(
+        f"Sanctionable on {material.period.last}, the last day of the period, by the companion's column. Later: "
+        f"audited without sanctions until then, which for zero-cycle requirements is until {ZERO_CYCLE_ENDS}."
     )
 
 
@@ -89,7 +101,7 @@ def _deployment(material: Material) -> Iterator[Block]:
 
 
 def _open(rows: Sequence[Row]) -> Iterator[Block]:
-    """Failed checks and missing evidence, each with the rows that depend on it."""
+    """Failed checks and missing evidence, each with the rows that depend on it, and what partial rows lack."""
     for title, status, words in (
         ("Checks that failed", "fails", "None failed."),
         ("Evidence that is missing", "missing", "Nothing is missing."),
@@ -108,6 +120,23 @@ def _open(rows: Sequence[Row]) -> Iterator[Block]:
             [(name, why, Names([*ranges(ids)])) for (name, why), ids in affected.items()],
             "open",
         )
+    yield Heading("Covered in part")
+    partial = lacking(rows)
+    if not partial:
+        yield Text("No fragment is covered in part.")
+        return
+    yield Table(
+        ("what is missing", "fragments"), [(what, Names([*ranges(ids)])) for what, ids in partial.items()], "open"
+    )
+
+
+def lacking(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """The deficits of partial rows, each with the names of those rows."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if row.status == "partial":
+            found.setdefault(row.missing, []).append(row.id)
+    return found
 
 
 def ranges(ids: Sequence[str]) -> Iterator[str]:
@@ -131,7 +160,7 @@ def _range(run: Sequence[tuple[str, int]]) -> str:
 def _family(name: str, rows: Sequence[Row]) -> Section:
     cells = [_cells(list(of)) for _, of in groupby(rows, key=lambda row: (row.unit, row.does))]
     heads = ("unit", "requirement", "responsibility", "what is done", "status")
-    return Section(name.partition(":")[0].lower(), name, (Table(heads, cells, "family"),))
+    return Section(label(name), name, (Table(heads, cells, "family"),))
 
 
 def where_and_limits(row: Row) -> list[str]:
@@ -147,17 +176,31 @@ def _cells(rows: Sequence[Row]) -> tuple[Cell, ...]:
     if first.by == "product":
         done += where_and_limits(first)
         done.append(f"Checks: {', '.join(first.checks)}.")
+        done += [f"Rests on the test report: {each.test} {each.breaks}." for each in first.tests]
     why = [f"Found: {first.why}"] if first.status in {"not met", "gap"} else []
+    why += [f"Missing: {first.missing}"] if first.missing else []
     shown = rows if first.by == "product" or len(rows) <= MOST_OUTSIDE else rows[:MOST_OUTSIDE]
     hidden = len(rows) - len(shown)
     more = [f"{hidden} more fragments; their texts are in catalog.json."] if hidden else []
     return (
         (first.unit, ", ".join(each.partition("/")[2] for each in ranges([row.id for row in rows]))),
         (first.title, *(f"{row.row}  {' '.join(row.text.split())}" for row in shown), *more),
-        (*who, f"acts: {_ACTOR[first.by]}"),
+        (*who, f"acts: {_ACTOR[first.by]}", *dict.fromkeys(map(_sanction, rows))),
         (*done, *why),
         _BADGES[first.status],
     )
+
+
+def _sanction(row: Row) -> str:
+    """When a fragment is sanctionable, in words."""
+    match row.sanctionable:
+        case "now":
+            since = "" if row.sanction in {"Existing", ZERO_CYCLE} else f" since {row.sanction}"
+            return f"sanctionable now{since}"
+        case "later":
+            return f"sanctionable from {ZERO_CYCLE_ENDS if row.sanction == ZERO_CYCLE else row.sanction}"
+        case "not stated":
+            return "sanctions: not stated"
 
 
 def checks_of(rows: Sequence[Row]) -> dict[str, Result]:

@@ -35,6 +35,7 @@ _SHARES: Final = MappingProxyType(
     {
         "unit": 21, "requirement": 72, "responsibility": 29, "what is done": 103, "status": 24,
         "check": 32, "what was found": 110, "fragments": 80, "meaning": 145,
+        "what is missing": 170, "sanctionable": 28, "later": 20,
         "kind": 25, "evidence": 65, "SHA-256": 70, "re-check": 85,
         "trail": 30, "lines": 16, "hash of the last line": 70, "Merkle root": 70, "state": 35,
         "PCR": 14, "of": 35, "value": 150, "resource": 60, "found": 80, "export": 45,

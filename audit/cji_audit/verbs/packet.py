@@ -41,7 +41,10 @@ class MadePacket(msgspec.Struct, frozen=True, kw_only=True):
     folder: Annotated[str, member("its folder")]
     zip: Annotated[str, member("the same as one file")]
     packet_sha256: Annotated[str, member("SHA-256 of packet.json, hexadecimal")]
-    rows: Annotated[dict[str, int], member("number of fragments by status: `met`, `not met`, `gap`, `outside`")]
+    rows: Annotated[
+        dict[str, int],
+        member("number of fragments by status: `met`, `partial`, `not met`, `gap`, `agency`, `provider`"),
+    ]
     checks: Annotated[dict[str, str], member("outcome of each check by its name")]
 
 

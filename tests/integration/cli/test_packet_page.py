@@ -106,7 +106,7 @@ def test_the_page_is_laid_out_everywhere_and_quiet(page: Path, tmp_path: Path) -
         assert chromium.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
         assert chromium.evaluate(CONTRAST) >= 4.5
         wide = "[...document.querySelectorAll('.family')].map(e => getComputedStyle(e.closest('section')).page)"
-        assert chromium.evaluate(wide) == ["wide"] * 9
+        assert chromium.evaluate(wide) == ["wide"] * 14
         broken = "[...document.querySelectorAll('.open .short')].map(e => e.getClientRects().length)"
         assert set(chromium.evaluate(broken)) == {1}
         chromium.pdf(tmp_path / "packet.pdf")

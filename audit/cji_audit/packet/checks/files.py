@@ -112,10 +112,16 @@ def named_tests(material: Material, names: Sequence[str]) -> Result:
     found = material.tests
     if found is None:
         return missing("No test results were given (--tests).")
-    tests = [controls().tests[name] for name in names]
+    named = [controls().tests[name] for name in names]
+    tests = [each.test for each in named]
     shown = [
-        Evidence(kind="test", what=test, sha256=found.file.sha256, recheck=f"python -m pytest {shlex.quote(test)}")
-        for test in tests
+        Evidence(
+            kind="test",
+            what=f"{each.test}: {each.breaks}",
+            sha256=found.file.sha256,
+            recheck=f"python -m pytest {shlex.quote(each.test)}",
+        )
+        for each in named
     ]
     for test in tests:
         if found.outcomes.get(test) == "failed":

@@ -59,18 +59,18 @@ def evaluated(scene: Scene, folder: Path) -> tuple[Row, ...]:
     return rows(made.material, read_catalog(catalog(), controls()), controls())
 
 
-@fault("AU-2/311-314 AU-3/317-323 AU-5/337 AU-6(1)/341 AU-7/343-344 AU-7(1)/345 AU-9/348 CA-7(4)/444", "chain")
+@fault("AU-3/317 AU-3/323 AU-3/318-322 AU-5/337 AU-6(1)/341 AU-7/343-344 AU-7(1)/345 AU-9/348 CA-7(4)/444", "chain")
 def last_line_changed(scene: Scene) -> None:
     scene.flip = -1
 
 
-@fault("AU-2/311-314 AU-9/348", "anchors")
+@fault("AU-9/348", "anchors")
 def anchor_goes_back(scene: Scene) -> None:
     scene.change(TrailAnchored, 20, counter=3)
 
 
 @fault(
-    "AU-6/338-339 AU-6(1)/341 AU-9/348 CA-7/436-438 CA-7(4)/444 SI-4/1402-1403 SI-4/1407 SI-4/1411 SI-7(7)/1430",
+    "AU-6/338 AU-6(1)/341 AU-9/348 CA-7/436-438 CA-7(4)/444 SI-4/1402-1403 SI-4/1407 SI-4/1411 SI-7(7)/1430",
     "checkpoints",
     "reviews",
 )
@@ -93,13 +93,13 @@ def refused_trail_without_explanation(scene: Scene) -> None:
     scene.at(-1, TrailRefused(compared_with="counter", expected=28, found=29))
 
 
-@fault("AU-2/303-308 AU-3/317-323 AU-3(1)/324-328 AU-12/352 AU-12/354", "outcomes")
+@fault("AC-17(1)/179 AU-3/317 AU-3/323 AU-3/318-322 AU-3(1)/324-328 AU-12/352 AU-12/354 CP-10(2)/578", "outcomes")
 def job_without_outcome(scene: Scene) -> None:
     place = scene.find(Job)[20]
     scene.at(place, admitted(4711, digest(POLICIES[1])))
 
 
-@fault("AU-3/317-323 AU-3(1)/329-333 IA-2/593", "attribution")
+@fault("AU-3/317 AU-3/323 AU-3(1)/329-333 IA-0/580-582", "attribution")
 def job_without_attribution(scene: Scene) -> None:
     scene.job(15).admitted = {"attribution": None}
 
@@ -111,8 +111,9 @@ def trail_unwritable_for_hours(scene: Scene) -> None:
 
 
 @fault(
-    "AC-3/143 AC-4/145 AC-6(9)/156 AC-21/200 AU-2/310 CA-7/418-419 CA-7(4)/445 CA-9/446 CA-9/448 "
-    "CM-2(2)/466 CM-3/475 CM-6/485 IA-3/598 IA-5(1)/808-809 IA-8/827 SC-7(24)/1348 SI-7(7)/1430",
+    "5.1.1/65 AC-3/143 AC-4/145 AC-6(9)/156 AC-17(1)/179 AC-21/200 CA-7/418-419 CA-7(4)/445 CA-9/446 CA-9/448 "
+    "CM-2(2)/466 CM-3/475 CM-5/481 CM-6/485 IA-0/580-582 IA-3/598 IA-5(1)/808-809 IA-8/827 MA-4/1008 "
+    "SC-7(24)/1348 SI-7(7)/1430",
     "policy-in-force",
     "changes-recorded",
 )
@@ -120,12 +121,15 @@ def job_under_another_policy(scene: Scene) -> None:
     scene.job(15).admitted = {"policy_sha384": "ee" * 48}
 
 
-@fault("AC-6(9)/156 AU-2/310 CA-7/418-419 CA-7(4)/445 CM-2(2)/466 CM-3/475 CM-6/485 SI-7(7)/1430", "changes-recorded")
+@fault(
+    "AC-6(9)/156 CA-7/418-419 CA-7(4)/445 CM-2(2)/466 CM-3/475 CM-5/481 CM-6/485 MA-4/1008 SI-7(7)/1430",
+    "changes-recorded",
+)
 def receipt_of_another_configuration(scene: Scene) -> None:
     scene.job(15).claims = {"config_sha384": "ee" * 48}
 
 
-@fault("CM-8(3)/502-503 IA-3/598 IA-7/826 SI-7/1427-1428 SI-7(1)/1429", "attested-machines")
+@fault("CM-8(3)/502-503 IA-3/598 IA-7/826 SI-5/1426 SI-7/1427-1428 SI-7(1)/1429", "attested-machines")
 def key_released_without_attestation(scene: Scene) -> None:
     scene.change(KeyReleased, 1, evidence_sha384="ee" * 48)
 
@@ -135,7 +139,7 @@ def simulated_receipt(scene: Scene) -> None:
     scene.job(15).claims = {"simulated": True}
 
 
-@fault("CA-7(4)/445 SC-12/1356", "key-releases")
+@fault("CA-7(4)/445 CM-5/481 SC-12/1356", "key-releases")
 def release_policy_changed(scene: Scene) -> None:
     scene.change(KeyReleased, 1, policy_before="ee" * 32)
 
@@ -145,18 +149,20 @@ def job_under_a_key_that_was_not_released(scene: Scene) -> None:
     scene.job(15).admitted = scene.job(15).claims = {"kek_id": "https://v.vault.azure.net/keys/cmk/" + "cd" * 16}
 
 
-@fault("IA-5(1)/810-812 IA-7/826 SC-8(1)/1353 SC-13/1358-1359 SC-28/1371 SC-28(1)/1375", "fips")
+@fault("CP-9(8)/576 IA-5(1)/810-812 IA-7/826 SC-8(1)/1353 SC-13/1358-1359 SC-28/1371 SC-28(1)/1375", "fips")
 def module_not_approved(scene: Scene) -> None:
     module = CryptoModule(name="OpenSSL", version="4.0.3", certificate="none", mode="not_approved")
     scene.job(15).claims = {"fips": module}
 
 
-@fault("AC-4/145 IA-5/608 IA-5/618-620 SC-7/1331 SC-8/1351 SC-8(1)/1353 SC-23/1370", "transport")
+@fault(
+    "AC-4/145 AC-17(2)/180 IA-5/608 IA-5(1)/810-812 SC-7/1331 SC-8/1351 SC-8(1)/1353 SC-13/1358 SC-23/1370", "transport"
+)
 def suite_of_128_bits(scene: Scene) -> None:
     scene.job(15).claims = {"transport": Transport(protocol="TLSv1.3", cipher="TLS_AES_128_GCM_SHA256", bits=128)}
 
 
-@fault("CM-12/516 CM-12/518 CM-12(1)/519 SC-28/1373", "location")
+@fault("CM-12/516 CM-12/518 CM-12(1)/519", "location")
 def machine_abroad(scene: Scene) -> None:
     scene.change(Attested, 1, region="westeurope")
 
@@ -177,7 +183,7 @@ def front_and_cell_disagree(scene: Scene) -> None:
     scene.at(scene.find(Job)[15], disagreed)
 
 
-@fault("IA-2(8)/596 IA-5/608 IA-5/618-620 IA-5(1)/810-812", "replays")
+@fault("CP-10(2)/578 IA-2(8)/596 IA-5/608 IA-5(1)/810-812", "replays")
 def job_completes_twice(scene: Scene) -> None:
     scene.job(15).completes = 2
 
@@ -217,18 +223,20 @@ def trail_younger_than_a_receipt(scene: Scene) -> None:
     scene.stray = {"ended": "2026-09-01T10:00:00.00Z"}
 
 
-@fault("AU-6/338-339 AU-6(1)/341 CA-7/436-438 CA-7(4)/444 SI-4/1402-1403 SI-4/1407 SI-4/1411 SI-7(7)/1430", "reviews")
+@fault("AU-6/338 AU-6(1)/341 CA-7/436-438 CA-7(4)/444 SI-4/1402-1403 SI-4/1407 SI-4/1411 SI-7(7)/1430", "reviews")
 def week_without_review(scene: Scene) -> None:
     del scene.weeks[1]
 
 
-@fault("AU-6/338-339 AU-6(1)/341 CA-7/436-438 CA-7(4)/444 SI-4/1402-1403 SI-4/1407 SI-4/1411 SI-7(7)/1430", "reviews")
+@fault("AU-6/338 AU-6(1)/341 CA-7/436-438 CA-7(4)/444 SI-4/1402-1403 SI-4/1407 SI-4/1411 SI-7(7)/1430", "reviews")
 def review_signed_by_somebody_else(scene: Scene) -> None:
     scene.reviewer = ec.derive_private_key(0xBAD, ec.SECP384R1())
 
 
 @fault(
-    "CM-2/460 CM-2(2)/466 CM-7(2)/490 CM-7(5)/491-492 CM-8/494-498 CM-8(1)/501 CM-8(3)/502 SA-10/1296 SI-7/1427", "code"
+    "CM-2/460 CM-2(2)/466 CM-5/481 CM-7(2)/490 CM-7(5)/491-492 CM-8/494-498 CM-8(1)/501 CM-8(3)/502 SA-10/1296 "
+    "SI-7/1427",
+    "code",
 )
 def another_manifest(scene: Scene) -> None:
     scene.files["manifest.sha256"] += b"1" * 64 + b"  /opt/cji/lib/more.py\n"
@@ -239,7 +247,7 @@ def another_configuration(scene: Scene) -> None:
     scene.files["worker.toml"] += b"# edited since the start\n"
 
 
-@fault("AC-3/143 AC-21/200 CA-9/446 CM-2/460 IA-5(1)/808-809 IA-5(2)/820 IA-8/827", "policy-given")
+@fault("5.1.1/65 AC-3/143 AC-21/200 CA-9/446 CM-2/460 IA-5(1)/808-809 IA-5(2)/820 IA-8/827", "policy-given")
 def another_policy(scene: Scene) -> None:
     scene.files["policy.toml"] += b"# edited since the reload\n"
 
@@ -293,7 +301,7 @@ def provider_policy_that_permits_all(scene: Scene) -> None:
     scene.files["maa.txt"] = b"version= 1.0;\nauthorizationrules\n{\n    => permit();\n};\nissuancerules\n{\n};\n"
 
 
-@fault("CM-8/494-498 CM-8(1)/501 SA-10/1294-1295 SA-10/1298", "sbom")
+@fault("CM-8/494-498 CM-8(1)/501 RA-5/1219 SA-10/1294-1295 SA-10/1298", "sbom")
 def bill_of_materials_of_another_version(scene: Scene) -> None:
     scene.files["sbom.json"] = scene.files["sbom.json"].replace(
         b'"cji-worker", "version": "', b'"cji-worker", "version": "9.'
@@ -301,8 +309,8 @@ def bill_of_materials_of_another_version(scene: Scene) -> None:
 
 
 @fault(
-    "AU-6/338-339 AU-6(1)/341 AU-6(3)/342 AU-9/348 CA-7/436-438 CA-7(4)/444 SI-4/1402-1403 SI-4/1407 SI-4/1411 "
-    "SI-7/1427 SI-7(7)/1430",
+    "AU-6/338 AU-6(1)/341 AU-6(3)/342 AU-9/348 CA-7/436-438 CA-7(4)/444 SI-4/1402-1403 SI-4/1407 SI-4/1411 "
+    "SI-5/1426 SI-7/1427 SI-7(7)/1430",
     "evidence",
     "checkpoints",
     "receipts-held",
@@ -312,7 +320,7 @@ def refused_evidence(scene: Scene) -> None:
     scene.machine = {"refused": "attestation E04: UNTRUSTED_ROOT at E04"}
 
 
-@fault("SI-7/1427", "evidence")
+@fault("SI-5/1426 SI-7/1427", "evidence")
 def unstamped_evidence(scene: Scene) -> None:
     scene.machine = {"stamped": False}
 
@@ -322,21 +330,27 @@ def no_revocation_list(scene: Scene) -> None:
     scene.runs = scene.files["worker.toml"] = CONFIG.replace(b'client_crl = "crl.pem"\n', b"")
 
 
-@fault("AC-3/143 SA-11/1300-1305 SA-15/1306-1310", "test-results", "tests of AC-3/143")
+@fault(
+    "AC-3/143 SA-11/1300-1301 SA-11/1303 SA-11/1302 SA-11/1305 SA-11/1304 SA-15/1306-1307 SA-15/1310 "
+    "SA-15/1308-1309 SI-2/1387-1388",
+    "test-results",
+    "tests of AC-3/143",
+)
 def failed_test(scene: Scene) -> None:
     scene.tests["policy-grants"] = "failed"
 
 
-@fault("IA-2(8)/596", "tests of IA-2(8)/596")
+@fault("CP-10(2)/578 IA-2(8)/596", "tests of CP-10(2)/578")
 def skipped_test(scene: Scene) -> None:
     scene.tests["replay"] = "skipped"
 
 
-def test_a_sound_period_meets_every_fragment(tmp_path: Path) -> None:
+def test_a_sound_period_is_the_best_of_each_fragment(tmp_path: Path) -> None:
     found = evaluated(sound(), tmp_path)
     assert {name: each.why for name, each in checks_of(found).items() if each.status != "holds"} == {}
-    assert {row.status for row in found if row.by == "product"} == {"met"}
-    assert {row.status for row in found if row.by != "product"} == {"outside"}
+    for row in found:
+        best = row.by if row.by != "product" else "partial" if row.missing else "met"
+        assert row.status == best, row.id
 
 
 @pytest.mark.parametrize("name", FAULTS)
