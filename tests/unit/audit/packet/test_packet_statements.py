@@ -17,7 +17,7 @@ from cji_audit.packet.material import Period
 from cji_audit.packet.oscal import control_id, oscal
 from cji_audit.packet.report import report
 from cji_audit.packet.rows import Row, label, rows, sanctionable, status
-from cji_audit.packet.trust import Pins, trust
+from cji_audit.packet.trust import Trust
 from tests.support.packet_period import catalog, content, sound
 
 
@@ -100,7 +100,7 @@ def test_the_page_says_what_partial_rows_lack(made: Content, found: tuple[Row, .
 
 
 def test_the_auditor_s_page_has_partial_rows_open(made: Content, found: tuple[Row, ...]) -> None:
-    standing = trust({}, made.material, made.attachments, [], Pins())
+    standing = Trust(signers=(), refusals=(), statements=())
     document = day(made.material, found, standing, [], command=lambda *_: "cji", now=datetime(2026, 12, 1, tzinfo=UTC))
     section = "".join(html(document)).partition('id="open"')[2].partition('id="due"')[0]
     assert next(each.missing for each in found if each.id == "SC-4/1328") in section
@@ -158,7 +158,9 @@ def test_oscal_states_nothing_about_others(made: Content, found: tuple[Row, ...]
         given = states[str(row.row)].get("implementation-status", {})
         assert given.get("state") == wanted.get(row.status), row.id
         assert given.get("remarks") == (row.missing or None)
-    for result in documents["assessment-results"]["results"][0]["findings"]:
+    findings = documents["assessment-results"]["results"][0]["findings"]
+    assert len(findings) == sum(row.by == "product" for row in found)
+    for result in findings:
         status = result["target"]["status"]
         assert status["state"] == ("satisfied" if result["title"].endswith(": met") else "not-satisfied")
 
