@@ -126,7 +126,7 @@ def _open(rows: Sequence[Row]) -> Iterator[Block]:
         yield Text("No fragment is covered in part.")
         return
     yield Table(
-        ("what is missing", "fragments"), [(what, Names([*ranges(ids)])) for what, ids in partial.items()], "open"
+        ("fragments", "what is missing"), [(Names([*ranges(ids)]), what) for what, ids in partial.items()], "open"
     )
 
 
