@@ -184,3 +184,51 @@ def test_x04_address_space_is_bounded(ask: Ask) -> None:
 def test_x04_a_cell_cannot_have_more_descriptors(ask: Ask) -> None:
     """A number as high as that of the closed report, on which alone it could pass descriptors on."""
     assert ask("libc.sendmsg(63, bytes(56), 0) == -1 or os._exit(1)") == "allowed"
+
+
+KEPT = """
+import os
+from cji_worker.cell.sandbox import CONTROL, DATA, REPORT, keep_descriptors
+
+
+def is_open(number):
+    try:
+        return os.fstat(number) is not None
+    except OSError:
+        return False
+
+
+def kept(numbers):
+    nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    os.dup2(nothing, 100, inheritable=False)
+    for at, name in enumerate(("control", "data", "report")):
+        os.dup2(os.memfd_create(name, os.MFD_CLOEXEC), 101 + at, inheritable=False)
+    for number, source in zip(numbers, (100, 101, 102, 103)):
+        os.dup2(source, number, inheritable=False)
+    nothing, control, data, report = numbers
+    keep_descriptors(control=control, data=data, report=report, nothing=nothing)
+    names = {number: os.readlink(f"/proc/self/fd/{number}") for number in range(256) if is_open(number)}
+    files = {number: name.split(":")[-1].split(" ")[0] for number, name in names.items()}
+    channels = {CONTROL: "control", DATA: "data", REPORT: "report"}
+    assert files == {0: "/dev/null", 1: "/dev/null", 2: "/dev/null", **channels}
+    assert not any(map(os.get_inheritable, files))
+
+
+for first in range(96):
+    for numbers in (range(first, first + 4), range(first + 3, first - 1, -1)):
+        child = os.fork()
+        if not child:
+            status = 1
+            try:
+                kept(numbers)
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0, list(numbers)
+"""
+
+
+def test_a_cell_keeps_its_descriptors_whatever_they_were() -> None:
+    """Red before: with 16 cells the end of one's report had the number that it should get, and the worker ended."""
+    done = subprocess.run([sys.executable, "-c", KEPT], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr.splitlines()[-1]

@@ -49,9 +49,10 @@ def cell_filter() -> SyscallFilter:
 
 def keep_descriptors(*, control: int, data: int, report: int, nothing: int) -> None:
     """Move these descriptors to their numbers and close every other; `nothing` is /dev/null, opened for reading."""
-    high = [fcntl(fd, F_DUPFD, REPORT + 1) for fd in (nothing, nothing, nothing, control, data)]
-    os.dup2(report, REPORT, inheritable=False)
-    for number, fd in enumerate(high):
+    kept = {0: nothing, 1: nothing, 2: nothing, CONTROL: control, DATA: data, REPORT: report}
+    # copies first, all above: one may have the number of another, or its own, to which dup2 refuses to copy it
+    copies = {number: fcntl(fd, F_DUPFD, REPORT + 1) for number, fd in kept.items()}
+    for number, fd in copies.items():
         os.dup2(fd, number, inheritable=False)
     os.closerange(_LISTENER, REPORT)
     os.closerange(REPORT + 1, 1 << 16)
