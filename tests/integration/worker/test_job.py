@@ -1,6 +1,7 @@
 """The whole path: sealed rows in, sealed rows and a receipt out."""
 
 import os
+import resource
 from pathlib import Path
 
 import pyarrow as pa
@@ -47,12 +48,17 @@ def test_l07_padded_outputs_have_power_of_two_plaintext(site: Site) -> None:
     assert site.open(result)["result"].num_rows == 1000
 
 
+def mapped(pid: int, name: str) -> set[str]:
+    """The inodes of the memory files of this name that a process maps."""
+    lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    return {line.split()[4] for line in lines if name in line}
+
+
 def secret_files(pid: int) -> set[str]:
     """The inodes of the secret memory that a process maps; none may be open besides."""
     descriptors = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
     assert not [name for name in descriptors if name.startswith("/secretmem")]
-    lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
-    return {line.split()[4] for line in lines if "/secretmem" in line}
+    return mapped(pid, "/secretmem")
 
 
 @pytest.mark.root
@@ -73,6 +79,26 @@ def test_a_cell_has_its_own_region_and_key_slot_and_no_other(site: Site) -> None
         one, other = sorted(map(secret_files, cells(site)), key=len)
         assert (len(one), len(other)) == (2, 3)
         assert one in (first - {resident}, second - {resident})
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="reads /proc of processes that are not dumpable")
+def test_a_cell_has_its_own_ring_and_no_other(site: Site) -> None:
+    """Red before: the zygote mapped rings, so the second cell had the first one's, with the segments of its job."""
+    first, second = (mapped(pid, "cji-ring") for pid in settled(site))
+    assert len(first) == len(second) == 1
+    assert first != second
+    assert not mapped(site.worker.pids["zygote"], "cji-ring")
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="reads /proc of processes that are not dumpable")
+def test_x04_a_cell_may_map_as_much_however_many_there_are(site: Site) -> None:
+    """Red before: 32 MiB more for each other cell."""
+    for pid in settled(site):
+        limit, _ = resource.prlimit(pid, resource.RLIMIT_AS)
+        used = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
+        assert 0 < limit - used < 32 << 20
 
 
 def test_a_batch_as_large_as_allowed_is_worked_off_in_chunks(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

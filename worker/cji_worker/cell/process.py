@@ -22,7 +22,7 @@ from cji_worker.ipc.messages import (
     FrontFromCell,
     KeyholderFromCell,
 )
-from cji_worker.memory import ALIGNMENT, Region, SecretHeap, harden
+from cji_worker.memory import Region, SecretHeap, harden
 from cji_worker.rights import SyscallFilter, become, drop_capabilities
 
 WINDOW_BYTES: Final = 32 << 20
@@ -43,7 +43,8 @@ class Belongings:
     control: socket.socket
     data: socket.socket
     report: socket.socket
-    ring: Ring
+    ring: int
+    """The descriptor; the zygote maps no ring."""
     nothing: int
     """/dev/null, opened for reading."""
     reference_regions: Sequence[Region]
@@ -61,7 +62,7 @@ def run_cell(own: Belongings) -> NoReturn:
     """Live the life of a cell. Never returns, never unwinds into the zygote's code."""
     status, channels = EXIT_FAULT, None
     try:
-        address_space = _forget_others(own)
+        address_space, ring = _forget_others(own), Ring(own.ring)
         keep_descriptors(
             control=own.control.detach(), data=own.data.detach(), report=own.report.detach(), nothing=own.nothing
         )
@@ -75,7 +76,7 @@ def run_cell(own: Belongings) -> NoReturn:
         SecretHeap(own.region, size=heap_bytes)
         window = own.region.view(heap_bytes)
         own.warm_up.run(window=window, reference_slots=[], tables=own.tables)
-        channels = _confine(own, address_space)
+        channels = _confine(own.rules, ring, address_space)
         status = run_job(
             channels,
             key_slot=own.key_slot,
@@ -102,19 +103,17 @@ def _forget_others(own: Belongings) -> int:
     """Unmap what belongs to other cells; return the bytes of address space that stay mapped."""
     left = own.address_space
     for region, key_slot in own.others:
-        left -= region.size + ALIGNMENT
-        region.unmap()
-        key_slot.unmap()
+        left -= region.unmap() + key_slot.unmap()
     return left
 
 
-def _confine(own: Belongings, address_space: int) -> CellChannels:
+def _confine(rules: SyscallFilter, ring: Ring, address_space: int) -> CellChannels:
     """Enter the sandbox and report it to the zygote; return the channels, which are all that the cell keeps."""
     control: Channel[CellFromKeyholder, KeyholderFromCell] = Channel(CONTROL, CellFromKeyholder)
     data: Channel[CellFromFront, FrontFromCell] = Channel(DATA, CellFromFront)
     report: Channel[Confined, Confined] = Channel(REPORT, Confined)
-    channels = CellChannels(control=control, data=data, ring=own.ring)
-    listener = enter_sandbox(own.rules, address_space=address_space)
+    channels = CellChannels(control=control, data=data, ring=ring)
+    listener = enter_sandbox(rules, address_space=address_space)
     report.send(Confined(), [listener])
     report.close()
     os.close(listener)

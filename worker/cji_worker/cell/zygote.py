@@ -36,7 +36,7 @@ from cji_core.operations.tables import decode as decode_tables
 from cji_worker.cell.process import EXIT_FAULT, WINDOW_BYTES, Belongings, run_cell
 from cji_worker.cell.sandbox import cell_filter
 from cji_worker.cell.self_test import MadeUpJob, self_test, warm_up_job
-from cji_worker.ipc import Boot, Channel, ChannelClosed, KeySlot, Ring, receive_boot
+from cji_worker.ipc import Boot, Channel, ChannelClosed, KeySlot, new_ring, receive_boot
 from cji_worker.ipc.beats import BEAT_S
 from cji_worker.ipc.messages import (
     Beat,
@@ -72,7 +72,8 @@ class _CellSlot:
     report: Channel[Confined, Confined] | None = None
     """Until the cell has reported; then its ends of the channels go to the keyholder."""
     listener: int = _NOBODY
-    ends: tuple[socket.socket, socket.socket, Ring] | None = None
+    ends: tuple[socket.socket, socket.socket, int] | None = None
+    """Of the two channels, and the ring, which the zygote does not map: the next cell would inherit it."""
 
 
 class Zygote:
@@ -164,7 +165,7 @@ class Zygote:
         data, cell_data = Channel.pair()
         report, cell_report = Channel.pair()
         data.setblocking(False)
-        ring = Ring.create()
+        ring = new_ring()
         cell_slot.cell = self._next
         self._next += 1
         sys.stderr.flush()
@@ -206,12 +207,15 @@ class Zygote:
         self._await(cell_slot.listener, partial(self._refused_call, cell_slot))
         control, data, ring = cell_slot.ends
         ready = CellReady(cell=cell_slot.cell, cell_slot=cell_slot.index)
-        self._keyholder.send(ready, [control.fileno(), data.fileno(), ring.fd])
+        self._keyholder.send(ready, [control.fileno(), data.fileno(), ring])
         self._close_ends(cell_slot)
 
     def _close_ends(self, cell_slot: _CellSlot) -> None:
-        for end in cell_slot.ends or ():
-            end.close()
+        if cell_slot.ends is not None:
+            control, data, ring = cell_slot.ends
+            control.close()
+            data.close()
+            os.close(ring)
         cell_slot.ends = None
         if cell_slot.report is not None:
             cell_slot.report.close()

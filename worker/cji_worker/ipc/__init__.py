@@ -8,7 +8,7 @@ from cji_worker.ipc.boot import Boot, receive_boot, send_boot
 from cji_worker.ipc.channel import Channel, ChannelClosed
 from cji_worker.ipc.handover import hand_over, take_over
 from cji_worker.ipc.keyslot import SLOT_PAGE_BYTES, KeySlot
-from cji_worker.ipc.ring import Ring
+from cji_worker.ipc.ring import Ring, new_ring
 from cji_worker.ipc.witness import PartCounter, PartDigester
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "PartDigester",
     "Ring",
     "hand_over",
+    "new_ring",
     "receive_boot",
     "send_boot",
     "take_over",

@@ -48,9 +48,9 @@ class KeySlot:
         self.wipe()
         return keys
 
-    def unmap(self) -> None:
-        """Unmap the page."""
-        self._region.unmap()
+    def unmap(self) -> int:
+        """Unmap the page; return the bytes of address space that it had, as `Region.unmap` does."""
+        return self._region.unmap()
 
     def wipe(self) -> None:
         """Overwrite keys that were never taken."""

@@ -18,6 +18,14 @@ SLOT_BYTES: Final = (1 << 20) + 4096
 _SIZE: Final = 2 * SLOTS * SLOT_BYTES
 
 
+def new_ring() -> int:
+    """The descriptor of a new ring, which is not mapped here; its size is sealed, so that no peer can truncate it."""
+    fd = os.memfd_create("cji-ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(fd, _SIZE)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+    return fd
+
+
 class Ring:
     """Input slots, then output slots, in one sealed memfd. It carries ciphertext only."""
 
@@ -32,11 +40,8 @@ class Ring:
 
     @classmethod
     def create(cls) -> "Ring":
-        """A new ring of a sealed size, so that no peer can truncate it."""
-        fd = os.memfd_create("cji-ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(fd, _SIZE)
-        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
-        return cls(fd)
+        """A new ring, mapped."""
+        return cls(new_ring())
 
     def close(self) -> None:
         """Unmap and close; no view may be used afterwards."""

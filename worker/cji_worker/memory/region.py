@@ -109,9 +109,10 @@ class Region:
         """Make the region read-only for this process."""
         check(libc.mprotect(self.address, self.size, mmap.PROT_READ))
 
-    def unmap(self) -> None:
-        """Unmap the region; no view may be used afterwards."""
+    def unmap(self) -> int:
+        """Unmap the region; return the bytes of address space that it had. No view may be used afterwards."""
         libc.munmap(self._base, self.size + ALIGNMENT)
+        return self.size + ALIGNMENT
 
     def holds(self, address: int) -> bool:
         """Whether an address lies in this region."""
