@@ -19,6 +19,7 @@ from cji_audit.packet.report import report
 from cji_audit.packet.rows import Row, label, rows, sanctionable, status
 from cji_audit.packet.trust import Trust
 from tests.support.packet_period import catalog, content, sound
+from tests.support.paths import ROOT
 
 
 def part(**changes: str) -> Part:
@@ -67,6 +68,30 @@ def test_a_test_says_what_it_breaks(made: Content) -> None:
         assert len(each.breaks.split()) >= 4, name
         (shown,) = named_tests(made.material, [name]).evidence
         assert shown.what == f"{each.test}: {each.breaks}"
+
+
+def test_documents_have_the_counts_of_the_statements() -> None:
+    parts = [each for control in controls().controls for each in control.parts]
+    whole, partial = (
+        sum(len(each.numbers) for each in parts if each.by == "product" and bool(each.missing) is lacking)
+        for lacking in (False, True)
+    )
+    units, fragments = len(controls().controls), sum(len(each.numbers) for each in parts)
+    said = {
+        "docs/audit-packet.md": (
+            f"the {units} units",
+            f"{fragments} fragments, of which {whole + partial} are this product's",
+            f"{whole} that it does whole, {partial} that it does in part",
+        ),
+        "LIMITATIONS.md": (
+            f"{units} units of the policy, and {whole + partial} of their {fragments} fragments",
+            f"{partial} are covered in part",
+        ),
+    }
+    for name, sentences in said.items():
+        text = " ".join((ROOT / name).read_text().split())
+        for each in sentences:
+            assert each in text, (name, each)
 
 
 @pytest.mark.parametrize(
