@@ -238,5 +238,5 @@ def _summary(report: Report, target: Path) -> str:
     if len(report.findings) > _MAX_SHOWN:
         lines.append(f"       {len(report.findings) - _MAX_SHOWN} more findings are in the report")
     if not report.complete:
-        lines.append("the week has not ended: this report cannot be signed")
+        return "\n".join([*lines, "the week has not ended: this report cannot be signed"])
     return "\n".join([*lines, f"read {target / PAGE}, then sign: cji audit review sign {target} --key ..."])

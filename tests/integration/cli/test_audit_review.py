@@ -250,7 +250,8 @@ def test_reports_that_cannot_be_signed(desk: Desk) -> None:
     assert "not the page of this report" in desk.sign(WEEK, "--begin").output
     today = datetime.now(ZoneInfo(ZONE))  # whose week begins hours after that of UTC
     year, week, _ = today.isocalendar()
-    assert desk.review(f"{year}-W{week:02}").exit_code == 0
+    shown = desk.review(f"{year}-W{week:02}")
+    assert (shown.exit_code, "cannot be signed" in shown.output, "then sign" in shown.output) == (0, True, False)
     assert "had not ended" in desk.sign(f"{year}-W{week:02}", "--begin").output
     later = (today + timedelta(weeks=2)).isocalendar()
     shown = desk.review(f"{later[0]}-W{later[1]:02}")
