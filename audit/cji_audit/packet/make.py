@@ -68,7 +68,8 @@ def survey_again(
         file = next((path for path in trails if path.name == before.file), None)
         if file is None:
             raise PacketError(
-                f"The packet is about {before.file}, which was not given", "Give every trail with --trail."
+                f"The packet is about {before.file}, which was not given",
+                "Give every trail with --trail, in a file of the name that the packet's maker used.",
             )
         most = None if before.broken else before.lines
         found.append(
