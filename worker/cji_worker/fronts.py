@@ -4,10 +4,10 @@ A front has a name, sockets and the numbers of its calls. The first one has the 
 one these names with a dot and its number after them. The number of a call has that of its front in it (`front_of`); if
 the call comes on the channel of another front, the keyholder hangs up. So no front can speak of another's job.
 
-A front takes about a third of the processor time of a worker and its door (docs/benchmarks.md). So `auto` is one front
-for every three cores that this process may use, by its affinity and the quotas of its control groups. Sources:
-sched_getaffinity(2); Linux, Documentation/admin-guide/cgroup-v2.rst (cpu.max) and scheduler/sched-bwc.rst
-(cpu.cfs_quota_us).
+A front takes about two fifths of the processor time of a worker and its door (docs/benchmarks.md). So `auto` is one
+front for every three cores, rounded up, that this process may use, by its affinity and the quotas of its control
+groups. Sources: sched_getaffinity(2); Linux, Documentation/admin-guide/cgroup-v2.rst (cpu.max) and
+scheduler/sched-bwc.rst (cpu.cfs_quota_us).
 """
 
 import contextlib
