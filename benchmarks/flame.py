@@ -6,8 +6,8 @@ each the call of the kernel or the library in which a sample was, and below that
 """
 
 import re
+import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -16,9 +16,11 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
+import click
+
 from benchmarks.corpus import people, rows_of
 from benchmarks.pipeline import DEIDENTIFY
-from benchmarks.processes import children
+from benchmarks.processes import children, require_root
 from benchmarks.stand import Stand, open_stand
 
 __all__ = ["draw", "stacks"]
@@ -122,8 +124,13 @@ def _sampled(stand: Stand, file: Path) -> dict[int, str]:
     return names
 
 
+@click.command()
+@click.argument("target", metavar="FILE.svg", type=click.Path(dir_okay=False, path_type=Path))
 def main(target: Path) -> None:
-    """Sample and draw."""
+    """Draw the CPU of sealed jobs by process, place and function into FILE.svg. Run as root; needs perf."""
+    require_root()
+    if shutil.which("perf") is None:
+        raise click.UsageError("perf is not on the path: apt-get install linux-perf")
     with tempfile.TemporaryDirectory(prefix="cji-flame-") as folder, open_stand(room=_BYTES * 3 // 2) as stand:
         file = Path(folder, "perf.data")
         names = _sampled(stand, file)
@@ -135,4 +142,4 @@ def main(target: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

@@ -12,11 +12,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
 
-__all__ = ["CpuClock", "PeakMemory", "Resident", "children", "spent"]
+import click
+
+__all__ = ["CpuClock", "PeakMemory", "Resident", "children", "require_root", "spent"]
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _SAMPLE_S: Final = 0.01
 _RESIDENT_SAMPLE_S: Final = 0.25
+
+
+def require_root() -> None:
+    """Refuse to start a worker whose processes could not be measured."""
+    if os.geteuid() != 0:
+        raise click.UsageError("run as root: reading the worker's /proc requires it")
 
 
 def _cpu(pid: int) -> tuple[float, float]:

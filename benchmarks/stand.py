@@ -15,7 +15,7 @@ from typing import Final
 import pyarrow as pa
 
 from benchmarks.echo import EchoServer
-from benchmarks.processes import CpuClock, PeakMemory
+from benchmarks.processes import CpuClock, PeakMemory, require_root
 from benchmarks.wire import Connection, Prepared, prepare, verify, verify_echo
 from cji_attestation.attested import AttestedWorker
 from cji_core.operations.deidentify import Deidentify, Transform
@@ -134,6 +134,7 @@ def open_stand(
     settings: str = "",
 ) -> Iterator[Stand]:
     """Start everything, the worker by `program` with more lines of worker.toml; an answer may have `room` bytes."""
+    require_root()
     with (
         tempfile.TemporaryDirectory(prefix="cji-bench-") as folder,
         Simulation(Path(folder) / "azure", release_limit=1000, report_period=0) as simulation,

@@ -1,9 +1,16 @@
 """Samples of perf by process, place and function, and the picture of them."""
 
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
 from benchmarks.flame import draw, stacks
+from tests.support.paths import ROOT
 
 _SCRIPT = """\
    10
@@ -40,3 +47,25 @@ def test_widths_are_shares_of_all_samples() -> None:
         "libcrypto.so.3: 50.0 %",
         "(no name): 50.0 %",
     ]
+
+
+_AS_NOBODY = """
+import contextlib, os
+import click
+from benchmarks.flame import main
+from benchmarks.stand import open_stand
+os.seteuid(65534)
+with contextlib.suppress(click.UsageError), open_stand(room=1):
+    print("a worker was started")
+main(["x.svg"])
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_a_user_who_cannot_measure_is_told(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _AS_NOBODY]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    ran = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=60, check=False
+    )
+    assert (ran.returncode, ran.stdout, "run as root" in ran.stderr) == (2, "", True), ran.stderr
