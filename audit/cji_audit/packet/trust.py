@@ -234,7 +234,7 @@ def _trails(material: Material | None, pins: Pins, trails: Sequence[Surveyed]) -
             what = f"no line of {trail.file} is under a checkpoint of a receipt key that you pin"
             yield Refusal(reason="trail-not-signed", what=what)
             continue
-        rest = f"; the {last - under} after it are the word of who gave the trail" if under < last else ""
+        rest = f"; the {last - under} after it rest on the word of the trail's giver" if under < last else ""
         yield f"{trail.file}: read again, {under} of {last} lines under a checkpoint of a pinned key{rest}"
 
 

@@ -95,8 +95,8 @@ def verify(
 
     Verifies every line, every checkpoint under the worker's keys, and every receipt under what audit.toml pins. A cut
     tail, a fork, a rollback and a rewritten line are named, with the witness that saw something else and when. Use
-    your own audit.toml and keys, and copies from the witnesses themselves: who rewrites a trail rewrites the state
-    beside it too. The exit status is 3 if anything is wrong.
+    your own audit.toml and keys, and copies from the witnesses themselves: a person who rewrites a trail rewrites
+    the state beside it too. The exit status is 3 if anything is wrong.
 
     \b
     Examples:

@@ -48,7 +48,7 @@ class SignedPacket(msgspec.Struct, frozen=True, kw_only=True):
 def sign(folder: Path, *, key: Path, pair: Path | None, public: Path | None, as_json: bool) -> None:
     """Sign the packet in FOLDER with ES384 and ML-DSA-87: FOLDER/packet.jws, which its ZIP gets too.
 
-    Verify the packet before. Who reads it pins the public pair: `cji key new-signing --hybrid` wrote it as KEY.pub, and
+    Verify the packet first. Its readers pin the public pair: `cji key new-signing --hybrid` wrote it as KEY.pub, and
     --public writes that of a key in a vault or token. Such a key is P-384; the ML-DSA-87 half is that of --pair.
 
     \b

@@ -127,7 +127,7 @@ def record(document: str, sha384: str, config: Path, *, as_json: bool) -> None:
       cji record review 5d41402abc4b2a76b9719d911017c592... --config /etc/cji/worker.toml
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     if _DIGEST.fullmatch(sha384) is None:
-        remedy = "Give the 96 hexadecimal digits that the command printed which signed it."
+        remedy = "Give the 96 hexadecimal digits that the signing command printed."
         raise Failure("this is not a SHA-384 digest in lower-case hexadecimal", remedy=remedy, status=2)
     line = _asked(config, f"record {document} {sha384}").get("line")
     if not isinstance(line, int):
