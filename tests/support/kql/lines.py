@@ -61,7 +61,8 @@ def line(kind: str, at: datetime, *, worker: str = "worker-1", seq: int = 1, **s
     """A line of a trail. Its hashes are of the right form only."""
     text = utc_hundredths(at)
     sample = f"{seq:096x}"
-    return Record(seq=seq, time=text, worker=worker, prev=sample, event=event(kind, **stated), hash=sample)
+    before = f"{seq - 1:096x}"
+    return Record(seq=seq, time=text, worker=worker, prev=before, event=event(kind, **stated), hash=sample)
 
 
 def streamed(lines: list[Record], columns: Mapping[str, str]) -> Table:

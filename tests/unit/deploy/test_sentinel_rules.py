@@ -526,6 +526,11 @@ CASES: Final[dict[str, Callable[[], Case]]] = {
                 Sample(lines=[line("trail_anchored", ago(200))]),
                 {"Finding": "silent, although it did not stop"},
             ),
+            # one of two machines of one bundle, while the other goes on
+            (
+                Sample(lines=[line("trail_anchored", ago(200)), *renamed(chained(1, 2), "c")]),
+                {"Finding": "silent, although it did not stop", "Until": ago(200)},
+            ),
             (
                 Sample(lines=[line("trail_anchored", ago(400))], activity=[removed(100)]),
                 {"Finding": "silent, although it did not stop"},  # a machine went, but not this one
