@@ -149,7 +149,7 @@ class AdmissionControl:
     ) -> tuple[Grant, Submitter, VerifyingKey]:
         """The grant of the policy, its submitter, and the key of theirs that signed the header.
 
-        A signature that was proven counts for the very key, and so never after the policy was loaded again.
+        A signature that was proven counts for the very key, as long as the policy in force lists it for this submitter.
         """
         policy = self._policy.now
         submitter = policy.submitter(request.submitter)
