@@ -22,6 +22,7 @@ BENCHMARKS: Final[dict[str, str]] = {
     "latency": "a small job step by step, in all processes of the worker",
     "small": "jobs of a hundred rows beside an echo, quiet and beside other load, and CPU for each job",
     "load": "200 streams of two submitters for five minutes: failures, fair shares, health p99, memory",
+    "scale": "MB/s with 1, 2 and 4 fronts while each process has a small part of a core, and what the limit is",
     "isolation": "a job in an isolated cell beside the same code in an ordinary process",
     "start": "seconds from exec of the supervisor to SERVING, and what they were spent on",
     "history": "seconds to start after five million jobs, and what the replay ledger adds to a job",

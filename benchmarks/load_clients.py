@@ -15,6 +15,7 @@ import json
 import random
 import time
 from collections import Counter
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -48,20 +49,28 @@ __all__ = ["Probe", "Submission", "Submitted", "probe_health", "start_together",
 _JOB_S: Final = 60.0
 _HEALTH_S: Final = 10.0
 _START_S: Final = 120.0
-_OPTIONS: Final = [*(option for option in OPTIONS if "message_length" in option[0]), ("grpc.enable_retries", 0)]
+_OPTIONS: Final = [
+    *(option for option in OPTIONS if "message_length" in option[0]),
+    ("grpc.enable_retries", 0),
+    ("grpc.use_local_subchannel_pool", 1),  # else channels to one worker share a connection
+]
 _EOF: Final = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs forgot it
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """The work of one submitter: `streams` at once, whose jobs have these numbers of rows in turns."""
+    """The work of one submitter: `streams` at once, whose jobs have these numbers of rows in turns.
+
+    They share its `connections`.
+    """
 
     profile: ClientProfile
     trust: Trust
     cmk: Cmk
     spec: JobSpec
     streams: int
+    connections: int = 1
     rows: tuple[int, ...]
     seconds: float
 
@@ -71,6 +80,7 @@ class Submitted:
     """Results of one submitter: jobs with a verified receipt, their sealed MB, refusals, failures by cause.
 
     `refused_unread` are calls that the worker ended before it read their first message, whose reason grpc.aio lost.
+    `flow` has the sealed bytes that passed in each second of the machine's monotonic clock, in either direction.
     """
 
     jobs: int = 0
@@ -78,6 +88,7 @@ class Submitted:
     overloaded: int = 0
     refused_unread: int = 0
     failures: Counter[str] = field(default_factory=Counter)
+    flow: Counter[int] = field(default_factory=Counter)
     cpu_s: float = 0.0
 
 
@@ -126,9 +137,17 @@ class _Submitter:
     async def run(self) -> Submitted:
         until, spent = time.monotonic() + self._submission.seconds, time.process_time()
         profile = self._submission.profile
-        async with grpc.aio.secure_channel(profile.target, _credentials(self._tls), options=_OPTIONS) as channel:
-            stub = CjiWorkerStub(channel)
-            await asyncio.gather(*(self._stream(stub, n, until) for n in range(self._submission.streams)))
+        async with AsyncExitStack() as held:
+            stubs = [
+                CjiWorkerStub(
+                    await held.enter_async_context(
+                        grpc.aio.secure_channel(profile.target, _credentials(self._tls), options=_OPTIONS)
+                    )
+                )
+                for _ in range(self._submission.connections)
+            ]
+            streams = (self._stream(stubs[n % len(stubs)], n, until) for n in range(self._submission.streams))
+            await asyncio.gather(*streams)
         self._found.cpu_s = time.process_time() - spent
         return self._found
 
@@ -145,7 +164,7 @@ class _Submitter:
         wait, found = _FIRST_WAIT_S, self._found
         while time.monotonic() < until:
             try:
-                found.megabytes += await _attempt(stub, job, table, self._attested) / 1e6
+                found.megabytes += await _attempt(stub, job, table, self._attested, found.flow) / 1e6
                 found.jobs += 1
                 return
             except _RefusedUnread:
@@ -169,7 +188,7 @@ class _RefusedUnread(Exception):  # noqa: N818 - a refusal
     """The worker ended the call while its first message was written: grpc.aio has lost the reason (grpc/grpc#36066)."""
 
 
-async def _attempt(stub: Any, job: SealedJob, table: pa.Table, attested: AttestedWorker) -> int:
+async def _attempt(stub: Any, job: SealedJob, table: pa.Table, attested: AttestedWorker, flow: Counter[int]) -> int:
     """Run the job once; returns the bytes sent. Its receipt vouches for every byte sent and received."""
     collector, call = Collector(job.header), stub.Run(timeout=_JOB_S)
     sending: asyncio.Task[PartDigest] | None = None
@@ -177,7 +196,8 @@ async def _attempt(stub: Any, job: SealedJob, table: pa.Table, attested: Atteste
         await _open(call, job, attested)
         while (message := await call.read()) is not _EOF:
             collector.take(message)
-            sending = sending or asyncio.create_task(_send(call, job, table))
+            flow[int(time.monotonic())] += len(message.segment.data)
+            sending = sending or asyncio.create_task(_send(call, job, table, flow))
         header, outputs = collector.finish()
         assert sending is not None
         sent = await sending
@@ -205,12 +225,13 @@ async def _open(call: Any, job: SealedJob, attested: AttestedWorker) -> None:
         raise
 
 
-async def _send(call: Any, job: SealedJob, table: pa.Table) -> PartDigest:
+async def _send(call: Any, job: SealedJob, table: pa.Table, flow: Counter[int]) -> PartDigest:
     digest, length = hashlib.sha256(), 0
     for index, data in enumerate(job.seal_part(0, table)):
         digest.update(data)
         length += len(data)
         await call.write(pb.RunRequest(segment=pb.Segment(index=index, data=data)))
+        flow[int(time.monotonic())] += len(data)
     await call.write(pb.RunRequest(finish=pb.Finish()))
     await call.done_writing()
     return PartDigest(name=INPUT_NAME, sha256=digest.hexdigest(), bytes=length)
