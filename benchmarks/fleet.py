@@ -45,9 +45,10 @@ from tests.support.contexts import planned
 from tests.support.letter_jobs import sealed as sealed_job
 from tests.support.stage_runner import run_stages
 
-__all__ = ["Cost", "run"]
+__all__ = ["PAIRS", "Cost", "Streamed", "of_sealed", "run"]
 
-_PAIRS: Final = 1 << 34
+PAIRS: Final = 1 << 34
+"""The most pairs of a job."""
 _ROWS_OF_SHARD: Final = 1_000_000
 _PERSON: Final = InputSpec(schema="person/1")
 _CONTEXT: Final = Context(
@@ -176,7 +177,7 @@ def _of_link(people: Population, parameters: Link) -> Cost:
     return Cost(seconds=seconds, mib=_peak_mib(), pairs=pairs)
 
 
-class _Streamed:
+class Streamed:
     """A task whose streams are read and written in the Arrow format, and counted."""
 
     def __init__(self, task: Task, count: Callable[[int], None]) -> None:
@@ -210,7 +211,7 @@ def _of_parts(
         def run(task: Task) -> None:
             with turn():
                 started = time.process_time()
-                function(_Streamed(task, count))
+                function(Streamed(task, count))
                 seconds[name] = seconds.get(name, 0.0) + time.process_time() - started
 
         return run
@@ -241,15 +242,16 @@ def _of_parts(
     )
 
 
-def _of_sealed(people: Population, parameters: Link, shards: int) -> Cost:
+def of_sealed(people: Population, parameters: Link) -> Cost:
     """By the code of a cell, and the same tasks with plain streams, by turns: so other load affects both alike.
 
     Sealing the job and opening its result, which is the submitter's, is outside the clock.
     """
+    shards = _shards_of(people.records.num_rows)
     batches = [fit(pa.Table.from_batches(shard), _PERSON).open() for shard in _shards(people.records, shards)]
     operation = pb.Operation(link=encode(parameters))
     loop = sealed_job(batches, planned([operation], _PERSON.schema), operation)
-    seconds, of_plain, of_sealed = 0.0, Semaphore(0), Semaphore(0)
+    seconds, tasks, of_plain, of_sealed = 0.0, 0, Semaphore(0), Semaphore(0)
 
     @contextmanager
     def turn() -> Iterator[None]:
@@ -267,8 +269,8 @@ def _of_sealed(people: Population, parameters: Link, shards: int) -> Cost:
                 of_sealed.acquire()
                 started = time.process_time()
                 loop.run_task(stage, number)
-                seconds += time.process_time() - started
-    return Cost(seconds=seconds, plain_seconds=plain.result().seconds, mib=_peak_mib(), pairs=0)
+                seconds, tasks = seconds + time.process_time() - started, tasks + 1
+    return Cost(seconds=seconds, plain_seconds=plain.result().seconds, mib=_peak_mib(), pairs=0, tasks=tasks)
 
 
 def _of_model(people: Population) -> Cost:
@@ -303,14 +305,14 @@ def _untold(step: str, per_cent: int) -> None:
 def _main() -> None:
     what, rows = sys.argv[1], int(sys.argv[2])
     people = population(rows, per_person=3.0 if what in {"model", "splink"} else 2.0)
-    parameters = Link(pairs=_PAIRS)
+    parameters = Link(pairs=PAIRS)
     match what:
         case "link":
             cost = _of_link(people, parameters)
         case "parts":
             cost = _of_parts(people, parameters, _shards_of(rows))
         case "sealed":
-            cost = _of_sealed(people, parameters, _shards_of(rows))
+            cost = of_sealed(people, parameters)
         case "model":
             cost = _of_model(people)
         case _:

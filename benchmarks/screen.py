@@ -23,9 +23,9 @@ from benchmarks.corpus import people
 from benchmarks.harness import Paired, Result, paired, percentile, rate
 from benchmarks.machine import facts
 from benchmarks.report import Report
-from benchmarks.stand import open_stand
-from benchmarks.wire import prepare
-from cji_client.spec import InputSpec, SideSpec
+from benchmarks.stand import Stand, open_stand
+from benchmarks.wire import Prepared, prepare
+from cji_client.spec import InputSpec, JobSpec, SideSpec
 from cji_core.operations.screen import Screen
 from cji_core.operations.screen import Screen as Screening
 from cji_core.operations.tables import load
@@ -34,7 +34,7 @@ from cji_operations.screen import Index, build
 from cji_operations.screen import run as screen
 from cji_operations.screen.rules import weights
 
-__all__ = ["run"]
+__all__ = ["held", "hot_file", "inquiries_of", "memory", "one_inquiry", "ours_of", "run"]
 
 Strings = npt.NDArray[Any]
 
@@ -45,6 +45,8 @@ _DAYS: Final = 60 * 365
 _HITS: Final = 20
 _CELL_BYTES: Final = 1000  # of a record, while it is indexed
 _REFERENCE_BYTES: Final = 300
+_ASKED: Final = ["last", "first", "DOB", "SEX", "RAC", "SOC"]
+_INQUIRY: Final = InputSpec(schema="person/1")
 
 
 def run(report: Report, *, quick: bool) -> Result:
@@ -53,8 +55,8 @@ def run(report: Report, *, quick: bool) -> Result:
     inquiries = records // 10
     report.heading("screen", machine)
     with report.doing("making people"):
-        reference = _reference(records, seed=1)
-        asked = _inquiries(reference, inquiries, seed=2)
+        reference = hot_file(records, seed=1)
+        asked = inquiries_of(reference, inquiries, seed=2)
     with report.doing("building the index"):
         started = time.perf_counter()
         index = build(reference.to_batches(), _TABLES.dissemination.files, room=1 << 34)
@@ -62,7 +64,7 @@ def run(report: Report, *, quick: bool) -> Result:
     connection = _load(reference, asked)
     found = {}
     for preset in _TABLES.screening.presets:
-        ours, theirs = partial(_ours, index, asked, preset), partial(_theirs, connection, asked, preset)
+        ours, theirs = partial(ours_of, index, asked, preset), partial(_theirs, connection, asked, preset)
         with report.doing(f"{preset}: {inquiries} inquiries"):
             _same_pairs(ours(), theirs())
             found[preset] = paired(rate(inquiries, ours), rate(inquiries, theirs), pairs=pairs)
@@ -154,7 +156,7 @@ def _socials(rows: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     return rng.integers(1, 666, rows) * 1_000_000 + rng.integers(1, 100, rows) * 10_000 + rng.integers(1, 10_000, rows)
 
 
-def _reference(rows: int, *, seed: int) -> pa.Table:
+def hot_file(rows: int, *, seed: int) -> pa.Table:
     """Records of a hot file; half of them have a Social Security number."""
     rng = np.random.default_rng(seed)
     columns = _people(rows, rng)
@@ -164,7 +166,7 @@ def _reference(rows: int, *, seed: int) -> pa.Table:
     return pa.table({**table, "NIC": pa.array(numbers), "file_code": pa.array(["W"] * rows)}).combine_chunks()
 
 
-def _inquiries(reference: pa.Table, rows: int, *, seed: int) -> pa.Table:
+def inquiries_of(reference: pa.Table, rows: int, *, seed: int) -> pa.Table:
     """Persons not on file, and a tenth that are; one in twenty inquiries is by number."""
     rng = np.random.default_rng(seed)
     columns = _people(rows, rng)
@@ -181,7 +183,7 @@ def _inquiries(reference: pa.Table, rows: int, *, seed: int) -> pa.Table:
 # ---------------------------------------------------------------------- the two sides
 
 
-def _ours(index: Index, asked: pa.Table, preset: str) -> pa.Table:
+def ours_of(index: Index, asked: pa.Table, preset: str) -> pa.Table:
     parameters = Screen(rules=_TABLES.screening.presets[preset], max_hits=_HITS)
     (batch,) = asked.to_batches()  # `row` is not a column of person/1 and is not read
     hits = list[pa.RecordBatch]()
@@ -256,7 +258,7 @@ def _latency(
     ours, theirs = list[float](), list[float]()
     for at in range(times):
         one = asked.slice(at, 1)
-        for spent, search in ((ours, partial(_ours, index)), (theirs, partial(_theirs, connection))):
+        for spent, search in ((ours, partial(ours_of, index)), (theirs, partial(_theirs, connection))):
             started = time.perf_counter()
             search(one, "ncic_qw")
             spent.append(1e3 * (time.perf_counter() - started))
@@ -271,32 +273,21 @@ def _growth(reference: pa.Table, asked: pa.Table) -> list[tuple[int, float, floa
             started = time.perf_counter()
             index = build(reference.slice(0, records).to_batches(), _TABLES.dissemination.files, room=1 << 34)
             built = time.perf_counter()
-            _ours(index, asked.slice(0, records // 10), "ncic_qw")
+            ours_of(index, asked.slice(0, records // 10), "ncic_qw")
             found.append((records, built - started, time.perf_counter() - built))
     return found
 
 
 def _sealed(report: Report, reference: pa.Table, asked: pa.Table, *, times: int) -> dict[str, float]:
     """Milliseconds of single inquiries as jobs against a reference that the worker holds, from open to receipt."""
-    inquiry = {"input": InputSpec(schema="person/1")}
-    cell_mib, reference_mib = (-(-len(reference) * each >> 25) * 32 for each in (_CELL_BYTES, _REFERENCE_BYTES))
-    sides = {"reference": SideSpec(schema="hotfile/1", file=Path("-"))}
-    columns = ["last", "first", "DOB", "SEX", "RAC", "SOC"]
-    with open_stand(room=8 << 20, cell_mib=160 + cell_mib, reference_mib=reference_mib) as stand:
+    cell_mib, reference_mib = memory(len(reference))
+    with open_stand(room=8 << 20, cell_mib=cell_mib, reference_mib=reference_mib) as stand:
         with report.doing("sealing and holding the reference"):
-            spec = stand.site.spec(Screening(retain_seconds=3600), sides=sides, **inquiry)
-            started = time.perf_counter()
-            result = stand.site.run(
-                asked.select(columns).slice(0, 1), spec, sides={"reference": reference}, deadline=600
-            )
-            held_seconds = time.perf_counter() - started
-        digest = next(part.sha256 for part in result.receipt.claims.inputs if part.name == "reference")
-        again, spent = stand.site.spec(Screening(resident_reference=digest), **inquiry), list[float]()
-        for _ in range(4):  # waits until both cells are warm again
-            stand.site.run(asked.select(columns).slice(0, 1), again)
+            again, held_seconds = held(stand, reference, asked)
+        spent = list[float]()
         with report.doing(f"{times} jobs of one inquiry"):
             for at in range(times):
-                spent.append(1e3 * stand.job(prepare(stand.site, again, asked.select(columns).slice(at, 1), batch=1)))
+                spent.append(1e3 * stand.job(one_inquiry(stand, again, asked, at)))
     found = {
         "sealed_inquiry_ms": median(spent),
         "sealed_inquiry_p95_ms": percentile(spent, 95),
@@ -312,6 +303,32 @@ def _sealed(report: Report, reference: pa.Table, asked: pa.Table, *, times: int)
         ],
     )
     return found
+
+
+def memory(records: int) -> tuple[int, int]:
+    """MiB of a cell that makes a reference of so many records, and MiB of the reference, for `open_stand`."""
+    cell_mib, reference_mib = (-(-records * each >> 25) * 32 for each in (_CELL_BYTES, _REFERENCE_BYTES))
+    return 160 + cell_mib, reference_mib
+
+
+def held(stand: Stand, reference: pa.Table, asked: pa.Table) -> tuple[JobSpec, float]:
+    """Have the worker hold the reference: the specification of later inquiries, and the seconds that it took."""
+    sides = {"reference": SideSpec(schema="hotfile/1", file=Path("-"))}
+    first = asked.select(_ASKED).slice(0, 1)
+    spec = stand.site.spec(Screening(retain_seconds=3600), sides=sides, input=_INQUIRY)
+    started = time.perf_counter()
+    result = stand.site.run(first, spec, sides={"reference": reference}, deadline=600)
+    seconds = time.perf_counter() - started
+    digest = next(part.sha256 for part in result.receipt.claims.inputs if part.name == "reference")
+    again = stand.site.spec(Screening(resident_reference=digest), input=_INQUIRY)
+    for _ in range(4):  # waits until all cells are warm again
+        stand.site.run(first, again)
+    return again, seconds
+
+
+def one_inquiry(stand: Stand, again: JobSpec, asked: pa.Table, at: int) -> Prepared:
+    """A sealed job of one inquiry against the reference that is held."""
+    return prepare(stand.site, again, asked.select(_ASKED).slice(at % len(asked), 1), batch=1)
 
 
 def _cells(found: Paired) -> tuple[str, str, str]:

@@ -11,8 +11,9 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Final
 
 from benchmarks.corpus import people
@@ -24,7 +25,7 @@ from benchmarks.report import Report
 from benchmarks.stand import Stand, open_stand
 from benchmarks.wire import Connection, Prepared, verify
 
-__all__ = ["run"]
+__all__ = ["CORES", "busy", "latency", "run", "streams", "turns"]
 
 _ROWS: Final = 100
 _ROOM: Final = 1 << 20
@@ -32,7 +33,8 @@ _WARM_UP: Final = 10
 _CELLS: Final = 4
 _STREAMS: Final = 4
 _PAUSE_S: Final = 0.1
-_CORES: Final = 2
+CORES: Final = 2
+"""For which the rates without the client are."""
 
 
 def run(report: Report, *, quick: bool) -> Result:
@@ -43,24 +45,24 @@ def run(report: Report, *, quick: bool) -> Result:
     ratios: dict[str, float] = {}
     with open_stand(room=_ROOM, cells=_CELLS) as stand:
         for name, others in (("quiet", 0), ("beside_load", 1)):
-            with report.doing(f"{pairs} jobs of {_ROWS} rows and their echoes, {name}"), _busy(others):
-                ours, echoes = _turns(stand, pairs)
-            figures |= _latency(name, ours, echoes)
+            with report.doing(f"{pairs} jobs of {_ROWS} rows and their echoes, {name}"), busy(others):
+                ours, echoes = turns(stand, partial(stand.prepare, people(_ROWS), DEIDENTIFY), pairs)
+            figures |= latency(name, ours, echoes)
             ratios |= {
                 f"p50_{name}": percentile(echoes, 50) / percentile(ours, 50),
                 f"p99_{name}": percentile(echoes, 50) / percentile(ours, 99),
             }
         with report.doing(f"{jobs} jobs in {_STREAMS} streams"):
-            cpu, each_s = _streams(stand, jobs)
+            cpu, each_s = streams(stand, partial(stand.prepare, people(_ROWS), DEIDENTIFY), jobs)
     figures |= {f"cpu_ms_{name}": milliseconds for name, milliseconds in cpu.items()}
     whole = sum(milliseconds for name, milliseconds in cpu.items() if name != "client")
-    figures |= {"cpu_ms": whole, "jobs_per_s": each_s, "jobs_per_s_without_client": 1000 * _CORES / whole}
+    figures |= {"cpu_ms": whole, "jobs_per_s": each_s, "jobs_per_s_without_client": 1000 * CORES / whole}
     _show(report, figures)
     return Result(name="small", machine=machine, figures=figures, ratios=ratios)
 
 
 @contextmanager
-def _busy(others: int) -> Iterator[None]:
+def busy(others: int) -> Iterator[None]:
     """Beside so many processes that compute without a pause."""
     with ExitStack() as stack:
         for _ in range(others):
@@ -70,11 +72,11 @@ def _busy(others: int) -> Iterator[None]:
         yield
 
 
-def _turns(stand: Stand, pairs: int) -> tuple[list[float], list[float]]:
+def turns(stand: Stand, make: Callable[[], Prepared], pairs: int) -> tuple[list[float], list[float]]:
     """Milliseconds of calls and of their echoes."""
-    table, found = people(_ROWS), list[tuple[float, float]]()
+    found = list[tuple[float, float]]()
     for _ in range(_WARM_UP + pairs):
-        prepared = stand.prepare(table, DEIDENTIFY)
+        prepared = make()
         seconds = stand.to_worker.call(prepared)
         with verify(stand.to_worker, prepared, stand.attested):
             pass
@@ -84,15 +86,14 @@ def _turns(stand: Stand, pairs: int) -> tuple[list[float], list[float]]:
     return list(ours), list(echoes)
 
 
-def _latency(name: str, ours: Sequence[float], echoes: Sequence[float]) -> dict[str, float]:
+def latency(name: str, ours: Sequence[float], echoes: Sequence[float]) -> dict[str, float]:
     sides = {"": ours, "echo_": echoes}
     return {f"{side}p{rank}_{name}_ms": percentile(of, rank) for side, of in sides.items() for rank in (50, 99)}
 
 
-def _streams(stand: Stand, jobs: int) -> tuple[dict[str, float], float]:
+def streams(stand: Stand, make: Callable[[], Prepared], jobs: int) -> tuple[dict[str, float], float]:
     """CPU milliseconds for each job by process, and the jobs in a second of the wall clock."""
-    table, profile = people(_ROWS), stand.site.profile
-    waiting = [stand.prepare(table, DEIDENTIFY) for _ in range(jobs)]
+    profile, waiting = stand.site.profile, [make() for _ in range(jobs)]
     worker = stand.site.worker
     pids = {**worker.pids, "door": worker.door.pid}
     failures: list[BaseException] = []
@@ -100,12 +101,12 @@ def _streams(stand: Stand, jobs: int) -> tuple[dict[str, float], float]:
         connections = [
             stack.enter_context(Connection(profile.target, profile.tls(), room=_ROOM)) for _ in range(_STREAMS)
         ]
-        streams = [threading.Thread(target=_send, args=(stand, each, waiting, failures)) for each in connections]
+        threads = [threading.Thread(target=_send, args=(stand, each, waiting, failures)) for each in connections]
         before, own, start = Counter(spent(pids)), time.process_time(), time.monotonic()
-        for stream in streams:
-            stream.start()
-        for stream in streams:
-            stream.join()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
         seconds, own = time.monotonic() - start, time.process_time() - own
         time.sleep(0.5)  # the last cells are wiped and waited for
         now = spent(pids)
@@ -146,6 +147,6 @@ def _show(report: Report, figures: dict[str, float]) -> None:
     )
     report.note(
         f"the worker's processes {figures['cpu_ms']:.2f} ms for each job, which makes "
-        f"{figures['jobs_per_s_without_client']:.0f} jobs a second on {_CORES} cores without the client; "
+        f"{figures['jobs_per_s_without_client']:.0f} jobs a second on {CORES} cores without the client; "
         f"beside it {figures['jobs_per_s']:.0f} a second were seen"
     )
