@@ -161,9 +161,9 @@ def test_o01_without_its_audit_trail_the_worker_does_not_serve(tmp_path: Path, a
     place = Place(tmp_path, azure, [azure.create_cmk("trail")], lifetime=3600, check=30)
     site = place.sites[0]
     with place.worker, RawWorker.of(site) as raw:
-        health = Health(raw)
+        health, job = Health(raw), forge(site)
+        messages = job.messages(job.stream(people(1)))
         site.files.audit.rename(tmp_path / "elsewhere.jsonl")
         until(lambda: health.states == [True, False])
-        job = forge(site)
-        answer = raw.run(job.messages(job.stream(people(1))))
+        answer = raw.run(messages)  # within seconds: a worker that does not get its trail back ends
         assert answer.reason is Reason.AUDIT_UNAVAILABLE
