@@ -29,7 +29,7 @@ _BODIES: Final[dict[str, Callable[..., Any]]] = {
     "audit deliver": delivers,
     "cji_worker.broker": broker,
 }
-_ENDS: Final = {"bundle apply", "door enroll", "door check", "reload"}
+_ENDS: Final = {"bundle apply", "door enroll", "door check", "door limit", "reload"}
 """Verbs that end by themselves: `main` of the command silences libraries, and says errors in its own words."""
 
 

@@ -195,12 +195,14 @@ _BUNDLE: Final = (
     (r"Type=oneshot", "the other units start when it has ended well"),
     (r"RemainAfterExit=yes", "it is applied once in a boot"),
     (
-        r"Before=cji-worker\.service cji-door\.socket cji-door\.service cji-door-enroll\.service cji-audit\.service "
+        r"Before=cji-worker\.service cji-door\.socket cji-door\.service cji-door-limit\.service "
+        r"cji-door-enroll\.service cji-audit\.service "
         r"cji-console\.service cji-fleet\.service",
         "no unit reads a file before its bundle is measured",
     ),
     (
-        r"RequiredBy=cji-worker\.service cji-door\.service cji-door-enroll\.service cji-audit\.service "
+        r"RequiredBy=cji-worker\.service cji-door\.service cji-door-limit\.service cji-door-enroll\.service "
+        r"cji-audit\.service "
         r"cji-console\.service cji-fleet\.service",
         "no unit starts without a verified bundle",
     ),
