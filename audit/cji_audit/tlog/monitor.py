@@ -21,7 +21,8 @@ from typing import Final
 import msgspec
 
 from cji_audit.errors import AuditError
-from cji_audit.tlog.store import LogStore
+from cji_audit.tlog.store import MAX_KEPT_BYTES, LogStore
+from cji_core.documents import decode
 from cji_core.https import Client, ExchangeError
 from cji_core.tlog.leaves import LeafError, decode_leaf
 from cji_core.tlog.policy import Cosigned, Policy, PolicyError, Witness
@@ -88,7 +89,9 @@ class Monitor:
             raise MonitorError("this monitor's file was made with entries, or without", remedy="Name another file.")
         store.set_meta(_MODE, mode)
         self._slots = Slots(store.slot, store.put_slot, operators=policy.operators, origin=policy.file.origin)
-        self._found: list[MonitorFinding] = msgspec.json.decode(store.meta(_FOUND) or b"[]", type=list[MonitorFinding])
+        self._found: list[MonitorFinding] = decode(
+            store.meta(_FOUND) or b"[]", list[MonitorFinding], limit=MAX_KEPT_BYTES
+        )
 
     def run(self) -> MonitorReport:
         """Read what is new. Raises MonitorError if the log does not answer."""

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from cji_audit.errors import AuditError
+from cji_core.documents import decode
 from cji_core.tlog.slots import Slot
 from cji_core.tlog.tiles import HEIGHT, completed, subtrees
 from cji_core.trail.merkle import Frontier, Subtree, leaf_hash, root_of
@@ -27,6 +28,8 @@ CREATE TABLE IF NOT EXISTS witness (name TEXT PRIMARY KEY, keys TEXT NOT NULL, s
 CREATE TABLE IF NOT EXISTS evidence (sha384 TEXT PRIMARY KEY, file BLOB NOT NULL) WITHOUT ROWID;
 """
 _VERSION: Final = 1
+MAX_KEPT_BYTES: Final = 64 << 20
+"""Of a value that this program wrote itself; a larger one is a damaged file."""
 
 
 class StoreError(AuditError):
@@ -133,7 +136,7 @@ class LogStore:
     def slot(self, trail: str) -> Slot | None:
         """The slot of a trail."""
         data = self._one("SELECT slot FROM slot WHERE trail = ?", trail)
-        return None if data is None else msgspec.json.decode(data, type=Slot)
+        return None if data is None else decode(data, Slot, limit=MAX_KEPT_BYTES)
 
     def put_slot(self, trail: str, slot: Slot) -> None:
         """Keep a slot, as of the next entry; within `writing`, before that entry is added."""
@@ -147,7 +150,7 @@ class LogStore:
     def trails(self) -> list[tuple[str, Slot]]:
         """All slots, in the order of their last entries."""
         rows = self._all("SELECT trail, slot FROM slot ORDER BY n")
-        return [(trail, msgspec.json.decode(slot, type=Slot)) for trail, slot in rows]
+        return [(trail, decode(slot, Slot, limit=MAX_KEPT_BYTES)) for trail, slot in rows]
 
     def witnessed(self, name: str, keys: str) -> int:
         """The size that a witness last cosigned with these keys, 0 without one."""

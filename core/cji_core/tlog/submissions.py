@@ -4,7 +4,6 @@ POST <prefix>/entries         a Submission: 200 Added; 403, 409, 422, 428 or 503
 GET  <prefix>/trails/<id>     the Newest entry of a trail, 404 without one
 """
 
-import base64
 import hashlib
 import hmac
 from pathlib import Path as FilePath
@@ -16,7 +15,7 @@ from msgspec import Meta
 from cji_core.digests import Hex64, Hex96
 from cji_core.documents import decode
 from cji_core.errors import StartupError
-from cji_core.strict import StrictError
+from cji_core.strict import StrictError, b64_decode
 from cji_core.tlog.leaves import MAX_ENTRY_BYTES, FirstLine, LeafError, NoteText, Path
 from cji_core.tlog.proofs import MAX_BYTES as MAX_PROOF_BYTES
 from cji_core.trail.fields import Count, Token
@@ -77,8 +76,8 @@ def read_message(data: bytes, kind: type[_T]) -> _T:
 def evidence_of(text: str) -> bytes:
     """The bytes of `evidence`. Raises LeafError."""
     try:
-        return base64.b64decode(text, validate=True)
-    except ValueError:
+        return b64_decode(text)
+    except StrictError:
         raise LeafError("form", "the evidence is not base64") from None
 
 

@@ -20,11 +20,14 @@ from typing import Any, Final
 from cji_core.command.findings import NotOk
 from cji_core.errors import StartupError
 from cji_core.format.configuration.worker import Config
+from cji_core.strict import parse_object
 from cji_worker.door.config import by_firewall
 
 _FAMILY, _TABLE = "inet", "cji_door"
 _PATH: Final = "/usr/sbin:/usr/bin:/sbin:/bin"
 _SECONDS: Final = 30
+_MAX_LISTED: Final = 64 << 20
+"""Bytes of the listed table: all addresses that are counted now are in it."""
 _ADDRESSES: Final = 65_535
 """Addresses that have connections at the same time; the door has places for far fewer connections."""
 _PRIORITY: Final = -10
@@ -50,7 +53,8 @@ def require_installed(config: Config) -> str:
     if not by_firewall(config):
         return f"{share}, counted by the door"
     try:
-        found = json.loads(_nft("-j", "list", "table", _FAMILY, _TABLE))["nftables"]
+        listed = _nft("-j", "list", "table", _FAMILY, _TABLE)
+        found = parse_object(listed.encode(), limit=_MAX_LISTED)["nftables"]
     except (StartupError, ValueError, KeyError) as error:
         raise NotOk("the firewall has no limit of connections, or it cannot be read without root", _REMEDY) from error
     if _compared(found) != _compared(_objects(config)):
