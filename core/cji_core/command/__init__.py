@@ -16,17 +16,19 @@ Exit status
 import logging
 import os
 import sys
+from collections.abc import Collection
 from typing import Any
 
 __all__ = ["build", "main"]
 
 
-def _help(verbs: list[str]) -> str:
-    """The help, without examples of verbs that are not installed."""
+def _help(verbs: Collection[str]) -> str:
+    """The help, without examples of verbs that are not installed; `verbs` are their names with dots."""
     from cji_core.command.groups import HELP  # noqa: PLC0415 - as in `main`
 
     def applies(line: str) -> bool:
-        return not line.startswith("  cji ") or line.split()[1] in verbs
+        words = line.split()[1:3]
+        return not line.startswith("  cji ") or words[0] in verbs or ".".join(words) in verbs
 
     paragraphs = ["\n".join(filter(applies, paragraph.splitlines())) for paragraph in HELP[""].split("\n\n")]
     return "\n\n".join(paragraph for paragraph in paragraphs if not paragraph.endswith(":"))
@@ -44,7 +46,7 @@ def build(*trusts: Any) -> Any:
     @click.group(
         cls=Command,
         verbs=verbs,
-        help=_help([name.partition(".")[0] for name in verbs]),
+        help=_help(verbs),
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     @click.version_option(package_name="cji-core")

@@ -93,7 +93,8 @@ def test_the_command_has_the_verbs_of_submitters(installed: Path) -> None:
     assert {"evidence", "job", "key", "receipt"} <= verbs
     assert {line.split()[1] for line in shown.splitlines() if line.startswith("  cji ")} <= verbs
     assert "An auditor" not in shown
-    assert not {"serve", "audit", "policy"} & verbs
+    assert not {"serve", "policy"} & verbs
+    assert verbs_of(run(command("audit", "--help"), installed, hidden=())) == {"sign-packet"}
     verbs = verbs_of(run(command("evidence", "--help"), installed, hidden=()))
     assert verbs == {"chips", "collect", "import", "pcrs", "reference-values.", "show", "stamp", "verify"}
     refused = run(command("evidence", "reference-values", "platform.corim"), installed, hidden=(), status=2)
