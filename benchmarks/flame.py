@@ -33,8 +33,9 @@ _HERTZ: Final = 997
 _KERNEL: Final = "[kernel.kallsyms]"
 _FRAME: Final = re.compile(r"^\s+[0-9a-f]+ (.+) \((.+)\)$")
 _CALL: Final = re.compile(r"^__(?:x64|arm64)_sys_(\w+)$")
-_WIDTH, _HEIGHT, _LEAST = 1000, 17, 2.0
-_LETTERS: Final = 6.2
+_WIDTH, _HEIGHT, _LEAST = 1000, 22, 2.0
+_LETTERS, _SHORTEST = 7.4, 4
+"""Units of a wide letter, and the fewest letters that are shown of a name."""
 _COLOURS: Final = {"front": "#d98a4b", "door": "#7fa65a", "cell": "#5b8fc7", "keyholder": "#b77bb4"}
 _OTHER: Final = "#a8a29a"
 
@@ -72,12 +73,13 @@ def draw(found: Counter[Stack], title: str) -> str:
             continue
         share = f"{name}: {100 * count / total:.1f} %"
         colour = _COLOURS.get(x[1], _OTHER) if depth else _OTHER
-        text = escape(name if len(name) * _LETTERS < width else name[: int(width / _LETTERS)] if width > 24 else "")
+        fits = int((width - 8) / _LETTERS)
+        text = escape(name if len(name) <= fits else name[:fits] if fits >= _SHORTEST else "")
         at, top = x[0] / total * _WIDTH, 30 + depth * (_HEIGHT + 1)
         rows.append(
             f'<g><title>{escape(share)}</title><rect x="{at:.1f}" y="{top}" width="{max(width - 0.5, 0.5):.1f}" '
             f'height="{_HEIGHT}" fill="{colour}" fill-opacity="{1 - 0.22 * max(depth - 1, 0):.2f}"/>'
-            f'<text x="{at + 3:.1f}" y="{top + 12}">{text}</text></g>'
+            + (f'<text x="{at + 4:.1f}" y="{top + 15}">{text}</text></g>' if text else "</g>")
         )
     height = 30 + 4 * (_HEIGHT + 1) + 6
     return (
