@@ -1,8 +1,9 @@
 """A small HTTP/1.1 server for logs and witnesses: bounded in connections, bytes and time, over TLS or on loopback.
 
 Contract and invariants
-* At most `MAX_CONNECTIONS` at once; one more is closed. A connection ends after `CONNECTION_SECONDS`, whatever its peer
-  does, and a request that needs more than `READ_SECONDS` for a read ends it too.
+* At most `MAX_CONNECTIONS` at once, and a share of them from one address; one more is closed. Without a certificate all
+  come from a proxy on this machine, which counts its peers itself. A connection ends after `CONNECTION_SECONDS`,
+  whatever its peer does, and a request that needs more than `READ_SECONDS` for a read ends it too.
 * A body has a Content-Length within the limit of its path, or is refused before it is read.
 * Without a certificate the server listens on loopback alone.
 * Nothing that a peer wrote comes into the log.
@@ -12,6 +13,7 @@ import http.server
 import socket
 import ssl
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -20,7 +22,8 @@ from cji_core.errors import StartupError
 from cji_core.hosts import is_loopback
 from cji_core.log import log
 
-MAX_CONNECTIONS: Final = 64
+MAX_CONNECTIONS: Final = 128
+CONNECTIONS_PER_ADDRESS: Final = 16
 CONNECTION_SECONDS: Final = 120.0
 READ_SECONDS: Final = 15.0
 _MAX_PATH: Final = 1024
@@ -61,9 +64,13 @@ class Server:
         max_body: int,
         tls: tuple[str, str] | None = None,
         max_connections: int = MAX_CONNECTIONS,
+        per_address: int = CONNECTIONS_PER_ADDRESS,
         seconds: float = CONNECTION_SECONDS,
     ) -> None:
-        """Listen. `tls` are the files of certificate chain and key. Raises StartupError."""
+        """Listen. `tls` are the files of certificate chain and key; without them `per_address` counts for nothing.
+
+        Raises StartupError.
+        """
         if tls is None and not is_loopback(host):
             raise StartupError(
                 f"{host} is not this machine's loopback, and there is no certificate",
@@ -71,7 +78,8 @@ class Server:
             )
         try:
             self._server = _Listener((host, port), _handler(handle, max_body))
-            self._server.bounds(_context(tls), max_connections, seconds)
+            share = max_connections if tls is None else per_address
+            self._server.bounds(_context(tls), _Places(max_connections, share), seconds)
         except (OSError, ValueError) as error:
             raise StartupError(f"The server cannot listen on {host}:{port}: {error}", "Free the port.") from error
 
@@ -90,22 +98,43 @@ class Server:
         self._server.shutdown()
 
 
+class _Places:
+    """Connections that may be open: so many in all, and a share of them from one address."""
+
+    def __init__(self, most: int, share: int) -> None:
+        self._most, self._share = most, share
+        self._open: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def take(self, address: str) -> bool:
+        with self._lock:
+            if self._open.total() >= self._most or self._open[address] >= self._share:
+                return False
+            self._open[address] += 1
+            return True
+
+    def give_back(self, address: str) -> None:
+        with self._lock:
+            self._open[address] -= 1
+            if not self._open[address]:
+                del self._open[address]
+
+
 class _Listener(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def bounds(self, context: ssl.SSLContext | None, connections: int, seconds: float) -> None:
-        self._context, self._seconds = context, seconds
-        self._free = threading.BoundedSemaphore(connections)
+    def bounds(self, context: ssl.SSLContext | None, places: _Places, seconds: float) -> None:
+        self._context, self._places, self._seconds = context, places, seconds
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._free.acquire(blocking=False):
+        if not self._places.take(client_address[0]):
             self.shutdown_request(request)
             return
         try:
             super().process_request(request, client_address)
         except BaseException:
-            self._free.release()
+            self._places.give_back(client_address[0])
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -123,7 +152,7 @@ class _Listener(http.server.ThreadingHTTPServer):
             self.shutdown_request(request)
         finally:
             end.cancel()
-            self._free.release()
+            self._places.give_back(client_address[0])
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A peer that vanishes is not an event."""

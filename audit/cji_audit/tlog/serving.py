@@ -13,7 +13,7 @@ from cji_attestation import Trust
 from cji_attestation.appraisal import ReferenceValues
 from cji_audit.tlog.attesting import appraiser
 from cji_audit.tlog.cosigning import CosigningError
-from cji_audit.tlog.http_server import Server
+from cji_audit.tlog.http_server import Handle, Server
 from cji_audit.tlog.log import AgencyLog
 from cji_audit.tlog.log_http import LogHandler
 from cji_audit.tlog.settings import LogFile, WitnessFile
@@ -49,7 +49,7 @@ def log_server(file: LogFile, *, trusts: Mapping[str, Trust], reference: Referen
             if reader == submitter:
                 raise StartupError("Readers and submitters have one token", "Make another one for readers.")
             handler = LogHandler(found, reader=reader, submitter=submitter)
-            server = Server(handler, host=file.host, port=file.port, max_body=MAX_SUBMISSION_BYTES, tls=file.tls)
+            server = _listening(handler, file, max_body=MAX_SUBMISSION_BYTES)
             threading.Thread(target=_refresh, args=(found, stop), daemon=True).start()
             yield server
         finally:
@@ -65,9 +65,20 @@ def witness_server(file: WitnessFile) -> Iterator[Server]:
         try:
             signers = read_signers(Path(file.key_file), kinds=WITNESS_TYPES)
             witness = Witness(state, signers, file.keys())
-            yield Server(witness, host=file.host, port=file.port, max_body=MAX_BODY, tls=file.tls)
+            yield _listening(witness, file, max_body=MAX_BODY)
         finally:
             state.close()
+
+
+def _listening(handle: Handle, file: LogFile | WitnessFile, *, max_body: int) -> Server:
+    return Server(
+        handle,
+        host=file.host,
+        port=file.port,
+        max_body=max_body,
+        tls=file.tls,
+        per_address=file.connections_per_address,
+    )
 
 
 def run(server: Server, *, started: Callable[[], None]) -> None:

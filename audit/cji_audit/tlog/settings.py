@@ -6,6 +6,7 @@ from typing import Annotated, Final, TypeVar
 import msgspec
 from msgspec import Meta
 
+from cji_audit.tlog.http_server import CONNECTIONS_PER_ADDRESS, MAX_CONNECTIONS
 from cji_core.documents import toml
 from cji_core.errors import StartupError
 from cji_core.tlog.keys import LOG_TYPES, NoteKey, parse_vkey
@@ -25,12 +26,16 @@ _T = TypeVar("_T", bound="_Server")
 
 
 class _Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`certificate_file` and `certificate_key_file` are PEM; without them the server listens on loopback alone."""
+    """`certificate_file` and `certificate_key_file` are PEM; without them the server listens on loopback alone.
+
+    `connections_per_address` is the share of one peer; workers behind one address of a NAT have it together.
+    """
 
     key_file: FilePath
     state: FilePath
     host: Annotated[str, Meta(min_length=1, max_length=255)] = "127.0.0.1"
     port: Port
+    connections_per_address: Annotated[int, Meta(ge=1, le=MAX_CONNECTIONS)] = CONNECTIONS_PER_ADDRESS
     certificate_file: FilePath | None = None
     certificate_key_file: FilePath | None = None
 

@@ -118,6 +118,51 @@ def test_one_connection_too_many_is_closed() -> None:
             assert time.monotonic() < deadline
 
 
+def test_one_address_cannot_shut_others_out(tls: tuple[str, str]) -> None:
+    with serving(echo, tls=tls, per_address=2, max_connections=3) as server, contextlib.ExitStack() as stack:
+
+        def opened(source: str) -> socket.socket:
+            made = socket.create_connection(("127.0.0.1", server.port), timeout=10, source_address=(source, 0))
+            return stack.enter_context(made)
+
+        greedy = [opened("127.0.0.2") for _ in range(6)]
+        closed = [each for each in greedy[2:] if _is_closed(each)]
+        assert len(closed) == 4
+        context = ssl.create_default_context(cafile=str(Path(tls[0]).with_name("root.pem")))
+        with context.wrap_socket(opened("127.0.0.3"), server_hostname="127.0.0.1") as other:
+            other.sendall(b"GET /x HTTP/1.1\r\n\r\n")
+            assert other.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def _is_closed(sock: socket.socket) -> bool:
+    try:
+        return sock.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+def test_a_share_is_given_back(tls: tuple[str, str], tmp_path: Path) -> None:
+    with serving(echo, tls=tls, per_address=1) as server:
+        for _ in range(3):
+            deadline = time.monotonic() + 10
+            while not _served(server, tmp_path / "root.pem"):
+                assert time.monotonic() < deadline
+
+
+def test_a_proxy_has_all_connections() -> None:
+    with serving(echo, per_address=1, max_connections=2) as server, connected(server) as first:
+        first.sendall(b"GET /x HTTP/1.1\r\n\r\n")
+        assert first.recv(100).startswith(b"HTTP/1.1 200")
+        assert _answers(server)
+
+
+def _served(server: Server, roots: Path) -> bool:
+    try:
+        return asked(server, b"GET /x HTTP/1.1\r\nConnection: close\r\n\r\n", roots).startswith(b"HTTP/1.1 200")
+    except OSError:  # closed in the handshake: the last connection still ends
+        return False
+
+
 def _answers(server: Server) -> bool:
     try:
         return asked(server, b"GET /x HTTP/1.1\r\nConnection: close\r\n\r\n").startswith(b"HTTP/1.1 200")
