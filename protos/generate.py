@@ -2,6 +2,10 @@
 
 python protos/generate.py            write stubs and the descriptor snapshot
 python protos/generate.py --check    exit 1 when they differ, or when the contract broke compatibility
+python protos/generate.py --break    write them although it did
+
+Compatibility is that of programs generated from an older contract, in any language: numbers, names, types and the oneof
+of each field, names and numbers of enum values, methods, the packages pinned for languages, and reserved numbers.
 """
 
 import argparse
@@ -10,7 +14,12 @@ import tempfile
 from importlib.resources import files
 from pathlib import Path
 
-from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    EnumDescriptorProto,
+    FileDescriptorProto,
+    FileDescriptorSet,
+)
 from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,29 +56,39 @@ def contract(path: Path) -> FileDescriptorProto:
 
 
 def _numbers(file: FileDescriptorProto) -> dict[str, str]:
-    """Every message field, enum value and method of a contract, with what a peer depends on."""
-    facts: dict[str, str] = {}
-
-    def message(prefix: str, messages: object) -> None:
-        for m in messages:  # type: ignore[attr-defined]
-            name = f"{prefix}.{m.name}"
-            for f in m.field:
-                facts[f"{name} field {f.number}"] = f"{f.name} type {f.type} {f.type_name} label {f.label}"
-            for e in m.enum_type:
-                enum(name, e)
-            message(name, m.nested_type)
-
-    def enum(prefix: str, e: object) -> None:
-        for v in e.value:  # type: ignore[attr-defined]
-            facts[f"{prefix}.{e.name} value {v.number}"] = v.name  # type: ignore[attr-defined]
-
-    message(file.package, file.message_type)
+    """Every message field, enum value, method and pinned package of a contract, with what a peer depends on."""
+    facts: dict[str, str] = {f"option {name.name}": str(value) for name, value in file.options.ListFields()}
+    for m in file.message_type:
+        facts |= _message(f"{file.package}.{m.name}", m)
     for e in file.enum_type:
-        enum(file.package, e)
-    for s in file.service:
-        for m in s.method:
-            facts[f"{s.name}.{m.name}"] = f"{m.input_type} {m.client_streaming} -> {m.output_type} {m.server_streaming}"
+        facts |= _enum(f"{file.package}.{e.name}", e)
+    for service in file.service:
+        for call in service.method:
+            types = f"{call.input_type} {call.client_streaming} -> {call.output_type} {call.server_streaming}"
+            facts[f"{service.name}.{call.name}"] = types
     return facts
+
+
+def _message(name: str, message: DescriptorProto) -> dict[str, str]:
+    facts = _reserved(name, message)
+    for field in message.field:
+        oneof = message.oneof_decl[field.oneof_index].name if field.HasField("oneof_index") else "none"
+        facts[f"{name} field {field.number}"] = (
+            f"{field.name} type {field.type} {field.type_name} label {field.label} oneof {oneof}"
+        )
+    for enum in message.enum_type:
+        facts |= _enum(f"{name}.{enum.name}", enum)
+    for nested in message.nested_type:
+        facts |= _message(f"{name}.{nested.name}", nested)
+    return facts
+
+
+def _enum(name: str, enum: EnumDescriptorProto) -> dict[str, str]:
+    return _reserved(name, enum) | {f"{name} value {value.number}": value.name for value in enum.value}
+
+
+def _reserved(name: str, kind: DescriptorProto | EnumDescriptorProto) -> dict[str, str]:
+    return {f"{name} reserved {span.start}": str(span.end) for span in kind.reserved_range}
 
 
 def broken(old: FileDescriptorProto, new: FileDescriptorProto) -> list[str]:
@@ -83,19 +102,17 @@ def main() -> int:
     """Command line of this file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
-    check = parser.parse_args().check
+    parser.add_argument("--break", action="store_true", help="write a contract that older programs cannot speak")
+    given = vars(parser.parse_args())
     with tempfile.TemporaryDirectory() as tmp:
         out = Path(tmp)
         generate(out)
-        if check:
-            drift = [
-                n for n in GENERATED if (STUBS / n).read_bytes() != (out / "core/cji_core/wire/v1" / n).read_bytes()
-            ]
-            breaks = broken(contract(SNAPSHOT), contract(out / "worker.binpb"))
-            for line in [*(f"{n} is not what the contract generates" for n in drift), *breaks]:
-                print(line, file=sys.stderr)
+        drift = [n for n in GENERATED if (STUBS / n).read_bytes() != (out / "core/cji_core/wire/v1" / n).read_bytes()]
+        breaks = [] if given["break"] else broken(contract(SNAPSHOT), contract(out / "worker.binpb"))
+        for line in [*(f"{n} is not what the contract generates" for n in drift if given["check"]), *breaks]:
+            print(line, file=sys.stderr)
+        if given["check"] or breaks:
             return 1 if drift or breaks else 0
-        STUBS.mkdir(parents=True, exist_ok=True)
         for name in GENERATED:
             (STUBS / name).write_bytes((out / "core/cji_core/wire/v1" / name).read_bytes())
         SNAPSHOT.write_bytes((out / "worker.binpb").read_bytes())
