@@ -4,7 +4,7 @@ python -m tools.again SUITE
 
 Suites of running processes share two processors, and one test of many thousands may lose a race against the load.
 Such a test has to pass alone, and it is named in the output, so that its race gets mended. Tests of more than three
-files are no matter of load: then nothing is run again.
+files are not a matter of load: then nothing is run again.
 """
 
 import json
