@@ -54,11 +54,11 @@ def seal_stream(key: bytes, aad: bytes, messages: Iterable[Bytes]) -> Iterator[b
     staged[:] = bytes(_PAYLOAD)
 
 
-def open_part(key: bytes, aad: bytes, sealed: BinaryIO, *, name: str) -> Iterator[pa.RecordBatch]:
+def open_part(key: bytes, aad: bytes, sealed: BinaryIO, *, name: str, padded: bool) -> Iterator[pa.RecordBatch]:
     """The batches of a part whose whole ciphertext was verified before; Unverified(name) for any fault.
 
-    `sealed` is positioned at the part's first byte. The schema comes first, as a batch of 0 rows. Zeros may follow the
-    end of the Arrow stream: outputs of size class POWER_OF_TWO are padded with them.
+    `sealed` is positioned at the part's first byte. The schema comes first, as a batch of 0 rows. Outputs of size class
+    POWER_OF_TWO are `padded`: zeros follow the end of the Arrow stream, up to the least power of two that holds it.
     """
     try:
         plaintext = _Plaintext(Unsealer(key, aad, sealed.read(FLOE_HEADER_BYTES)), sealed)
@@ -69,9 +69,13 @@ def open_part(key: bytes, aad: bytes, sealed: BinaryIO, *, name: str) -> Iterato
             for batch in stream:
                 batch.validate(full=True)
                 yield batch
+            zeros = 0
             while padding := buffered.read(SEGMENT_BYTES):
-                if padding.count(0) != len(padding):
+                if not padded or padding.count(0) != len(padding):
                     raise Unverified(name, "bytes after the end")
+                zeros += len(padding)
+            if padded and plaintext.bytes_read != 1 << (plaintext.bytes_read - zeros - 1).bit_length():
+                raise Unverified(name, "not padded to the next power of two")
             # the loop ended, so the last segment has been verified
             if sealed.read(1):
                 raise Unverified(name, "bytes after the last segment")
@@ -88,6 +92,7 @@ class _Plaintext(io.RawIOBase):
         self._sealed = sealed
         self._buffer = memoryview(bytearray(_PAYLOAD))
         self._ready = self._buffer[:0]
+        self.bytes_read = 0
 
     def readable(self) -> bool:
         return True
@@ -97,6 +102,7 @@ class _Plaintext(io.RawIOBase):
         while not self._ready and not self._unsealer.complete:
             segment = memoryview(self._sealed.read(SEGMENT_BYTES))
             n = self._unsealer.unseal_into(self._buffer, segment)
+            self.bytes_read += n
             self._ready = self._buffer[:n]
         view = memoryview(out).cast("B")
         n = min(len(view), len(self._ready))

@@ -20,8 +20,10 @@ from google.protobuf.message import DecodeError
 from cji_client.bounds import check_bytes
 from cji_client.errors import NotStored, Unverified
 from cji_client.progress import Phase, Progress, ProgressCallback
-from cji_core.format.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES
-from cji_core.format.job import LIMITS, Header, OutputPart
+from cji_core.format.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES, wrapped_result_key_bytes
+from cji_core.format.job import LIMITS, Header, OutputPart, SizeClass
+from cji_core.format.job.fields import NAME, SCHEMA
+from cji_core.jose import parse_recipient
 from cji_core.wire.v1 import worker_pb2 as pb
 
 RESULT: Final = "result"
@@ -44,6 +46,8 @@ class ResultHeader:
     worker_id: str
     outputs: tuple[OutputPart, ...]
     wrapped: dict[str, bytes]
+    padded: bool
+    """Whether the job asked for outputs of size class POWER_OF_TWO."""
 
     @property
     def schemas(self) -> dict[str, str]:
@@ -75,10 +79,14 @@ def parse_result_header(data: bytes, job: Header) -> ResultHeader:
     _require(message.job_header_sha384 == job.sha384, "wrong job header")
     names = [part.name for part in message.outputs]
     _require(len(set(names)) == len(names) <= LIMITS.parts and {RESULT, ROW_STATUS} <= set(names), "outputs")
+    named = all(NAME.fullmatch(part.name) and SCHEMA.fullmatch(part.schema) for part in message.outputs)
+    _require(named, "names")
     _require(all(part.shards != 1 and part.shards <= LIMITS.shards for part in message.outputs), "shards")
     wrapped = {each.key_id: each.wrapped_dek for each in message.recipients}
-    asked = {recipient.key_id for recipient in job.recipients}
-    _require(len(message.recipients) == len(wrapped) and set(wrapped) == asked, "wrong recipients")
+    _require([each.key_id for each in message.recipients] == [each.key_id for each in job.recipients], "recipients")
+    keys = (parse_recipient(each.jwk, job.suite) for each in job.recipients)
+    lengths = [wrapped_result_key_bytes(key) for key in keys]
+    _require([len(key) for key in wrapped.values()] == lengths, "length of a wrapped key")
     return ResultHeader(
         data=data,
         sha384=hashlib.sha384(data).digest(),
@@ -88,6 +96,7 @@ def parse_result_header(data: bytes, job: Header) -> ResultHeader:
             OutputPart(name=part.name, schema=part.schema, shards=part.shards or 1) for part in message.outputs
         ),
         wrapped=wrapped,
+        padded=job.size_class is SizeClass.POWER_OF_TWO,
     )
 
 

@@ -226,7 +226,9 @@ def _open(result: Result, result_key: bytes, part: int) -> Iterator[pa.RecordBat
     output = result.outputs[part]
     output.file.seek(0)
     name = result.header.parts[part].name
-    return open_part(result_key, output_aad(result.header.sha384, part), output.file, name=name)
+    return open_part(
+        result_key, output_aad(result.header.sha384, part), output.file, name=name, padded=result.header.padded
+    )
 
 
 def open_result(result: Result, key: RecipientPrivateKey | Decrypter) -> dict[str, pa.Table]:

@@ -113,7 +113,8 @@ def open_parts(site: Site, container: Container, sealed: SealedJob) -> tuple[Cla
         batches = list[pa.RecordBatch]()
         for _ in range(output.shards):
             data = _whole(results, names.output(job, sources.attempts[part], part))
-            batches += open_part(key, output_aad(header.sha384, part), io.BytesIO(data), name=output.name)
+            aad = output_aad(header.sha384, part)
+            batches += open_part(key, aad, io.BytesIO(data), name=output.name, padded=header.padded)
             part += 1
         tables[output.name] = pa.Table.from_batches(batches)
     rows = {name: table.num_rows for name, table in tables.items()}

@@ -126,7 +126,13 @@ def test_part_that_announces_more_than_there_is_memory() -> None:
     messages = [batch.schema.serialize(), lying]
     with pytest.raises(Unverified):
         list(
-            open_part(bytes(32), b"aad", io.BytesIO(b"".join(seal_stream(bytes(32), b"aad", messages))), name="result")
+            open_part(
+                bytes(32),
+                b"aad",
+                io.BytesIO(b"".join(seal_stream(bytes(32), b"aad", messages))),
+                name="result",
+                padded=False,
+            )
         )
 
 

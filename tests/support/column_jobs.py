@@ -218,7 +218,13 @@ class ColumnJob:
         key = unwrap_result_key(RECIPIENT, wrapped, header.sha384)
         return {
             output.name: pa.Table.from_batches(
-                open_part(key, output_aad(sha384(result_header), part), io.BytesIO(b"".join(segments)), name="o")
+                open_part(
+                    key,
+                    output_aad(sha384(result_header), part),
+                    io.BytesIO(b"".join(segments)),
+                    name="o",
+                    padded=found.padded,
+                )
             )
             for part, (output, segments) in enumerate(zip(found.outputs, outputs, strict=True))
         }

@@ -81,7 +81,13 @@ class ColumnSite:
             key = unwrap_result_key(self.site.recipient, wrapped, job.header.sha384)
             return {
                 output.name: pa.Table.from_batches(
-                    open_part(key, output_aad(header.sha384, at), io.BytesIO(b"".join(call.output(at))), name="o")
+                    open_part(
+                        key,
+                        output_aad(header.sha384, at),
+                        io.BytesIO(b"".join(call.output(at))),
+                        name="o",
+                        padded=header.padded,
+                    )
                 )
                 for at, output in enumerate(header.outputs)
             }

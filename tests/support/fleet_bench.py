@@ -360,7 +360,8 @@ class Pool:
             data = self._results.read(names.output(job, found.attempt, part), most=_MOST)
             assert hashlib.sha256(data).hexdigest() == output.sha256
             if part == 0:
-                batches = open_part(key, output_aad(header.sha384, part), io.BytesIO(data), name=INPUT_NAME)
+                aad = output_aad(header.sha384, part)
+                batches = open_part(key, aad, io.BytesIO(data), name=INPUT_NAME, padded=header.padded)
                 assert pa.Table.from_batches(batches)["last"] == table["last"]
 
     # ------------------------------------------------------------------ files

@@ -61,7 +61,7 @@ def opened(loop: PartsLoop, part: int) -> pa.Table:
     key = open_result_key(loop.dek, plan.facts, plan.sealed_result_key)
     sealed = io.BytesIO(b"".join(loop.results[part]))
     aad = output_aad(sha384(plan.result_header), part)
-    return pa.Table.from_batches(open_part(key, aad, sealed, name=str(part)))
+    return pa.Table.from_batches(open_part(key, aad, sealed, name=str(part), padded=False))
 
 
 def result(loop: PartsLoop) -> dict[str, pa.Table]:

@@ -1,9 +1,11 @@
 """Whatever a peer or a file says, the SDK answers with a value or with an error of its own."""
 
+from collections.abc import Callable
 from contextlib import suppress
 
 import pyarrow as pa
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 from hypothesis import given
@@ -22,10 +24,12 @@ from cji_core.errors import REASONS, Reason, Stage
 from cji_core.format.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES
 from cji_core.format.job import Header, JobId, Recipient, SizeClass
 from cji_core.format.keys import PinnedKey, load_project_key
+from cji_core.jose import key_id, public_jwk
 from cji_core.suites import Suite
 from cji_core.wire.v1 import worker_pb2 as pb
 from tests.support.forge import decided
 
+KEY = rsa.RSAPublicNumbers(65537, (1 << 3071) + 1).public_key()
 HEADER = Header(
     data=b"header",
     sha384=bytes(48),
@@ -43,7 +47,7 @@ HEADER = Header(
     operation_names=(),
     kek_id="k",
     wrapped_dek=b"",
-    recipients=(Recipient(key_id="A" * 43, jwk=""),),
+    recipients=(Recipient(key_id=key_id(KEY), jwk=public_jwk(KEY)),),
     created=None,  # type: ignore[arg-type]
     not_after=None,  # type: ignore[arg-type]
     size_class=SizeClass.EXACT,
@@ -54,7 +58,7 @@ RESULT = pb.ResultHeader(
     job_header_sha384=HEADER.sha384,
     worker_id="w",
     outputs=[pb.OutputPart(name="result", schema="person/1"), pb.OutputPart(name="row_status", schema="row_status/1")],
-    recipients=[pb.WrappedKey(key_id="A" * 43, wrapped_dek=bytes(384))],
+    recipients=[pb.WrappedKey(key_id=key_id(KEY), wrapped_dek=bytes(384))],
 ).SerializeToString(deterministic=True)
 
 MESSAGES = st.one_of(
@@ -86,6 +90,44 @@ def test_result_headers(data: bytes) -> None:
         parse_result_header(data, HEADER)
 
 
+def _set(name: str, value: object) -> Callable[[pb.ResultHeader], None]:
+    return lambda message: setattr(message, name, value)
+
+
+def _second_recipient(message: pb.ResultHeader) -> None:
+    message.recipients.add(key_id="B" * 43, wrapped_dek=bytes(384))
+
+
+def _without_recipients(message: pb.ResultHeader) -> None:
+    del message.recipients[:]
+
+
+CHANGES: dict[str, Callable[[pb.ResultHeader], None]] = {
+    "version": _set("version", 2),
+    "job": _set("job_id", bytes(16)),
+    "job header": _set("job_header_sha384", bytes(47) + b"\1"),
+    "one recipient too many": _second_recipient,
+    "no recipient": _without_recipients,
+    "another recipient": lambda message: setattr(message.recipients[0], "key_id", "B" * 43),
+    "a shorter wrapped key": lambda message: setattr(message.recipients[0], "wrapped_dek", bytes(383)),
+    "a longer wrapped key": lambda message: setattr(message.recipients[0], "wrapped_dek", bytes(385)),
+    "an output twice": lambda message: setattr(message.outputs[1], "name", "result"),
+    "no row_status": lambda message: setattr(message.outputs[1], "name", "rows"),
+    "a name of an output": lambda message: setattr(message.outputs[0], "name", "../result"),
+    "a schema": lambda message: setattr(message.outputs[0], "schema", "person"),
+    "one shard": lambda message: setattr(message.outputs[0], "shards", 1),
+    "too many shards": lambda message: setattr(message.outputs[0], "shards", 1025),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_each_rule_of_a_result_header(change: Callable[[pb.ResultHeader], None]) -> None:
+    message = pb.ResultHeader.FromString(RESULT)
+    change(message)
+    with pytest.raises(Unverified, match="result_header"):
+        parse_result_header(message.SerializeToString(deterministic=True), HEADER)
+
+
 @given(st.integers(0, len(RESULT) - 1), st.integers(1, 255))
 def test_altered_result_headers(at: int, by: int) -> None:
     data = bytearray(RESULT)
@@ -93,7 +135,7 @@ def test_altered_result_headers(at: int, by: int) -> None:
     with suppress(Unverified):
         parsed = parse_result_header(bytes(data), HEADER)
         # what may differ is what the receipt's digest of these bytes will catch
-        assert set(parsed.wrapped) == {"A" * 43}
+        assert set(parsed.wrapped) == {key_id(KEY)}
         assert {"result", "row_status"} <= {part.name for part in parsed.outputs}
 
 
@@ -186,41 +228,57 @@ def test_tables_return_from_their_sealed_form(rows: list[str | None], cut: int, 
     batches = [batch for at in range(0, len(rows), cut) for batch in table.slice(at, cut).to_batches()]
     messages = arrow_messages(Batches(schema=table.schema, batches=iter(batches)))
     sealed = b"".join(seal_stream(bytes(32), bytes([part]), messages))
-    opened = pa.Table.from_batches(open_part(bytes(32), bytes([part]), _file(sealed), name="p"))
+    opened = pa.Table.from_batches(open_part(bytes(32), bytes([part]), _file(sealed), name="p", padded=False))
     assert opened.to_pydict() == table.to_pydict()
     for wrong in (sealed[:-1], sealed + b"\0", sealed[:74], b"", sealed[:80] + bytes([sealed[80] ^ 1]) + sealed[81:]):
         with pytest.raises(Unverified, match="p:"):
-            list(open_part(bytes(32), bytes([part]), _file(wrong), name="p"))
+            list(open_part(bytes(32), bytes([part]), _file(wrong), name="p", padded=False))
 
 
-@pytest.mark.parametrize("behind", [b"", bytes(1), bytes(3 << 20)])
-def test_zeros_behind_a_table_are_padding_and_nothing_else_is(behind: bytes) -> None:
+def _one_row(behind: bytes = b"") -> bytes:
+    """The plaintext of a table of one row, with other bytes behind its end."""
     table = pa.table({"record_id": ["a"]})
-    for end, sound in ((b"", True), (b"\x01", False), (bytes(table.schema.serialize()), False)):
-        messages = [*arrow_messages(Batches(schema=table.schema, batches=iter(table.to_batches()))), behind, end]
-        sealed = b"".join(seal_stream(bytes(32), b"", messages))
-        if sound:
-            assert sum(b.num_rows for b in open_part(bytes(32), b"", _file(sealed), name="p")) == 1
-        else:
-            with pytest.raises(Unverified, match="after the end"):
-                list(open_part(bytes(32), b"", _file(sealed), name="p"))
+    return b"".join(map(bytes, arrow_messages(Batches(schema=table.schema, batches=iter(table.to_batches()))))) + behind
+
+
+def _open(plain: bytes, *, padded: bool) -> list[pa.RecordBatch]:
+    sealed = b"".join(seal_stream(bytes(32), b"", [plain]))
+    return list(open_part(bytes(32), b"", _file(sealed), name="p", padded=padded))
+
+
+@pytest.mark.parametrize("behind", [b"\0", b"\x01", bytes(3 << 20), bytes(pa.schema([]).serialize())])
+def test_nothing_follows_an_exact_table(behind: bytes) -> None:
+    assert sum(batch.num_rows for batch in _open(_one_row(), padded=False)) == 1
+    with pytest.raises(Unverified, match="after the end"):
+        _open(_one_row(behind), padded=False)
+
+
+def test_zeros_to_the_next_power_of_two_follow_a_padded_table() -> None:
+    plain = _one_row()
+    length = 1 << (len(plain) - 1).bit_length()
+    assert sum(batch.num_rows for batch in _open(plain.ljust(length, b"\0"), padded=True)) == 1
+    for wrong in (length - 1, length + 1, 2 * length, len(plain)):
+        with pytest.raises(Unverified, match="power of two"):
+            _open(plain.ljust(wrong, b"\0"), padded=True)
+    with pytest.raises(Unverified, match="after the end"):
+        _open(plain.ljust(length - 1, b"\0") + b"\1", padded=True)
 
 
 def test_e01_bytes_behind_a_full_last_segment_are_refused() -> None:
-    table = pa.table({"record_id": ["a"]})
+    table = pa.table({"record_id": ["a" * (SEGMENT_BYTES - OVERHEAD_BYTES - len(_one_row()) + 1)]})
     plain = b"".join(map(bytes, arrow_messages(Batches(schema=table.schema, batches=iter(table.to_batches())))))
-    sealed = b"".join(seal_stream(bytes(32), b"", [plain.ljust(SEGMENT_BYTES - OVERHEAD_BYTES, b"\0")]))
+    sealed = b"".join(seal_stream(bytes(32), b"", [plain]))
     assert len(sealed) == FLOE_HEADER_BYTES + SEGMENT_BYTES
-    assert sum(b.num_rows for b in open_part(bytes(32), b"", _file(sealed), name="p")) == 1
+    assert sum(b.num_rows for b in open_part(bytes(32), b"", _file(sealed), name="p", padded=False)) == 1
     with pytest.raises(Unverified, match="after the last segment"):
-        list(open_part(bytes(32), b"", _file(sealed + b"\0"), name="p"))
+        list(open_part(bytes(32), b"", _file(sealed + b"\0"), name="p", padded=False))
 
 
 @given(plain=st.binary(max_size=300))
 def test_plaintext_that_is_no_table_is_refused(plain: bytes) -> None:
     sealed = b"".join(seal_stream(bytes(32), b"", [plain]))
     with pytest.raises(Unverified):
-        list(open_part(bytes(32), b"", _file(sealed), name="p"))
+        list(open_part(bytes(32), b"", _file(sealed), name="p", padded=False))
 
 
 def _file(data: bytes):  # type: ignore[no-untyped-def]

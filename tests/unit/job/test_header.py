@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import json
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -153,6 +154,13 @@ def test_both_size_classes_pass(size: SizeClass) -> None:
     assert parse(made(size_class=size)).size_class is size
 
 
+def linking(
+    match: float = 0.5, clerical_review_threshold: float = 0.5, cluster_stop: float = 1
+) -> worker_pb2.Operation:
+    link = worker_pb2.Link(match=match, clerical_review_threshold=clerical_review_threshold, cluster_stop=cluster_stop)
+    return worker_pb2.Operation(link=link)
+
+
 BROKEN: list[tuple[str, dict[str, Any]]] = [
     ("version", {"version": None}),
     ("version", {"version": 2}),
@@ -206,6 +214,11 @@ BROKEN: list[tuple[str, dict[str, Any]]] = [
     ("number of operations", {"operations": None}),
     ("number of operations", {"operations": [OPERATION] * 9}),
     ("operation not set", {"operations": [OPERATION, worker_pb2.Operation()]}),
+    *(("number", {"operations": [OPERATION, linking(match=value)]}) for value in (-0.0, math.nan, math.inf)),
+    ("number", {"operations": [linking(clerical_review_threshold=math.nan)]}),
+    ("number", {"operations": [linking(cluster_stop=-0.0)]}),
+    ("number", {"operations": [worker_pb2.Operation(screen=worker_pb2.Screen(min_score=-0.0))]}),
+    ("number", {"operations": [worker_pb2.Operation(match_orders=worker_pb2.MatchOrders(match=-math.inf))]}),
     ("kek_id", {"kek_id": None}),
     ("kek_id", {"kek_id": "http://v.vault.azure.net/keys/cmk/" + "ab" * 16}),
     ("kek_id", {"kek_id": "https://v.vault.azure.net/keys/cmk"}),
@@ -325,6 +338,19 @@ def test_the_refusal_carries_no_text_of_the_header() -> None:
     with refused(Reason.MALFORMED_HEADER) as caught:
         parse(raw(audience="canary-in-the-header\n"))
     assert "canary" not in f"{caught.value} {caught.value!r} {caught.value.__cause__!r}"
+
+
+def test_numbers_of_a_header_are_members_of_operations() -> None:
+    """The check looks there alone, and at no list."""
+    operations = [field.message_type for field in worker_pb2.Operation.DESCRIPTOR.fields]
+    found = {
+        message.full_name
+        for message in worker_pb2.DESCRIPTOR.message_types_by_name.values()
+        for field in message.fields
+        if field.type in (field.TYPE_DOUBLE, field.TYPE_FLOAT) and not (message in operations and not field.is_repeated)
+    }
+    assert found == set()
+    assert parse(made(operations=[worker_pb2.Operation(screen=worker_pb2.Screen(min_score=0.0))]))
 
 
 def test_thirty_two_kibibytes_are_the_most() -> None:

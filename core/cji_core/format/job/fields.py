@@ -22,6 +22,7 @@ from cji_core.wire.v1 import worker_pb2
 THUMBPRINT_BYTES: Final = 32
 PURPOSE: Final = re.compile(r"[A-Z0-9]{1,3}")
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+SCHEMA: Final = re.compile(r"[a-z][a-z0-9_.]{0,47}/[0-9]{1,4}(\.[0-9]{1,4}){0,2}")
 COLUMN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 SUITES: Final = {worker_pb2.CLASSICAL_1: Suite.CLASSICAL_1, worker_pb2.HYBRID_1: Suite.HYBRID_1}
 SUITE_VALUES: Final = {suite: value for value, suite in SUITES.items()}

@@ -13,12 +13,14 @@ Source of the rules: docs/format.md §1.
 """
 
 import hashlib
-import re
+import math
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Final, NewType, cast
+
+from google.protobuf.descriptor import FieldDescriptor
 
 from cji_core.errors import Reason, Refusal, RetryLater, Stage
 from cji_core.format.columns.statement import (
@@ -31,6 +33,7 @@ from cji_core.format.job.fields import (
     COLUMN,
     NAME,
     PURPOSE,
+    SCHEMA,
     SUITES,
     THUMBPRINT_BYTES,
     MalformedError,
@@ -54,7 +57,6 @@ JobId = NewType("JobId", bytes)
 VERSION: Final = 1
 JOB_ID_BYTES: Final = 16
 
-_SCHEMA: Final = re.compile(r"[a-z][a-z0-9_.]{0,47}/[0-9]{1,4}(\.[0-9]{1,4}){0,2}")
 _BOX_BYTES: Final = 28  # that a box is longer than its plaintext
 _MOST_BLOCKS: Final = LIMITS.attribution_max_bytes // LIMITS.attribution_block_bytes
 
@@ -245,7 +247,7 @@ def _inputs(message: worker_pb2.JobHeader) -> tuple[InputPart, ...]:
     require(1 <= len(message.inputs) <= LIMITS.parts, "number of inputs")
     for part in message.inputs:
         require(NAME.fullmatch(part.name) is not None, "input name")
-        require(_SCHEMA.fullmatch(part.schema) is not None, "input schema")
+        require(SCHEMA.fullmatch(part.schema) is not None, "input schema")
         # one shard is written as none, so that equal values have equal bytes
         require(part.shards != 1 and part.shards <= LIMITS.shards, "shards")
         require(len(part.sealed_columns) <= LIMITS.sealed_columns, "number of sealed columns")
@@ -296,6 +298,11 @@ def _operation_names(operations: tuple[worker_pb2.Operation, ...]) -> tuple[str,
     require(1 <= len(operations) <= LIMITS.operations, "number of operations")
     names = tuple(operation.WhichOneof("operation") for operation in operations)
     require(all(names), "operation not set")
+    for operation, name in zip(operations, names, strict=True):
+        fields = getattr(operation, cast("str", name)).ListFields()
+        doubles = [value for field, value in fields if field.type == FieldDescriptor.TYPE_DOUBLE]
+        # some libraries leave -0.0 out as the default, others do not: equal values would have two encodings
+        require(all(math.isfinite(value) and (value or math.copysign(1, value) > 0) for value in doubles), "number")
     return cast("tuple[str, ...]", names)
 
 
