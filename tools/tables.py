@@ -23,7 +23,7 @@ from cji_core.format.records.nibrs.data import read_data
 from cji_core.trail.events import KINDS
 from cji_core.trail.rules import RULES as TRAIL_RULES
 from cji_operations.nibrs.specification import RULE_SETS
-from tools import json_answers
+from tools import format_tables, json_answers
 
 __all__ = ["main", "rewritten"]
 
@@ -34,11 +34,16 @@ PAGES: Final = (
     "audit.md",
     "benchmarks.md",
     "cjis-azure-commercial.md",
+    "format.md",
     "json.md",
     "nibrs.md",
     "release-policy.md",
 )
-DOCUMENTS: Final[Mapping[str, Callable[[], str]]] = {"json.schema.json": json_answers.schema}
+DOCUMENTS: Final[Mapping[str, Callable[[], str]]] = {
+    "json.schema.json": json_answers.schema,
+    "vectors/claims.schema.json": format_tables.claims_schema,
+    "vectors/refusals.json": format_tables.refusals_json,
+}
 """Files of docs/ that are written whole."""
 _TABLE: Final = re.compile(r"(?<=<!-- table: )([a-z-]+)( -->\n).*?(?=<!-- /table -->)", re.DOTALL)
 
@@ -177,6 +182,9 @@ TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "nibrs-unsourced": _nibrs_unsourced,
     "release-policy-rules": lambda: _rules(RELEASE_RULES),
     "walkthrough": walkthrough.page,
+    "ori-prefixes": format_tables.ori_prefixes,
+    "receipt-claims": format_tables.receipt_claims,
+    "refusals": format_tables.refusals,
     "provider-policy-rules": lambda: _rules(PROVIDER_RULES),
 }
 
