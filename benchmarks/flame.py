@@ -20,8 +20,9 @@ import click
 
 from benchmarks.corpus import people, rows_of
 from benchmarks.pipeline import DEIDENTIFY
-from benchmarks.processes import children, require_root
+from benchmarks.processes import require_root
 from benchmarks.stand import Stand, open_stand
+from cji_simulator.processes import children
 
 __all__ = ["draw", "stacks"]
 

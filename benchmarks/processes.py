@@ -14,7 +14,9 @@ from typing import Final, Self
 
 import click
 
-__all__ = ["CpuClock", "PeakMemory", "Resident", "children", "require_root", "spent"]
+from cji_simulator.processes import children
+
+__all__ = ["CpuClock", "PeakMemory", "Resident", "require_root", "spent"]
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _SAMPLE_S: Final = 0.01
@@ -118,11 +120,6 @@ class Resident:
     def _watch(self) -> None:
         while not self._stop.wait(_RESIDENT_SAMPLE_S):
             self.peak = {name: max(now, self.peak.get(name, 0.0)) for name, now in self.read().items()}
-
-
-def children(pid: int) -> list[int]:
-    """Process ids of the children of a process that its main thread started."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _kib(pid: int, field: str) -> int:

@@ -10,7 +10,7 @@ from typing import Final, Self
 
 import click
 
-from benchmarks.processes import children
+from cji_simulator.processes import children
 
 __all__ = ["Quotas"]
 

@@ -19,10 +19,11 @@ from benchmarks.harness import Result
 from benchmarks.load_clients import Submission, Submitted, start_together, submit
 from benchmarks.machine import facts
 from benchmarks.pipeline import DEIDENTIFY
-from benchmarks.processes import CpuClock, children, spent
+from benchmarks.processes import CpuClock, spent
 from benchmarks.quotas import Quotas
 from benchmarks.report import Report
 from cji_core.operations.deidentify import Deidentify
+from cji_simulator.processes import children
 from cji_simulator.raw import settled
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site

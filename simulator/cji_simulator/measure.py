@@ -7,12 +7,13 @@ Code and other files are the same for every job and are left out. Source: proc(5
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cji_simulator.scan import worker_processes
+from cji_simulator.processes import each_process
 from cji_simulator.worker import Worker
 
 __all__ = ["Peak", "peak_of_job", "private_bytes"]
@@ -22,12 +23,14 @@ _EVERY_S: Final = 0.005
 
 
 def private_bytes(pid: int) -> int:
-    """As the module says; 0 when the process is gone. Needs the rights to trace the process."""
+    """As the module says; 0 without the rights to trace the process. ProcessLookupError if it gave its memory back."""
     total, area = 0, ""
     try:
         lines = Path(f"/proc/{pid}/smaps").read_text().splitlines()
-    except OSError:
+    except PermissionError:
         return 0
+    if not lines:
+        raise ProcessLookupError(pid)
     for line in lines:
         name, _, rest = line.partition(" ")
         if not name.endswith(":"):
@@ -50,14 +53,11 @@ class Peak:
         return self.front + self.cell
 
     def look(self, worker: Worker) -> None:
-        """Take the processes of this moment into account."""
-        try:
-            processes = worker_processes(worker.pids)
-        except OSError:
-            return
-        self.front = max(self.front, private_bytes(processes["front"]))
-        cells = [private_bytes(pid) for name, pid in processes.items() if name.startswith("cell")]
-        self.cell = max([self.cell, *cells])
+        """Take the processes of this moment into account; there may be no cell just now."""
+        wanted = {name: worker.pids[name] for name in ("front", "zygote")}
+        now = each_process(wanted, lambda name, pid: private_bytes(pid) if name != "zygote" else 0, cells=0)
+        self.front = max(self.front, now["front"])
+        self.cell = max([self.cell, *(size for name, size in now.items() if name not in wanted)])
 
 
 @contextmanager
@@ -69,10 +69,10 @@ def peak_of_job(worker: Worker) -> Iterator[Peak]:
         while not over.wait(_EVERY_S):
             peak.look(worker)
 
-    thread = threading.Thread(target=sample, daemon=True)
-    thread.start()
-    try:
-        yield peak
-    finally:
-        over.set()
-        thread.join()
+    with ThreadPoolExecutor(1) as pool:
+        sampling = pool.submit(sample)
+        try:
+            yield peak
+        finally:
+            over.set()
+            sampling.result()

@@ -50,6 +50,7 @@ from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
 from cji_simulator.admissions import Admitter, remember
 from cji_simulator.patience import Patience
+from cji_simulator.processes import children
 from cji_simulator.site import Site
 
 __all__ = ["Answer", "RawJob", "RawStream", "RawWorker", "cells", "events", "forge", "sends", "settled", "until"]
@@ -303,14 +304,19 @@ def events(site: Site) -> list[Event]:
 
 def cells(site: Site) -> frozenset[int]:
     """Process ids of the cells, warm or running a job."""
-    zygote = site.worker.pids["zygote"]
-    return frozenset(map(int, Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()))
+    return frozenset(children(site.worker.pids["zygote"]))
 
 
 def settled(site: Site) -> frozenset[int]:
-    """The cells of a worker once all of them are warm, by the keyholder's own log."""
+    """The cells of a worker once all of them are warm, by the keyholder's own log, and none that ends is left."""
     count = load(site.files.config).worker.cells
-    return until(lambda: cells(site) if len(_warm(site)) == count else frozenset())
+
+    def all_warm() -> frozenset[int]:
+        warm = len(_warm(site))  # before they are listed: none of them ends without a job
+        there = cells(site)
+        return there if warm == len(there) == count else frozenset()
+
+    return until(all_warm)
 
 
 def _warm(site: Site) -> set[int]:

@@ -3,6 +3,7 @@
 * `Canaries` finds any of some thousand patterns in one pass, at every byte offset.
 * `scan_process` reads every present page of /proc/PID/mem. Secret memory cannot be read; how much of it there was is
   reported, so that a test can tell "not there" from "not looked at".
+* `scan_worker` does so with all processes of a worker.
 """
 
 import ctypes
@@ -17,6 +18,8 @@ from typing import Final
 
 import numpy as np
 
+from cji_simulator.processes import each_process
+
 __all__ = [
     "Canaries",
     "Hit",
@@ -25,7 +28,7 @@ __all__ = [
     "look_inside",
     "scan_file",
     "scan_process",
-    "worker_processes",
+    "scan_worker",
 ]
 
 _PAGE: Final = mmap.PAGESIZE
@@ -135,15 +138,18 @@ def scan_process(pid: int, canaries: Canaries, *, name: str) -> ProcessScan:
             secret = bool(path) and path[0].startswith(_SECRET)
             if path and path[0] in {"[vvar]", "[vsyscall]", "[vvar_vclock]"}:
                 continue
-            for first, last in _runs(pages, start, end, secret=secret):
+            for first, last in _runs(pid, pages, start, end, secret=secret):
                 if secret:
                     found.secret_bytes += last - first
-                    _must_be_unreadable(memory, first)
+                    _must_be_unreadable(pid, memory, first)
                     continue
                 try:
-                    _scan_run(memory, first, last, canaries, found, area)
+                    data = os.pread(memory, last - first, first)
                 except OSError:
                     found.refused.append(area)
+                    continue
+                _must_be_there(pid, data)
+                _scan_run(memory, first, data, canaries, found, area)
     finally:
         os.close(memory)
         os.close(pages)
@@ -152,7 +158,13 @@ def scan_process(pid: int, canaries: Canaries, *, name: str) -> ProcessScan:
     return found
 
 
-def _runs(pages: int, start: int, end: int, *, secret: bool) -> Iterator[tuple[int, int]]:
+def _must_be_there(pid: int, data: bytes) -> None:
+    """The kernel says that a process has given its memory back by reading nothing (Linux, fs/proc/base.c, mem_rw)."""
+    if not data:
+        raise ProcessLookupError(pid)
+
+
+def _runs(pid: int, pages: int, start: int, end: int, *, secret: bool) -> Iterator[tuple[int, int]]:
     """Spans of the area whose pages exist; all of a secret area, whose pages the kernel does not show here."""
     if secret:
         yield start, end
@@ -160,15 +172,16 @@ def _runs(pages: int, start: int, end: int, *, secret: bool) -> Iterator[tuple[i
     step = _PIECE // _PAGE
     for first in range(start // _PAGE, end // _PAGE, step):
         count = min(step, end // _PAGE - first)
-        entries = np.frombuffer(os.pread(pages, 8 * count, 8 * first), np.uint64)
+        data = os.pread(pages, 8 * count, 8 * first)
+        _must_be_there(pid, data)
+        entries = np.frombuffer(data, np.uint64)
         there = np.concatenate(([False], (entries & _PRESENT_OR_SWAPPED) != 0, [False]))
         edges = np.flatnonzero(there[1:] != there[:-1])
         for low, high in edges.reshape(-1, 2).tolist():
             yield (first + low) * _PAGE, (first + high) * _PAGE
 
 
-def _scan_run(memory: int, start: int, end: int, canaries: Canaries, found: ProcessScan, area: str) -> None:
-    data = os.pread(memory, end - start, start)
+def _scan_run(memory: int, start: int, data: bytes, canaries: Canaries, found: ProcessScan, area: str) -> None:
     found.bytes_read += len(data)
     with suppress(OSError):  # a pattern may go on behind the run; where nothing can be read there is nothing
         data += os.pread(memory, canaries.longest, start + len(data))
@@ -177,19 +190,18 @@ def _scan_run(memory: int, start: int, end: int, canaries: Canaries, found: Proc
     ]
 
 
-def _must_be_unreadable(memory: int, address: int) -> None:
+def _must_be_unreadable(pid: int, memory: int, address: int) -> None:
     try:
-        os.pread(memory, _PAGE, address)
+        data = os.pread(memory, _PAGE, address)
     except OSError:
         return
+    _must_be_there(pid, data)
     raise AssertionError("secret memory was readable through /proc/PID/mem")
 
 
-def worker_processes(pids: Mapping[str, int]) -> dict[str, int]:
-    """The named processes and the cells, which are the zygote's children: `cell 0`, `cell 1`, ..."""
-    zygote = pids["zygote"]
-    cells = Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()
-    return {**pids, **{f"cell {number}": int(pid) for number, pid in enumerate(cells)}}
+def scan_worker(pids: Mapping[str, int], canaries: Canaries, *, cells: int = 1) -> list[ProcessScan]:
+    """Scans of all processes of a worker, so many cells at least; a cell that ended meanwhile is left out."""
+    return list(each_process(pids, lambda name, pid: scan_process(pid, canaries, name=name), cells=cells).values())
 
 
 def scan_file(path: Path, canaries: Canaries) -> set[str]:
@@ -206,8 +218,7 @@ def look_inside(pid: int, canaries: Canaries, *, size: int) -> list[set[str]]:
     By pidfd_getfd(2): a mapping of one's own is readable. The simulation's launcher keeps descriptors for this.
     """
     found = []
-    folder = Path(f"/proc/{pid}/fd")
-    for number in sorted(int(e.name) for e in folder.iterdir() if os.readlink(e).startswith(_SECRET)):
+    for number in _secret_files(pid):
         fd = _borrow(pid, number)
         try:
             if os.fstat(fd).st_size == size:
@@ -220,8 +231,7 @@ def look_inside(pid: int, canaries: Canaries, *, size: int) -> list[set[str]]:
 
 def copy_inside(pid: int, beginning: bytes, *, size: int, length: int) -> bytes:
     """`length` bytes of what begins so in one of those files. LookupError if none has it."""
-    folder = Path(f"/proc/{pid}/fd")
-    for number in sorted(int(e.name) for e in folder.iterdir() if os.readlink(e).startswith(_SECRET)):
+    for number in _secret_files(pid):
         fd = _borrow(pid, number)
         try:
             if os.fstat(fd).st_size == size:
@@ -231,6 +241,16 @@ def copy_inside(pid: int, beginning: bytes, *, size: int, length: int) -> bytes:
         finally:
             os.close(fd)
     raise LookupError("no secret memory has these bytes")
+
+
+def _secret_files(pid: int) -> list[int]:
+    """Descriptors of secret memory; one that a process closes after it was listed is none."""
+    found = list[int]()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            if os.readlink(entry).startswith(_SECRET):
+                found.append(int(entry.name))
+    return sorted(found)
 
 
 def _in_file(region: mmap.mmap, canaries: Canaries) -> set[str]:

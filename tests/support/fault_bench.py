@@ -43,8 +43,8 @@ from cji_core.errors import Reason
 from cji_core.trail import JobAdmitted, JobCompleted, JobEnded, PartDigest, Record, claims_unverified
 from cji_core.trail.chain import read
 from cji_simulator.launch import Deployment, worker_config
+from cji_simulator.processes import ended, worker_processes
 from cji_simulator.raw import RawWorker, settled, until
-from cji_simulator.scan import worker_processes
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, people
 from cji_simulator.stepwise import Stepwise
@@ -58,7 +58,7 @@ from tests.support.privileges import SEES_PROCESSES
 from tests.support.silent_link import SilentLink
 from tests.support.steps import Route, Step
 
-__all__ = ["Bench", "Do", "Run", "alive", "audit_says"]
+__all__ = ["Bench", "Do", "Run", "audit_says"]
 
 _TRIES: Final = 5
 _GENEROUS_S: Final = 60.0
@@ -67,14 +67,6 @@ _MEMORY: Final = 1.3
 _MEMORY_KIB: Final = 16 << 10
 _NOT_LAST: Final = b"\xff\xff\xff\xff"
 _FLOE_HEADER: Final = 74
-
-
-def alive(pid: int) -> bool:
-    """Whether a process still runs; a zombie does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def audit_says(audit: Path) -> list[Record]:
@@ -224,7 +216,7 @@ class Bench:
         os.kill(everything[victim], signal.SIGKILL)
         status = worker.process.wait(60)
         assert status == (-signal.SIGKILL if victim == "supervisor" else 1)
-        until(lambda: not any(map(alive, everything.values())))  # no orphans
+        until(lambda: all(map(ended, everything.values())))  # no orphans
 
     def serving(self) -> bool:
         """The answer of the health service."""

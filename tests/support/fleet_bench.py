@@ -43,11 +43,12 @@ from cji_core.wire.v1 import worker_pb2 as pb
 from cji_simulator.admissions import remember
 from cji_simulator.launch import Deployment, worker_config
 from cji_simulator.ports import free_port
+from cji_simulator.processes import ended
 from cji_simulator.raw import RawJob, until
 from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.site import Site, people
 from cji_simulator.worker import PROGRAM, Worker
-from tests.support.fault_bench import alive, audit_says
+from tests.support.fault_bench import audit_says
 from tests.support.fleet_process import HALTED, STEP
 from tests.support.fleet_storage import Storage
 from tests.support.pool_check import check as check_steps
@@ -107,7 +108,7 @@ class Member:
         pids = self.worker.pids
         os.kill(pids[victim], signal.SIGKILL)
         self.worker.process.wait(60)
-        until(lambda: not any(map(alive, pids.values())))
+        until(lambda: all(map(ended, pids.values())))
 
     def died(self) -> bool:
         """Whether the fleet process has ended; one that stands at its step is killed."""

@@ -21,6 +21,7 @@ from cji_client.profile import load_profile
 from cji_core.format.configuration.worker import load
 from cji_simulator.door import DOOR_USER
 from cji_simulator.launch import worker_config
+from cji_simulator.processes import ended
 from cji_simulator.raw import settled, until
 from cji_simulator.site import Site, people
 from cji_simulator.worker import Worker
@@ -288,11 +289,4 @@ def test_x03_nobody_outlives_the_supervisor(tmp_path: Path, site: Site, process:
     with hostile_site(tmp_path / "site", site.simulation) as other:
         os.kill(other.worker.pids[process], 19)
         other.worker.process.kill()
-        until(lambda: all(_ended(pid) for pid in other.worker.pids.values()))
-
-
-def _ended(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in ("Z", "X")
-    except OSError:
-        return True
+        until(lambda: all(ended(pid) for pid in other.worker.pids.values()))

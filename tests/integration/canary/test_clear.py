@@ -13,7 +13,7 @@ import pytest
 from cji_client.spec import InputSpec
 from cji_core.operations.clear import Clear
 from cji_simulator.raw import settled
-from cji_simulator.scan import Canaries, ProcessScan, encodings, look_inside, scan_file, scan_process, worker_processes
+from cji_simulator.scan import Canaries, ProcessScan, encodings, look_inside, scan_file, scan_worker
 from cji_simulator.site import Site
 from cji_simulator.stepwise import Stepwise
 from tests.support.clear_tools import AS_OF, CHRI, batch, conviction, table
@@ -64,17 +64,13 @@ def seen(site: Site, marks: dict[str, str]) -> Seen:
         run.finish()
         run.read_until("segment")
         inside: set[str] = set().union(*look_inside(site.worker.pids["supervisor"], canaries, size=CELL_REGION))
-        during = _scanned(site, canaries)
+        during = scan_worker(site.worker.pids, canaries)
         run.read_all()
         assert run.receipt
     settled(site)  # the cell of the job is gone, and another one forked into its region
     files = [file for file in site.files.folder.rglob("*") if file.is_file()]
     found = {str(file): scan_file(file, canaries) for file in [*files, site.worker.log]}
-    return Seen(inside=inside, during=during, after=_scanned(site, canaries), files=found)
-
-
-def _scanned(site: Site, canaries: Canaries) -> list[ProcessScan]:
-    return [scan_process(pid, canaries, name=name) for name, pid in worker_processes(site.worker.pids).items()]
+    return Seen(inside=inside, during=during, after=scan_worker(site.worker.pids, canaries), files=found)
 
 
 def test_the_cell_held_the_events_while_it_was_looked_at(seen: Seen) -> None:

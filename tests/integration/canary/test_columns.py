@@ -13,7 +13,7 @@ import pytest
 from cji_core.format.job import SealedOutput
 from cji_core.operations.deidentify import Deidentify
 from cji_simulator.raw import settled, until
-from cji_simulator.scan import Canaries, encodings, look_inside, scan_process, worker_processes
+from cji_simulator.scan import Canaries, encodings, look_inside, scan_worker
 from cji_simulator.stepwise import Stepwise
 from tests.support.cell_writer import Cells, derived_key
 from tests.support.column_jobs import Statement, Table
@@ -67,8 +67,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
             return set().union(*look_inside(site.worker.pids["supervisor"], canaries, size=CELL_REGION))
 
         def look(moment: str) -> None:
-            processes = worker_processes(site.worker.pids)
-            scans = [scan_process(pid, canaries, name=name) for name, pid in processes.items()]
+            scans = scan_worker(site.worker.pids, canaries)
             found.found[moment] = [f"{hit.label} in {scan.process}" for scan in scans for hit in scan.hits]
             found.inside[moment] = held()
 

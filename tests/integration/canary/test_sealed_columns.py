@@ -21,7 +21,7 @@ from cji_client.spec import InputSpec, JobSpec
 from cji_core.format.keys import load_signing_key
 from cji_simulator.canary import Planted
 from cji_simulator.raw import settled
-from cji_simulator.scan import Canaries, ProcessScan, look_inside, scan_file, scan_process, worker_processes
+from cji_simulator.scan import Canaries, ProcessScan, look_inside, scan_file, scan_process, scan_worker
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
 from cji_simulator.stepwise import Stepwise
@@ -150,10 +150,9 @@ def sealed(agency: ColumnAgency, planted: Planted) -> SealedJob:
 
 
 def look(site: Site, seen: Seen, moment: str) -> None:
-    processes = worker_processes(site.worker.pids)
     supervisor = site.worker.pids["supervisor"]
     seen.inside[moment] = set().union(*look_inside(supervisor, seen.canaries, size=CELL_REGION))
-    seen.scans[moment] = [scan_process(pid, seen.canaries, name=name) for name, pid in processes.items()]
+    seen.scans[moment] = scan_worker(site.worker.pids, seen.canaries)
 
 
 def run_app(agency: ColumnAgency, planted: Planted, folder: Path, seen: Seen) -> None:

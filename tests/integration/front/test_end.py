@@ -2,10 +2,12 @@
 
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from cji_simulator.processes import ended
 from cji_simulator.raw import RawWorker, forge, settled, until
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import open_site
@@ -26,13 +28,6 @@ def test_a_front_without_its_neighbour_prints_no_traceback(
             # a supervisor that runs would kill the front before it could print
             with stopped(site.worker.pids["supervisor"]):
                 os.kill(site.worker.pids[victim], signal.SIGKILL)
-                until(lambda: not _runs(front))
+                until(partial(ended, front))
         printed = [line for line in site.worker.log.read_text().splitlines() if not line.startswith("{")]
         assert printed == []
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

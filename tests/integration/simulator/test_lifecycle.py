@@ -21,6 +21,8 @@ from cji_simulator import Kind, Service, Simulation, SimulationError
 from cji_simulator.cli import main
 from cji_simulator.launch import Agency, worker_config
 from cji_simulator.ports import free_port
+from cji_simulator.processes import children, ended
+from cji_simulator.raw import until
 
 STARTER = """
 import sys, time
@@ -33,15 +35,8 @@ time.sleep(60)
 """
 
 
-def children(process: int) -> list[int]:
-    return [int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
-
-
 def wait_for_end(processes: list[int]) -> None:
-    until = time.monotonic() + 30
-    while any(Path(f"/proc/{one}/cmdline").exists() and Path(f"/proc/{one}/cmdline").read_bytes() for one in processes):
-        assert time.monotonic() < until, "a process outlived its starter"
-        time.sleep(0.02)
+    until(lambda: all(map(ended, processes)), seconds=30)
 
 
 def test_nothing_outlives_a_killed_starter(tmp_path: Path) -> None:

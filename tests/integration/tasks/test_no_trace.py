@@ -6,10 +6,8 @@ the others sealed. That both cells hold records and keys then is shown by a look
 
 import os
 import secrets
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -17,8 +15,9 @@ import pytest
 from cji_client.seal import INPUT_NAME
 from cji_core.format.envelope import NO_PLAN, bucket_key, open_result_key, shuffle_key, statement_key
 from cji_core.operations.link import Link
+from cji_simulator.processes import until_idle
 from cji_simulator.raw import settled
-from cji_simulator.scan import Canaries, ProcessScan, encodings, look_inside, scan_file, scan_process, worker_processes
+from cji_simulator.scan import Canaries, ProcessScan, encodings, look_inside, scan_file, scan_worker
 from tests.support.task_driver import Node, PartsJob, sharded
 
 pytestmark = [
@@ -77,7 +76,7 @@ def seen(pool: list[Node]) -> Seen:
             }
             canaries = Canaries(patterns)
             with job.held(node, stage, 0) as end:
-                _until_idle(node)
+                until_idle(node.pids)
                 _look(node, canaries, seen, stage.name)
                 job.keep(stage, 0, end())
             for number in range(1, job.streams.tasks[stage.name]):
@@ -105,24 +104,9 @@ def _between(job: PartsJob) -> Iterator[bytes]:
 
 
 def _look(node: Node, canaries: Canaries, seen: Seen, moment: str) -> None:
-    processes = {
-        name: pid
-        for name, pid in worker_processes(node.pids).items()
-        if name.startswith("cell") or name in {"front", "keyholder"}
-    }
-    seen.scans += [scan_process(pid, canaries, name=name) for name, pid in processes.items()]
+    seen.scans += scan_worker(node.pids, canaries)
     seen.inside[moment] = set().union(*look_inside(node.pids["supervisor"], canaries, size=CELL_REGION))
     (seen.keyholder[moment],) = look_inside(node.pids["supervisor"], canaries, size=KEYHOLDER_REGION)
-
-
-def _until_idle(node: Node) -> None:
-    """Until every cell sleeps and none of them has run for a while."""
-    cells = {name: pid for name, pid in worker_processes(node.pids).items() if name.startswith("cell")}
-    quiet, before = 0, dict[str, str]()
-    while quiet < 10:
-        time.sleep(0.05)
-        now = {name: Path(f"/proc/{pid}/schedstat").read_text() for name, pid in cells.items()}
-        quiet, before = (quiet + 1 if now == before else 0), now
 
 
 def test_the_cells_held_records_and_keys_when_looked_at(seen: Seen) -> None:
@@ -132,7 +116,6 @@ def test_the_cells_held_records_and_keys_when_looked_at(seen: Seen) -> None:
         assert {"name utf-8", "data key", "planned shuffle key"} <= seen.inside[moment]
         assert "statement key" in seen.keyholder[moment]
     assert all(scan.bytes_read > 1 << 20 for scan in seen.scans)
-    assert len(seen.scans) == 12
 
 
 def test_l08_nothing_is_readable_in_any_process(seen: Seen) -> None:

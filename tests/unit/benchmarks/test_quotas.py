@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 import pytest
 
-from benchmarks.processes import children
 from benchmarks.quotas import Quotas
+from cji_simulator.processes import children
 
 CORES = 1 / 16
 BUSY = "while True: pass"
