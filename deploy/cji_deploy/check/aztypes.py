@@ -1,9 +1,8 @@
 """Type check of resource bodies against Azure's published resource types.
 
 The types are the `types.json` files from Azure/bicep-types-az (the data that Bicep's own compiler uses), one
-file per provider and API version, in a folder outside this repository; a type that is not there is described in
-`types/`, written from Azure's reference. Flags of a property: 1 required, 2 read-only, 4 write-only, 8 constant at
-deployment.
+file per provider and API version, in a folder outside this repository. Flags of a property: 1 required, 2 read-only,
+4 write-only, 8 constant at deployment.
 
 Contract: `Catalogue.problems` names every unknown, missing, read-only or mistyped property in a literal body.
 Expressions are checked by their kind if it is known. A value outside an open enumeration counts as a problem here
@@ -12,7 +11,7 @@ although Bicep only warns: a misspelt enumeration is an outage at deployment.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -27,7 +26,7 @@ _READ_ONLY: Final = 2
 # Bicep's own properties of a declaration, and ARM's that the declaration's head already says
 # names of a data collection rule's own streams, in an enumeration of Microsoft's
 _OWN_STREAM: Final = re.compile(r"Custom-[A-Za-z0-9_-]+")
-_OWN_TYPES: Final = Path(__file__).parent / "types"
+_ITEM: Final = "[]"
 _META: Final = frozenset({"parent", "scope", "dependsOn", "id", "type", "apiVersion"})
 _KIND_OF: Final = {
     "StringType": "string",
@@ -55,21 +54,32 @@ class Catalogue:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read every `*.json` of the folder, and our own. Raises DeployError if there is none or another file."""
+        """Read every `*.json` of the folder. Raises DeployError if there is none or another file."""
         try:
             published = cls({path.name: json.loads(path.read_bytes()) for path in sorted(folder.glob("*.json"))})
-            own = cls({path.name: json.loads(path.read_bytes()) for path in _OWN_TYPES.glob("*.json")})
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise DeployError(f"{folder.name}: not a folder of resource types ({type(error).__name__})") from error
         if not published._types:
             raise DeployError(f"{folder.name}: no resource types in it")
-        published._types = own._types | published._types
         return published
 
     def has(self, kind: str, path: str) -> bool:
         """Whether a type has a property at a dotted path, in any of its versions; arrays are stepped into."""
         found = [each for name, each in self._types.items() if name.partition("@")[0] == kind.lower()]
         return any(_reaches(types, entry["body"], path.split(".")) for types, entry in found)
+
+    def newest(self, kind: str) -> str:
+        """The newest version of a type that is not a preview; none if there is no such type."""
+        names = (name.partition("@") for name in self._types)
+        return max((api for name, _, api in names if name == kind.lower() and "preview" not in api), default="")
+
+    def member(self, type_name: str, steps: Sequence[str]) -> tuple[bool, str | None]:
+        """Whether a resource of this type may have what the steps lead to, and its kind; `[]` is a step into a list."""
+        found = self._types.get(type_name.lower())
+        if found is None:
+            return True, None  # the type itself is a problem already
+        types, entry = found
+        return _member(types, _resolve(types, entry["body"]), steps)
 
     def problems(self, resource: Resource) -> Iterator[str]:
         """One text per deviation of the resource's body from its type."""
@@ -92,6 +102,22 @@ class Catalogue:
 
 def _resolve(types: list[Type], reference: Type) -> Type:
     return types[int(reference["$ref"].rpartition("/")[2])]
+
+
+def _member(types: list[Type], here: Type, steps: Sequence[str]) -> tuple[bool, str | None]:
+    kind = here["$type"]
+    if not steps or kind == "AnyType":
+        return True, None if steps else _KIND_OF.get(kind)
+    if kind == "ArrayType":
+        return _member(types, _resolve(types, here["itemType"]), steps[1:]) if steps[0] == _ITEM else (False, None)
+    if kind == "DiscriminatedObjectType":
+        several = [_resolve(types, each)["properties"] for each in here["elements"].values()]
+        known = {name: spec for each in (*several, here["baseProperties"]) for name, spec in each.items()}
+    else:
+        known = dict(here.get("properties", {}))
+    if steps[0] in known:
+        return _member(types, _resolve(types, known[steps[0]]["type"]), steps[1:])
+    return steps[0] == _ITEM or "additionalProperties" in here, None
 
 
 def _reaches(types: list[Type], reference: Type, steps: list[str]) -> bool:

@@ -47,7 +47,7 @@ _NAMESPACES: Final = {"az", "sys"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """A declared parameter; `kind` is its primitive type or None for a user-defined one.
+    """A declared parameter; `kind` is its primitive type or None for a user-defined one, `form` its type as written.
 
     `decorators` has the literal argument of each, None without one: `{"minValue": 365}`.
     """
@@ -55,6 +55,7 @@ class Parameter:
     name: str
     kind: str | None
     required: bool
+    form: str = ""
     line: int = 0
     decorators: Mapping[str, Value] = field(default_factory=dict)
 
@@ -87,6 +88,7 @@ class Module:
     path: str
     params: dict[str, Value]
     line: int
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +101,8 @@ class Template:
     variables: dict[str, Node]
     resources: tuple[Resource, ...]
     modules: tuple[Module, ...]
-    outputs: frozenset[str]
+    outputs: Mapping[str, str | None]
+    """With the kinds of those that have a primitive type."""
     metadata: Mapping[str, Value] = field(default_factory=dict)
 
 
@@ -143,6 +146,8 @@ def _template(name: str, root: Node, declared: list[Node]) -> Template:
     variables = {_symbol(node): node.named_children[-1] for node in of("variable_declaration")}
     kinds: dict[str, str | None] = {parameter.name: parameter.kind for parameter in parameters.values()}
     kinds |= {symbol: "string" for symbol, node in variables.items() if node.type == "string"}
+    kinds |= {_symbol(node): "resource" for node in of("resource_declaration")}
+    kinds |= {_symbol(node): "module" for node in of("module_declaration")}
     return Template(
         name=name,
         root=root,
@@ -150,7 +155,7 @@ def _template(name: str, root: Node, declared: list[Node]) -> Template:
         variables=variables,
         resources=tuple(_resource(node, kinds) for node in of("resource_declaration")),
         modules=tuple(_module(node, kinds) for node in of("module_declaration")),
-        outputs=frozenset(_symbol(node) for node in of("output_declaration")),
+        outputs={_symbol(node): _declared_kind(node) for node in of("output_declaration")},
         metadata={
             _symbol(node): read_value(node.named_children[-1], {})
             for node in root.named_children
@@ -160,18 +165,28 @@ def _template(name: str, root: Node, declared: list[Node]) -> Template:
 
 
 def _parameter(node: Node) -> Parameter:
-    type_node = next((child for child in node.named_children if child.type == "type"), None)
-    primitive = type_node is not None and type_node.named_children[0].type == "primitive_type"
-    kind = text(type_node) if type_node is not None else None
+    declared = next((text(child) for child in node.named_children if child.type == "type"), "")
     # `param x string?` is null when it is not given
-    required = not any(child.type == "=" for child in node.children) and not (kind or "").endswith("?")
+    required = not any(child.type == "=" for child in node.children) and not declared.endswith("?")
     return Parameter(
         name=_symbol(node),
-        kind=kind if primitive else None,
+        kind=_declared_kind(node),
+        form=declared,
         required=required,
         line=_line(node),
         decorators={text(call.named_children[0]): _argument(call) for call in decorators(node)},
     )
+
+
+_FORMS: Final = {"array_type": "array", "object": "object"}
+
+
+def _declared_kind(node: Node) -> str | None:
+    """The kind of a parameter or an output from its type; None for a type with a name of its own."""
+    form = next((child.named_children[0] for child in node.named_children if child.type == "type"), None)
+    if form is None:
+        return None
+    return text(form) if form.type == "primitive_type" else _FORMS.get(form.type)
 
 
 def decorators(node: Node) -> Iterator[Node]:
@@ -201,12 +216,14 @@ def _resource(node: Node, kinds: dict[str, str | None]) -> Resource:
 
 def _module(node: Node, kinds: dict[str, str | None]) -> Module:
     path_node = next((child for child in node.named_children if child.type == "string"), None)
-    params = _body(node, kinds).get("params", {})
+    body = _body(node, kinds)
+    params = body.get("params", {})
     return Module(
         symbol=_symbol(node),
         path=(literal_text(path_node) or "") if path_node else "",
         params=params if isinstance(params, dict) else {},
         line=_line(node),
+        named="name" in body,
     )
 
 

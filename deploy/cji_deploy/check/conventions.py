@@ -1,7 +1,8 @@
 """The conventions of Azure Verified Modules, as far as they are ours, for every template.
 
 Each template has a name and a description. Each parameter has a description that begins with `Required.` or
-`Optional.`, as its default has it; each output has one too. A module returns `name` and `resourceId`. Every resource
+`Optional.`, as its default has it; each output has one too. Arrays name the type of their items; module calls have
+no names of their own. A module returns `name` and `resourceId`. Every resource
 that can have tags gets the deployment's, and every location is the parameter, so that none is placed on its own.
 Source: Azure Verified Modules, "Bicep interfaces and specifications".
 """
@@ -47,6 +48,9 @@ def convention_problems(templates: Sequence[Template]) -> Iterator[str]:
         yield from _parameters(template)
         yield from _outputs(template)
         yield from _resources(template)
+        for module in template.modules:
+            if module.named:
+                yield f"{template.name}:{module.line}: {module.symbol} has a name: the compiler gives each call its own"
 
 
 def _parameters(template: Template) -> Iterator[str]:
@@ -54,6 +58,8 @@ def _parameters(template: Template) -> Iterator[str]:
         where = f"{template.name}:{parameter.line}: {parameter.name}"
         description = parameter.decorators.get("description")
         begins = "Required. " if parameter.required else "Optional. "
+        if parameter.form == "array":
+            yield f"{where}: an array without the type of its items, such as string[]"
         if not isinstance(description, str):
             yield f"{where} has no description"
         elif not description.startswith(begins):

@@ -1,13 +1,12 @@
 """Bicep's functions, as far as our templates use them, with the same results where these can be known offline.
 
-`uniqueString` and `guid` are stand-ins: the same arguments give the same text, as in Azure, but not Azure's text.
+`uniqueString` and `guid` give Azure's own texts, so the names of a deployment are known before it.
 A function that is not in `FUNCTIONS` cannot be used in `deploy/`: the resolver refuses it with its line.
 Source: the Bicep function reference.
 """
 
 import base64
 import functools
-import hashlib
 import json
 import uuid
 from collections.abc import Callable, Mapping
@@ -44,16 +43,48 @@ def joined(value: Json) -> str:
     raise TypeError(f"{type(value).__name__} in a string")
 
 
-def _digest(arguments: tuple[Json, ...]) -> bytes:
-    return hashlib.sha256("\0".join(joined(each) for each in arguments).encode()).digest()
+def _mixed(value: int) -> int:
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        value = (value ^ value >> shift) * factor & _WORD
+    return value ^ value >> 16
+
+
+def _turned(value: int, bits: int) -> int:
+    return (value << bits | value >> (32 - bits)) & _WORD
+
+
+def _murmur(data: bytes) -> int:
+    """MurmurHash3 in two lanes of 32 bits, the second one in the high half; seed 0."""
+    lanes, whole = [0, 0], len(data) - len(data) % 8
+    for start in range(0, len(data), 8):
+        for lane, (first, turn, second, after, add) in enumerate(_LANES):
+            key = int.from_bytes(data[start + 4 * lane : start + 4 * lane + 4], "little")
+            lanes[lane] ^= _turned(key * first & _WORD, turn) * second & _WORD
+            if start < whole:
+                lanes[lane] = ((_turned(lanes[lane], after) + lanes[1 - lane]) * 5 + add) & _WORD
+
+    def added(low: int, high: int) -> tuple[int, int]:
+        low = low + high & _WORD
+        return low, low + high & _WORD
+
+    low, high = added(lanes[0] ^ len(data), lanes[1] ^ len(data))
+    low, high = added(_mixed(low), _mixed(high))
+    return high << 32 | low
+
+
+_WORD: Final = 0xFFFFFFFF
+_LANES: Final = ((0x239B961B, 15, 0xAB0E9789, 19, 0x561CCD1B), (0xAB0E9789, 17, 0x239B961B, 13, 0x0BCAA747))
+_DIGITS: Final = "abcdefghijklmnopqrstuvwxyz234567"
+_GUIDS: Final = uuid.UUID("11fb06fb-712d-4ddd-98c7-e71bbd588830")
 
 
 def _unique_string(*arguments: Json) -> str:
-    return base64.b32encode(_digest(arguments)).decode().lower()[:13]
+    number = _murmur("-".join(map(joined, arguments)).encode()) << 1  # 65 bits, 13 digits of 5
+    return "".join(_DIGITS[number >> shift & 31] for shift in range(60, -1, -5))
 
 
 def _guid(*arguments: Json) -> str:
-    return str(uuid.UUID(bytes=_digest(arguments)[:16]))
+    return str(uuid.uuid5(_GUIDS, "-".join(map(joined, arguments))))
 
 
 def _merged(first: Json, second: Json) -> Json:

@@ -347,7 +347,7 @@ def _forgetful(template: Template) -> Iterator[str]:
 def _same(value: Value, allowed: str | int | bool) -> bool:
     """Whether the value is this literal; of `parent`, whether it is the resource of this name."""
     if isinstance(value, Expression):
-        return value.source == allowed and value.kind is None
+        return value.source == allowed and value.kind in {None, "resource"}
     # bool is an int to Python, and 1 is not true to Azure
     return type(value) is type(allowed) and value == allowed
 

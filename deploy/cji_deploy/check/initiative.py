@@ -11,6 +11,7 @@ from typing import Any
 
 from cji_deploy.check.aztypes import Catalogue
 from cji_deploy.check.bicep import Template, parse
+from cji_deploy.check.compiler import compiler_problems
 from cji_deploy.check.conventions import convention_problems
 from cji_deploy.check.deployment import EXAMPLES, planned
 from cji_deploy.check.outcome import DeployError, Outcome, judged, not_run
@@ -36,6 +37,8 @@ def initiative_outcomes(
             yield judged("initiative: definition", path.name, error.problems)
     try:
         entry = parse(_ENTRY, (folder / _ENTRY).read_bytes())
+        rules = compiler_problems(entry, {_ENTRY: entry}, catalogue)
+        yield judged("bicep: compiler's rules", f"{folder.name}/{_ENTRY}", rules)
         values = assigned(folder, entry)
     except (DeployError, OSError) as error:
         reasons = error.problems if isinstance(error, DeployError) else (f"{_ENTRY} cannot be read",)

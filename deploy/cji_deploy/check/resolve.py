@@ -159,13 +159,19 @@ _LIMITS: Final[Mapping[str, Callable[[Json, Json], bool]]] = {
 def _constraints(scope: _Scope, node: Node, value: Json, where: str) -> None:
     """Refuse a parameter's value that its type or its decorators exclude."""
     name = _name(node)
-    kind = next((text(child) for child in node.named_children if child.type == "type"), "")
+    kind = scope.template.parameters[name].kind or ""
     wanted = _KINDS.get(kind)
     if wanted is not None and (not isinstance(value, wanted) or (isinstance(value, bool) and wanted is int)):
         raise DeployError(f"{where}: {name!r} must be {kind} ({_at(scope, node)})")
     for call in decorators(node):
         rule = text(call.named_children[0])
-        if rule in _LIMITS and not _LIMITS[rule](value, evaluate(scope, call.named_children[1].named_children[0], {})):
+        if rule not in _LIMITS:
+            continue
+        try:
+            holds = _LIMITS[rule](value, evaluate(scope, call.named_children[1].named_children[0], {}))
+        except (TypeError, IndexError):  # @minValue on a text, for one
+            raise DeployError(f"{where}: @{rule} does not go with {name!r} at {_at(scope, node)}") from None
+        if not holds:
             raise DeployError(f"{where}: {name!r} is {value!r}, against @{rule} at {_at(scope, node)}")
 
 
@@ -200,7 +206,7 @@ def _resource(scope: _Scope, node: Node, body: Node, names: dict[str, Json], dep
     written = next(child for child in node.named_children if child.type == "string")
     kind, _, api = (literal_text(written) or "").partition("@")
     values = _properties(body)
-    name = joined(evaluate(scope, values["name"], names))
+    name = _text_of(scope, values["name"], names)
     parent = evaluate(scope, values["parent"], names) if "parent" in values else None
     target = evaluate(scope, values["scope"], names) if "scope" in values else None
     if parent is not None:
@@ -222,6 +228,13 @@ def _resource(scope: _Scope, node: Node, body: Node, names: dict[str, Json], dep
     return found
 
 
+def _text_of(scope: _Scope, node: Node, names: dict[str, Json]) -> str:
+    try:
+        return joined(evaluate(scope, node, names))
+    except TypeError as error:
+        raise refused(scope, node, f"a name must be a text, not a {error}") from None
+
+
 _HEAD: Final = frozenset({"name", "parent", "scope", "dependsOn"})
 
 
@@ -241,7 +254,7 @@ def _module(scope: _Scope, node: Node, body: Node, names: dict[str, Json], deplo
     if template is None:
         raise refused(scope, node, f"no readable template {path!r}")
     # without a name, the compiler makes one
-    name = joined(evaluate(scope, values["name"], names)) if "name" in values else _name(node)
+    name = _text_of(scope, values["name"], names) if "name" in values else _name(node)
     if not deployed:
         return Called(outputs={each: Runtime(f"<{name}.{each}>") for each in template.outputs}, name=name)
     params = evaluate(scope, values["params"], names) if "params" in values else {}

@@ -13,6 +13,8 @@ from cji_attestation.release.policy import Hardware
 from cji_deploy.check.azd import azd_problems
 from cji_deploy.check.aztypes import Catalogue
 from cji_deploy.check.bicep import Template, parse
+from cji_deploy.check.compiled import check_with_bicep
+from cji_deploy.check.compiler import compiler_problems, foresight_problems
 from cji_deploy.check.containers import container_problems, containerfiles
 from cji_deploy.check.deployment import ENTRY, EXAMPLES, deployment_outcomes
 from cji_deploy.check.expected import expected_problems
@@ -40,7 +42,8 @@ from cji_deploy.check.units import check_sysusers, check_unit
 __all__ = ["run"]
 
 _TOGETHER = (
-    *("bicep: wiring", "bicep: parameters file", "bicep: conventions", "bicep: tables", "bicep: deployment"),
+    *("bicep: wiring", "bicep: compiler's rules", "bicep: foresight of what-if", "bicep: compiler"),
+    *("bicep: parameters file", "bicep: conventions", "bicep: tables", "bicep: deployment"),
     *("bicep: snapshot", "bicep: hardening", "initiative: assignment", "initiative: compliance", "bicep: checkov"),
 )
 """The checks that need every template."""
@@ -68,7 +71,7 @@ def _all(root: Path, types: Path | None) -> Iterator[Outcome]:
     yield from _policies(root, templates)
     yield _attestation_policy(root)
     if templates and len(templates) == len(paths):
-        yield from _together(folder, templates)
+        yield from _together(folder, templates, catalogue)
         yield from initiative_outcomes(root, templates, catalogue)
         yield check_with_checkov(folder)
     else:
@@ -140,10 +143,13 @@ def _attestation_policy(root: Path) -> Outcome:
     return judged("attestation policy", path.name, attestation_policy_problems(source))
 
 
-def _together(folder: Path, templates: dict[str, Template]) -> Iterator[Outcome]:
+def _together(folder: Path, templates: dict[str, Template], catalogue: Catalogue | None) -> Iterator[Outcome]:
     for name, template in templates.items():
         if template.modules:
             yield judged("bicep: wiring", name, wiring_problems(template, templates))
+        yield judged("bicep: compiler's rules", name, compiler_problems(template, templates, catalogue))
+    yield judged("bicep: foresight of what-if", folder.name, foresight_problems(templates))
+    yield from check_with_bicep(folder)
     for example in EXAMPLES:
         path = folder / example.parameters
         if ENTRY in templates and path.is_file():

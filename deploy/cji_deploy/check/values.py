@@ -11,25 +11,21 @@ from typing import Final
 
 from tree_sitter import Node
 
-__all__ = ["Choice", "Expression", "Value", "at", "literal_text", "read_value", "text", "unescaped"]
+__all__ = ["RESULT_KINDS", "Choice", "Expression", "Value", "at", "literal_text", "read_value", "text", "unescaped"]
 
 _ESCAPES: Final = {"'": "'", "\\": "\\", "n": "\n", "r": "\r", "t": "\t", "$": "$"}
 _ESCAPE: Final = re.compile(r"\\(u\{([0-9A-Fa-f]{1,6})\}|.)", re.DOTALL)
 # functions whose result type does not depend on their arguments (Bicep function reference)
-_RESULT_KINDS: Final = {
-    "base64": "string",
-    "format": "string",
-    "guid": "string",
-    "loadTextContent": "string",
-    "resourceId": "string",
-    "string": "string",
-    "subscriptionResourceId": "string",
-    "toLower": "string",
-    "uniqueString": "string",
-    "empty": "bool",
-    "bool": "bool",
-    "int": "int",
-    "length": "int",
+RESULT_KINDS: Final = {
+    **dict.fromkeys(
+        ("base64", "format", "guid", "join", "loadTextContent", "replace", "string", "substring"), "string"
+    ),
+    **dict.fromkeys(("resourceId", "subscriptionResourceId", "tenantResourceId", "extensionResourceId"), "string"),
+    **dict.fromkeys(("padLeft", "toLower", "toUpper", "trim", "uniqueString", "uri"), "string"),
+    **dict.fromkeys(("bool", "contains", "empty", "endsWith", "startsWith"), "bool"),
+    **dict.fromkeys(("indexOf", "int", "length"), "int"),
+    **dict.fromkeys(("array", "filter", "items", "map", "objectKeys", "range", "split"), "array"),
+    **dict.fromkeys(("deployment", "environment", "resourceGroup", "subscription", "tenant"), "object"),
 }
 
 
@@ -97,7 +93,7 @@ def read_value(node: Node, kinds: Mapping[str, str | None]) -> Value:
         case "identifier":
             value = Expression(source=source, kind=kinds.get(source))
         case "call_expression":
-            value = Expression(source=source, kind=_RESULT_KINDS.get(text(inner[0])))
+            value = Expression(source=source, kind=RESULT_KINDS.get(text(inner[0])))
         case "for_statement":
             # every round of the loop has the same shape, so one item stands for all
             value = [read_value(inner[-1], kinds)]

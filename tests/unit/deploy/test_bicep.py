@@ -75,7 +75,7 @@ resource r 'A/b@1' = if (empty(a)) {
 }
 output a string = r.id
 """
-    assert template(source).outputs == {"a"}
+    assert template(source).outputs == {"a": "string"}
 
 
 def test_name_declared_twice() -> None:

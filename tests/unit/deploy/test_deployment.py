@@ -85,7 +85,19 @@ def test_the_shipped_deployment_is_as_it_should_be() -> None:
         # conventions
         ("identity.bicep", "metadata name", "metadata title", r"identity.bicep:1: no metadata name"),
         ("identity.bicep", "'Required. Azure", "'Azure", r"identity.bicep:\d+: location: its description must begin"),
-        ("main.bicep", "'Optional. Azure", "'Required. Azure", r"main.bicep:\d+: location: its description must begin"),
+        ("main.bicep", "'Required. Azure", "'Optional. Azure", r"main.bicep:\d+: location: its description must begin"),
+        (
+            "main.bicep",
+            "param zones string[]",
+            "param zones array",
+            r"main.bicep:\d+: zones: an array without the type",
+        ),
+        (
+            "main.bicep",
+            "= if (jobsByReference) {",
+            "= if (jobsByReference) {\n  name: 'f'",
+            r"main.bicep:\d+: fleet has a name",
+        ),
         ("identity.bicep", "@description('Required. Tags.')\n", "", r"identity.bicep:\d+: tags has no description"),
         (
             "identity.bicep",
