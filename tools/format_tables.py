@@ -139,6 +139,18 @@ def claims_schema() -> str:
     )
 
 
+def kit() -> Iterator[str]:
+    """The files of the conformance kit, and how many cases they have."""
+    yield "| file | section | cases | of which invalid |"
+    yield "|---|---|---|---|"
+    for path in sorted((ROOT / "docs/vectors/kit").glob("*.json")):
+        found = json.loads(path.read_text())
+        if cases := found.get("cases"):
+            invalid = sum(case["result"] == "invalid" for case in cases)
+            name = f"[{path.stem}](vectors/kit/{path.name})"
+            yield f"| {name} | {found['section']} | {len(cases)} | {invalid} |"
+
+
 def _schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
     """Patterns end in `$`, as in ECMAScript, in place of what only Python has."""
     text = json.dumps(msgspec.json.schema(kind)).replace("\\\\Z", "$")

@@ -176,6 +176,7 @@ TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "json-refusal": json_answers.refusal,
     "json-verbs": json_answers.printed,
     "json-without": json_answers.without,
+    "kit": format_tables.kit,
     "nibrs-codes": _nibrs_codes,
     "nibrs-rule-sets": _nibrs_rule_sets,
     "nibrs-rules": _nibrs_rules,
