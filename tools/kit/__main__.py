@@ -1,4 +1,4 @@
-"""`python -m tools.kit`: write docs/vectors/kit; `--check` compares, and writes nothing."""
+"""`python -m tools.kit`: write docs/vectors; `--check` compares, and writes nothing."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tools.kit import headers, records, secrets, statements, writer
+from tools.kit import headers, jobs, records, secrets, statements, writer
 from tools.kit.case import Case
 
 SCHEMA: Final = {
@@ -52,7 +52,7 @@ SCHEMA: Final = {
         }
     },
 }
-FOLDER: Final = Path(__file__).resolve().parents[2] / "docs/vectors/kit"
+FOLDER: Final = Path(__file__).resolve().parents[2] / "docs/vectors"
 
 
 class Group(NamedTuple):
@@ -84,14 +84,20 @@ GROUPS: Final[Mapping[str, Group]] = {
     "receipts": Group(statements.receipts, 8, "Verify `document` with `jwk`, the receipt key."),
     "nonce-paths": Group(statements.nonce_paths, 8, "Compute the root from `nonce` and `nonce_path`."),
     "failures": Group(statements.failures, 9, "Verify `document`, a failure receipt, with `jwk`, the receipt key."),
+    "jobs": Group(
+        jobs.jobs,
+        7,
+        "Open the job as a worker does, and its result as the recipient does; members as of the whole jobs.",
+    ),
     "derived": Group(secrets.derived, 10, "Derive the key; `what` names it."),
 }
 
 
 def files() -> dict[str, str]:
     """The contents of each file of the kit, by its name."""
-    found = {f"{name}.json": _group(name, group) for name, group in GROUPS.items()}
-    return found | {"keys.json": _text(_keys()), "schema.json": _text(SCHEMA)}
+    found = {f"kit/{name}.json": _group(name, group) for name, group in GROUPS.items()}
+    found |= {"kit/keys.json": _text(_keys()), "kit/schema.json": _text(SCHEMA)}
+    return found | {name: _text(content) for name, content in jobs.files().items()}
 
 
 def _group(name: str, group: Group) -> str:
@@ -123,12 +129,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.kit", description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare, and write nothing")
     check = parser.parse_args().check
-    FOLDER.mkdir(parents=True, exist_ok=True)
     made = files()
     stale = [name for name, text in made.items() if not (FOLDER / name).exists() or (FOLDER / name).read_text() != text]
-    stale += [path.name for path in FOLDER.iterdir() if path.name not in made]
+    stale += [path.name for path in (FOLDER / "kit").iterdir() if f"kit/{path.name}" not in made]
     if check and stale:
-        print(f"docs/vectors/kit differs in {', '.join(stale)}; run `python -m tools.kit`", file=sys.stderr)
+        print(f"docs/vectors differs in {', '.join(stale)}; run `python -m tools.kit`", file=sys.stderr)
         return 1
     for name, text in made.items():
         (FOLDER / name).write_text(text)

@@ -1,8 +1,10 @@
 """The conformance kit, read by the code that reads the same bytes from strangers, in worker and client."""
 
 import ast
+import hashlib
 import io
 import json
+from base64 import b64decode
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
@@ -17,14 +19,17 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 from cji_attestation.errors import AttestationError
 from cji_attestation.evidence import root_of
 from cji_client.errors import Unverified
+from cji_client.parts import open_part
 from cji_client.received import parse_result_header
 from cji_core.errors import Refusal
 from cji_core.format.envelope import (
     FLOE_HEADER_BYTES,
     Unsealer,
     UnwrappingKey,
+    input_aad,
     open_box,
     open_dek,
+    output_aad,
     unwrap_result_key,
     verify_submitter,
 )
@@ -199,6 +204,50 @@ def derived(data: Data) -> Data:
     return {"key": found.hex()}
 
 
+def whole(data: Data) -> Data:
+    """A job from end to end: as the worker opens it, then its result as the recipient does."""
+    signature({"jwk": data["submitter"]["jwk"], "header": data["header"], "signature": data["signature"]})
+    admission(
+        data["admission"]
+        | {name: data[name] for name in ("header", "receipt_jwk")}
+        | {"submitter_jwk": data["submitter"]["jwk"]}
+    )
+    job, worker = parse(bytes.fromhex(data["header"])), data["worker_key"]
+    wrapped = data_key(
+        {"worker_key": worker | {"rsa": "cmk"}, "suite": data["suite"], "wrapped_dek": data["wrapped_dek"]}
+    )
+    assert wrapped["data_key"] == data["dek"]
+    rows, dek = 0, bytes.fromhex(data["dek"])
+    for number, sent in enumerate(data.get("inputs", [data["input"]])):
+        plain = opened(dek, input_aad(job.sha384, number), [bytes.fromhex(each) for each in sent])
+        part = job.parts[number]
+        found = records({"plaintext": plain.hex(), "schema": part.schema})["rows"]
+        rows += found if part.name == "records" else 0
+    result = parse_result_header(bytes.fromhex(data["result_header"]), job)
+    name = "recipient" if data["suite"] == "hybrid-1" else rsa_name(data["recipient"]["private"][0])
+    given = {"suite": data["suite"], "recipient": name, "header": data["header"]}
+    first = next(iter(result.wrapped.values())).hex()
+    assert result_key(given | {"wrapped_dek": first})["result_key"] == data["result_key"]
+    claims = verify_receipt(
+        data["receipt"], key=parse_verifying(data["receipt_jwk"]), expected=Expected(simulated=True)
+    ).claims
+    back = 0
+    for number, sent in enumerate(data["outputs"]):
+        sealed = b"".join(bytes.fromhex(each) for each in sent)
+        assert claims.outputs[number].sha256 == hashlib.sha256(sealed).hexdigest()
+        key, aad = bytes.fromhex(data["result_key"]), output_aad(result.sha384, number)
+        batches = open_part(key, aad, io.BytesIO(sealed), name="o", padded=result.padded)
+        back += sum(batch.num_rows for batch in batches) if result.parts[number].name == "result" else 0
+    assert rows == back == claims.volumes.rows_out
+    return {"rows": rows}
+
+
+def rsa_name(private: str) -> str:
+    """The name in keys.json of a key."""
+    named: dict[str, str] = keys()["rsa"]
+    return next(name for name, each in named.items() if bytes.fromhex(each) == b64decode(private))
+
+
 READERS: dict[str, Callable[[Data], Data]] = {
     "headers": header,
     "attributions": attribution,
@@ -214,6 +263,7 @@ READERS: dict[str, Callable[[Data], Data]] = {
     "nonce-paths": nonce_path,
     "failures": failure,
     "derived": derived,
+    "jobs": whole,
 }
 
 
@@ -270,10 +320,11 @@ def test_every_rule_of_a_header_has_a_case() -> None:
 
 def test_files_are_those_of_the_seeds_and_of_the_schema() -> None:
     made = files()
-    assert {path.name: path.read_text() for path in FOLDER.iterdir()} == made
-    validator = jsonschema.Draft202012Validator(json.loads(made["schema.json"]))
+    assert {name: (FOLDER.parent / name).read_text() for name in made} == made
+    assert {f"kit/{path.name}" for path in FOLDER.iterdir()} == {name for name in made if name.startswith("kit/")}
+    validator = jsonschema.Draft202012Validator(json.loads(made["kit/schema.json"]))
     for name in READERS:
-        validator.validate(json.loads(made[f"{name}.json"]))
+        validator.validate(json.loads(made[f"kit/{name}.json"]))
 
 
 def test_the_kit_has_two_hundred_broken_rules_and_more() -> None:
