@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from cji_deploy.image.diet import Lists
+
 __all__ = ["image_problems"]
 
 _KERNEL: Final = {
@@ -34,7 +36,23 @@ _FORBIDDEN: Final = re.compile(
     r"linux-perf|docker|podman|curl|wget|netcat|socat|python3-pip)"
 )
 _SWITCHED_OFF: Final = ("KernelCommandLine", "Packages")
-_SHELLS: Final = ("bash", "dash", "sh", "apt*", "dpkg*", "perl*", "login", "su")
+_SHELLS: Final = (
+    *(
+        "bash",
+        "dash",
+        "sh",
+        "busybox",
+        "perl",
+        "apt-get",
+        "dpkg",
+        "login",
+        "su",
+        "agetty",
+        "dbus-daemon",
+        "systemd-run",
+    ),
+    *("gdb", "strace", "curl", "openssl", "run0"),
+)
 _MASKED: Final = ("getty@.service", "serial-getty@.service", "debug-shell.service")
 _CLOSED: Final = {"nosuid", "nodev", "noexec"}
 _REPART: Final = {
@@ -65,11 +83,18 @@ def _problems(image: Path, systemd: Path) -> Iterator[str]:
         place = image / "extra-common" / "etc" / "systemd" / "system" / unit
         if not place.is_symlink() or str(place.readlink()) != "/dev/null":
             yield f"image/extra-common/etc/systemd/system/{unit}: must be a link to /dev/null; nobody logs in"
-    finalize = (image / "mkosi.finalize").read_text()
-    removed = {word for group in re.findall(r"usr/bin/\{([^}]*)\}", finalize) for word in group.split(",")}
-    for program in _SHELLS:
-        if program not in removed:
-            yield f"image/mkosi.finalize: does not remove /usr/bin/{program}"
+    yield from _diet(image)
+
+
+def _diet(image: Path) -> Iterator[str]:
+    for name, script in (("root", "mkosi.finalize"), ("initrd", "mkosi.images/initrd/mkosi.finalize")):
+        step = rf'^/usr/bin/python3 \S.*/diet\.py" .*/diet\.toml" {name}$'
+        if re.search(step, (image / script).read_text(), re.MULTILINE) is None:
+            yield f"image/{script}: does not apply the lists of diet.toml; what packages bring would stay"
+        for one in Lists.read(image / "diet.toml", name).programs:
+            of_debian = one.startswith("usr/") and not one.startswith("usr/lib/cji/")
+            if Path(one).name in _SHELLS or (of_debian and "*" in one):
+                yield f"image/diet.toml: {one} of the {name} executes for somebody, or is any program"
 
 
 def _conf(path: Path) -> Iterator[str]:

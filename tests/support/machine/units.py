@@ -24,9 +24,14 @@ After=initrd-root-fs.target
 Before=initrd.target initrd-switch-root.target initrd-cleanup.service
 [Service]
 Type=oneshot
-ExecStart=/usr/bin/mkdir -p /run/cji-test /run/cji-units/systemd/system
-ExecStart=/usr/bin/cp -r /cji-test/. /run/cji-units/systemd/system/
+ExecStart=/usr/bin/systemd-tmpfiles --create /etc/cji-test.conf
 ExecStart=/usr/bin/mount --bind /run/cji-units /sysroot/usr/local/lib
+"""
+_PLACES: Final = """\
+d /run/cji-test
+d /run/cji-units
+d /run/cji-units/systemd
+C /run/cji-units/systemd/system - - - - /cji-test
 """
 _MOUNT: Final = f"""\
 [Unit]
@@ -129,6 +134,7 @@ def extra_initrd(*, crash: bool = False) -> bytes:
         "cji-door.service.d/test.conf": _DOOR,
     }
     initrd = {
+        "etc/cji-test.conf": _PLACES,
         "etc/systemd/system/cji-test.service": _COPY,
         "etc/systemd/system/initrd.target.d/test.conf": "[Unit]\nRequires=cji-test.service\nAfter=cji-test.service\n",
     }

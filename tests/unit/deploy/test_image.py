@@ -47,7 +47,10 @@ def test_the_shipped_image_passes() -> None:
         (PRESET, "disable *\n", "", "must end with disable *"),
         (PRESET, "enable cji-door.socket\n", "", "does not enable cji-door.socket"),
         (PRESET, "enable nftables.service\n", "enable ssh.service\n", "enables ssh.service"),
-        ("image/mkosi.finalize", "{bash,", "{", "does not remove /usr/bin/bash"),
+        ("image/mkosi.finalize", 'diet.toml" root', 'diet.toml" initrd', "does not apply the lists"),
+        ("image/mkosi.images/initrd/mkosi.finalize", "/usr/bin/python3", "true", "does not apply the lists"),
+        ("image/diet.toml", '"usr/bin/env"', '"usr/bin/bash"', "usr/bin/bash of the root executes for somebody"),
+        ("image/diet.toml", '"usr/sbin/fsck"', '"usr/sbin/*"', "usr/sbin/* of the root executes for somebody"),
     ],
 )
 def test_a_planted_mistake_is_found(tmp_path: Path, file: str, old: str, new: str, problem: str) -> None:
