@@ -49,6 +49,7 @@ from cji_core.trail import (
 from cji_core.trail.checkpoint import origin_of, sign_checkpoint
 from cji_core.trail.merkle import Frontier, leaf_hash
 from cji_core.trail.rules import CheckpointKeys
+from cji_core.trail.short_receipts import Stated, shorten
 
 __all__ = ["Year", "job_id"]
 
@@ -79,6 +80,7 @@ class Year:
         self._tree = Frontier()
         self._now = _START
         self._anchor, self._sequence, self._previous = 0, 0, FIRST_PREVIOUS
+        self._base: Stated | None = None
         minutes = lines // 12
         self._pause = timedelta(days=364) / max(1, minutes)
         with path.open("wb", buffering=1 << 20) as file:
@@ -227,9 +229,13 @@ class Year:
         )
         receipt = self._receipt(number, volumes, who)
         self._sequence, self._previous = self._sequence + 1, receipt_sha384(receipt)
-        return JobCompleted(
+        event = JobCompleted(
             job_id=job_id(number), header_sha384=_DIGEST, duration_ms=1250, volumes=volumes, receipt=receipt, **who
         )
+        short = shorten(receipt, event, self._admitted(number), self._base)
+        if isinstance(short, str):
+            self._base = Stated.of(short)
+        return msgspec.structs.replace(event, receipt=short)
 
     def _receipt(self, number: int, volumes: Volumes, who: dict[str, Any]) -> str:
         claims = Claims(

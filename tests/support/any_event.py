@@ -26,6 +26,11 @@ def events(kind: type[msgspec.Struct]) -> st.SearchStrategy[Event]:
     return _struct(inspect.type_info(kind)).map(lambda fields: msgspec.convert(fields, type=Event))
 
 
+def members(kind: type[msgspec.Struct]) -> st.SearchStrategy[dict[str, Any]]:
+    """The members of any value of a type, as JSON has them."""
+    return _struct(inspect.type_info(kind))
+
+
 def records(kind: type[msgspec.Struct]) -> st.SearchStrategy[Record]:
     """Lines with events of one kind, each the first of its trail."""
     return events(kind).map(lambda event: read(append_record(event, head=GENESIS, time=TIME, worker="worker-1")[1]))
@@ -65,6 +70,10 @@ def _value(found: inspect.Type) -> st.SearchStrategy[Any]:
             return st.one_of([_value(each) for each in types])
         case inspect.VarTupleType(item_type=item, min_length=least):
             return st.lists(_value(item), min_size=least or 0, max_size=_MAX_ITEMS)
+        case inspect.TupleType(item_types=items):
+            return st.tuples(*[_value(each) for each in items]).map(list)
+        case inspect.DictType(key_type=key, value_type=value, min_length=least):
+            return st.dictionaries(_value(key), _value(value), min_size=least or 0, max_size=_MAX_ITEMS)
         case inspect.StructType():
             return _struct(found)
     raise AssertionError(found)

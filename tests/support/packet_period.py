@@ -74,6 +74,7 @@ from cji_core.trail import (
 from cji_core.trail.checkpoint import origin_of, sign_checkpoint
 from cji_core.trail.merkle import Frontier, leaf_hash
 from cji_core.trail.packets import SIGNATURE, PacketClaims, sign_packet
+from cji_core.trail.short_receipts import Stated, shorten
 from tests.support.deployed import as_file, good
 from tests.support.worker_configs import WORKER_CONFIG
 
@@ -370,6 +371,7 @@ def lines_of(scene: Scene) -> tuple[list[bytes], list[str]]:
     lines: list[bytes] = []
     receipts: list[str] = []
     previous = "0" * 96
+    base: Stated | None = None
 
     def append(moment: datetime, event: Event) -> None:
         nonlocal head
@@ -392,7 +394,8 @@ def lines_of(scene: Scene) -> tuple[list[bytes], list[str]]:
         if not isinstance(item, Job):
             append(moment, item)
             continue
-        append(moment, admitted(item.number, policy, **item.admitted))
+        job = admitted(item.number, policy, **item.admitted)
+        append(moment, job)
         for again in range(item.completes):
             claims = {"config_sha384": digest(scene.runs)} | item.claims
             text = receipt(item.number, len(receipts) + 1, previous, policy, claims)
@@ -400,7 +403,7 @@ def lines_of(scene: Scene) -> tuple[list[bytes], list[str]]:
             receipts.append(text)
             if again:
                 append(moment + item.duration, admitted(item.number, policy, **item.admitted))
-            completed = JobCompleted(
+            event = JobCompleted(
                 job_id=f"{item.number:032x}",
                 header_sha384=f"{item.number:096x}",
                 submitter="metro-pd",
@@ -410,7 +413,9 @@ def lines_of(scene: Scene) -> tuple[list[bytes], list[str]]:
                 volumes=VOLUMES,
                 receipt=text,
             )
-            append(moment + item.duration, completed)
+            short = shorten(text, event, job, base)
+            base = Stated.of(short) if isinstance(short, str) else base
+            append(moment + item.duration, msgspec.structs.replace(event, receipt=short))
     if scene.flip is not None:
         line = lines[scene.flip]
         lines[scene.flip] = line.replace(b'"counter":', b'"counter":1', 1)

@@ -38,6 +38,7 @@ from cji_core.trail import (
     receipt_sha384,
     utc_hundredths,
 )
+from cji_core.trail.short_receipts import Stated, shorten
 
 MONDAY = datetime(2025, 11, 10, tzinfo=UTC)
 """First day of 2025-W46."""
@@ -61,6 +62,8 @@ class Trail:
     head: Head = GENESIS
     jobs: int = 0
     receipts: list[str] = field(default_factory=list)
+    base: Stated | None = None
+    """The last whole receipt in a line."""
     anchor: int = 0
     number: int = 0
     digests: dict[str, str] = field(default_factory=dict)
@@ -118,7 +121,10 @@ class Trail:
         }
         text = receipt(admitted, volumes, utc_hundredths(self.at), stated)
         self.receipts.append(text)
-        return self.add(job_completed(admitted, volumes, text))
+        event = job_completed(admitted, volumes, text)
+        short = shorten(text, event, admitted, self.base)
+        self.base = Stated.of(short) if isinstance(short, str) else self.base
+        return self.add(msgspec.structs.replace(event, receipt=short))
 
     def fail(self, *, at: datetime | None = None, reason: Reason = Reason.CELL_FAILED, **other: Any) -> int:
         """A job that ends without results."""

@@ -9,6 +9,7 @@ from typing import Final
 from cji_audit.packet.material import Period
 from cji_core.trail.claims import Claims
 from cji_core.trail.events import KINDS, Event
+from cji_core.trail.short_receipts import OF_ADMISSION, OF_EVENT
 
 RECEIPT: Final = "receipt"
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -32,7 +33,15 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )
 """By kind of event, which declares them; `receipt` is the receipt inside `job_completed`."""
 
-_PAYLOAD: Final = '.receipt|split(".")[1]|gsub("-";"+")|gsub("_";"/")|@base64d|fromjson|'
+_BASE: Final = '($e.receipt|split(".")[1]|gsub("-";"+")|gsub("_";"/")|@base64d|fromjson)'
+_CLAIMS: Final = f"""foreach inputs as $line ({{}}; $line.event as $e | .claims = null |
+if $e.kind == "job_admitted" then .admitted[$e.job_id] = ($e|{{{", ".join(OF_ADMISSION)}}})
+elif $e.kind == "job_completed" then
+(if $e.receipt|type == "string" then .base = {_BASE} | .claims = .base
+else .claims = .base + .admitted[$e.job_id] + ($e|{{{", ".join(OF_EVENT)}}}) + $e.receipt.claims end) |
+del(.admitted[$e.job_id])
+else . end; select($line.time >= "%s" and $line.time < "%s").claims // empty)"""
+"""The claims of all receipts in a period, whole or short (`cji_core.trail.short_receipts`)."""
 
 
 def values(event: Event, claims: Claims | None) -> Iterator[tuple[str, str]]:
@@ -49,15 +58,13 @@ def values(event: Event, claims: Claims | None) -> Iterator[tuple[str, str]]:
 def query(field: str, period: Period, file: str) -> str:
     """The command whose output has the values of a field in the period, sorted, one a line."""
     kind, _, name = field.partition(".")
+    many = 'if type == "array" then .[] else . end|select(. != null)'
+    if kind == RECEIPT:
+        wanted = _CLAIMS.replace("\n", " ") % (period.start, period.end) + f"|.{name}|{many}"
+        return f"jq -rn {shlex.quote(wanted)} {shlex.quote(file)} | LC_ALL=C sort -u | sha256sum"
     within = f'select(.time >= "{period.start}" and .time < "{period.end}").event'
-    if field == "kind":
-        wanted = f"{within}.kind"
-    elif kind == RECEIPT:
-        wanted = f'{within}|select(.kind == "job_completed")|{_PAYLOAD}.{name}'
-    else:
-        wanted = f'{within}|select(.kind == "{kind}").{name}'
-    wanted += '|if type == "array" then .[] else . end|select(. != null)'
-    return f"jq -r {shlex.quote(wanted)} {shlex.quote(file)} | LC_ALL=C sort -u | sha256sum"
+    wanted = f"{within}.kind" if field == "kind" else f'{within}|select(.kind == "{kind}").{name}'
+    return f"jq -r {shlex.quote(f'{wanted}|{many}')} {shlex.quote(file)} | LC_ALL=C sort -u | sha256sum"
 
 
 def query_digest(found: Iterable[str]) -> str:

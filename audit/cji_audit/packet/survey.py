@@ -18,14 +18,12 @@ from typing import Final
 from cji_audit.packet.fields import text, values
 from cji_audit.packet.material import Incident, Line, Period, Seen, Trail
 from cji_core.trail.chain import GENESIS, ChainError, Record
-from cji_core.trail.claims import Claims
-from cji_core.trail.compact import ReceiptError
-from cji_core.trail.events import Attested, JobCompleted
+from cji_core.trail.events import Attested
 from cji_core.trail.known_lines import KnownLines
 from cji_core.trail.merkle import EMPTY_ROOT, HASH_BYTES, Frontier, inclusion_proof, leaf_hash, node_hash, root_of
 from cji_core.trail.pruned import Pruned
-from cji_core.trail.receipts import claims_unverified, receipt_sha384
 from cji_core.trail.rules import RULES, CheckpointKeys, Finding, Watcher
+from cji_core.trail.short_receipts import Stated
 from cji_core.trail.trail import lines, opened
 from cji_core.trail.worker_events import DocumentRecorded, FilesReloaded, WorkerStarted
 
@@ -163,16 +161,18 @@ class _Listed:
         self.incidents: list[Incident] = []
         self.unlisted_incidents: Counter[str] = Counter()
 
-    def count(self, name: str, value: str, line: int) -> None:
-        """A value of a field in a line."""
+    def count(self, name: str, value: str, line: int) -> bool:
+        """A value of a field in a line. Returns whether this line shows it."""
         of = self.seen.setdefault(name, {})
         before = of.get(value)
         if before is None and len(of) == MAX_VALUES:
             self.unlisted[name] += 1
         elif before is None:
             of[value] = Seen(count=1, first=line, last=line)
+            return True
         else:
             of[value] = Seen(count=before.count + 1, first=before.first, last=line)
+        return False
 
     def note(self, finding: Finding, line: int) -> None:
         """An incident, if the rule is of a check."""
@@ -207,6 +207,7 @@ class _Pass:
         self._force_line = 0
         self._known = KnownLines(sizes)
         self._listed = _Listed()
+        self._needed: set[int] = set()
         self.pruned = 0
         self.tree = Tree()
         self.found: dict[str, int] = {}
@@ -239,18 +240,21 @@ class _Pass:
         self.tree.append(leaf_hash(line))
         if self._known.wants(self.tree.size):
             self._known.take(self.tree.size, line_hash=record.hash, root=self.tree.root())
-        self._find(record)
         self._latest = max(self._latest, record.time)  # a clock that is set back moves no line out of the period
         inside = self._period.contains(self._latest)
         for finding in self._watcher.see(line, record):
             if inside:
                 self._note(finding)
+        receipt = self._watcher.receipt
+        self._find(record, receipt)
         if self._latest < self._period.end:
             self._put_in_force(record, inside=inside)
         if inside:
             self._in_period += 1
-            for name, value in values(record.event, self._claims(record)):
-                self._listed.count(name, value, record.seq)
+            claims = None if receipt is None else receipt.claims
+            shown = [self._listed.count(name, value, record.seq) for name, value in values(record.event, claims)]
+            if any(shown):
+                self._needed.update(self._watcher.needed)
 
     def end(self) -> None:
         """Add what only the end reveals."""
@@ -259,8 +263,11 @@ class _Pass:
                 self._note(finding)
 
     def wanted(self) -> set[int]:
-        """The lines that show something: the first with each value, those of incidents, and those looked for."""
-        return self._listed.lines() | set(self.found.values())
+        """The lines that show something: the first with each value, those of incidents, and those looked for.
+
+        A short receipt comes with the lines that say the rest of it.
+        """
+        return self._listed.lines() | set(self.found.values()) | {each for each in self._needed if each > self.pruned}
 
     def trail(self, name: str, broken: str, included: tuple[Line, ...]) -> Trail:
         """The facts."""
@@ -288,7 +295,7 @@ class _Pass:
             included=included,
         )
 
-    def _find(self, record: Record) -> None:
+    def _find(self, record: Record, receipt: Stated | None) -> None:
         """Note the lines with evidence, receipts and digests of reviews that are looked for."""
         event = record.event
         if isinstance(event, DocumentRecorded) and event.document == "review" and event.sha384 in self._digests:
@@ -297,18 +304,9 @@ class _Pass:
             return
         if isinstance(event, Attested) and event.evidence_sha384 in self._digests:
             self.found.setdefault(event.evidence_sha384, record.seq)
-        elif isinstance(event, JobCompleted) and (digest := receipt_sha384(event.receipt)) in self._digests:
-            self.found[digest] = record.seq
-
-    @staticmethod
-    def _claims(record: Record) -> Claims | None:
-        """Those of the receipt in a line, if it can be read."""
-        if not isinstance(record.event, JobCompleted):
-            return None
-        try:
-            return claims_unverified(record.event.receipt)
-        except ReceiptError:
-            return None
+        elif receipt is not None and receipt.sha384 in self._digests:
+            self.found[receipt.sha384] = record.seq
+            self._needed.update(self._watcher.needed)
 
     def _put_in_force(self, record: Record, *, inside: bool) -> None:
         """Follow what is in force, and count it: once when the period begins, and at each change in it."""

@@ -46,10 +46,10 @@ from cji_core.trail.chain import ChainError, Record
 from cji_core.trail.chain import read as read_line
 from cji_core.trail.claims import Claims
 from cji_core.trail.compact import ReceiptError
-from cji_core.trail.events import Attested, Event, JobCompleted
+from cji_core.trail.events import Attested, Event, JobAdmitted, JobCompleted
 from cji_core.trail.merkle import ProofError, leaf_hash, verify_inclusion
 from cji_core.trail.packets import SIGNATURE, STAMP
-from cji_core.trail.receipts import claims_unverified, receipt_sha384
+from cji_core.trail.short_receipts import Stated, whole
 from cji_core.trail.worker_events import DocumentRecorded
 
 MAX_DIFFERENCES: Final = 200
@@ -68,19 +68,35 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shown:
-    """A line that the packet includes: its event and time, and the claims of its receipt, if that can be read."""
+    """A line that the packet includes: its event and time, and its receipt, if it has one that can be read."""
 
     event: Event
     time: str
-    claims: Claims | None
+    receipt: Stated | None
 
-    @classmethod
-    def of(cls, record: Record) -> "_Shown":
-        claims, event = None, record.event
-        if isinstance(event, JobCompleted):
+    @property
+    def claims(self) -> Claims | None:
+        """Of the receipt."""
+        return None if self.receipt is None else self.receipt.claims
+
+
+class _Reading:
+    """The lines that a packet includes, in their order: a short receipt follows the lines that say the rest of it."""
+
+    def __init__(self) -> None:
+        self._admitted: dict[str, JobAdmitted] = {}
+        self._base: Stated | None = None
+
+    def shown(self, record: Record) -> _Shown:
+        receipt, event = None, record.event
+        if isinstance(event, JobAdmitted):
+            self._admitted[event.job_id] = event
+        elif isinstance(event, JobCompleted):
             with suppress(ReceiptError):
-                claims = claims_unverified(event.receipt)
-        return cls(event=event, time=record.time, claims=claims)
+                receipt = whole(event, self._admitted.get(event.job_id), self._base)
+            if isinstance(event.receipt, str) and receipt is not None:
+                self._base = receipt
+        return _Shown(event=event, time=record.time, receipt=receipt)
 
 
 def verify(files: Mapping[str, bytes], tools: Tools, *, resurvey: Resurvey | None = None) -> tuple[Difference, ...]:
@@ -150,6 +166,7 @@ def _lines(files: Mapping[str, bytes], name: str, trail: Trail, material: Materi
         yield Difference(file=name, what=f"has {len(lines)} lines instead of {len(trail.included)}")
         return
     shown: dict[int, _Shown] = {}
+    reading = _Reading()
     for listed, line in zip(trail.included, lines, strict=True):
         try:
             record = read_line(line, number=listed.number)
@@ -162,7 +179,7 @@ def _lines(files: Mapping[str, bytes], name: str, trail: Trail, material: Materi
                 proof=[hex_decode(each) for each in listed.proof],
                 root=hex_decode(trail.root),
             )
-            shown[record.seq] = _Shown.of(record)
+            shown[record.seq] = reading.shown(record)
         except (ChainError, ProofError, ValueError) as error:
             yield Difference(file=name, what=f"line {listed.number}: {error}")
     yield from (Difference(file=MATERIAL, what=what) for what in _claims(trail, material, shown))
@@ -180,7 +197,7 @@ def _claims(trail: Trail, material: Material, shown: Mapping[int, _Shown]) -> It
     for each in trail.incidents:
         if each.line not in shown:
             yield f"{trail.file} has no line {each.line}, which should show an incident of {each.topic}"
-    receipts = {receipt_sha384(each.event.receipt) for each in shown.values() if isinstance(each.event, JobCompleted)}
+    receipts = {each.receipt.sha384 for each in shown.values() if each.receipt is not None}
     evidence = {each.event.evidence_sha384 for each in shown.values() if isinstance(each.event, Attested)}
     for held in material.receipts or ():
         if held.line and held.worker == trail.worker and held.sha384 not in receipts:

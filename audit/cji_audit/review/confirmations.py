@@ -14,7 +14,6 @@ from cji_audit.review.model import ConfirmationState, Confirmed, Place
 from cji_audit.review.receipt_folder import texts
 from cji_core.format.job import Policy
 from cji_core.trail.chain import Record
-from cji_core.trail.compact import ReceiptError
 from cji_core.trail.confirmations import (
     ConfirmationError,
     VerifiedConfirmation,
@@ -22,7 +21,7 @@ from cji_core.trail.confirmations import (
     confirmed_by,
 )
 from cji_core.trail.events import JobCompleted
-from cji_core.trail.receipts import claims_unverified, receipt_sha384
+from cji_core.trail.short_receipts import Stated
 
 MOST_CONFIRMATIONS: Final = 100_000
 MOST_LISTED: Final = 500
@@ -54,12 +53,12 @@ class Confirmations:
             except ConfirmationError as error:
                 self._refuse(name, error.fault)
 
-    def completed(self, record: Record, event: JobCompleted, place: Place) -> None:
-        """A completion in any week."""
+    def completed(self, record: Record, event: JobCompleted, receipt: Stated, place: Place) -> None:
+        """A completion in any week, with its receipt."""
         seen = set[str]()
-        for name, text in self._waiting.pop(receipt_sha384(event.receipt), ()):
+        for name, text in self._waiting.pop(receipt.sha384, ()):
             try:
-                found = self._verified(text, event.receipt)
+                found = self._verified(text, receipt)
             except ConfirmationError as error:
                 self._refuse(name, error.fault)
                 continue
@@ -79,15 +78,11 @@ class Confirmations:
             others=sum(map(len, self._waiting.values())),
         )
 
-    def _verified(self, text: str, receipt: str) -> VerifiedConfirmation:
-        try:
-            claims = claims_unverified(receipt)
-        except ReceiptError:
-            raise ConfirmationError("receipt") from None
-        policy = self._policies.get(claims.policy_sha384)
+    def _verified(self, text: str, receipt: Stated) -> VerifiedConfirmation:
+        policy = self._policies.get(receipt.claims.policy_sha384)
         if policy is None:
             raise ConfirmationError("policy")
-        return confirmed_by(text, policy, receipt=claims, receipt_sha384=receipt_sha384(receipt))
+        return confirmed_by(text, policy, receipt=receipt.claims, receipt_sha384=receipt.sha384)
 
     def _add(self, record: Record, event: JobCompleted, place: Place, found: VerifiedConfirmation) -> None:
         if found.differences:

@@ -27,6 +27,7 @@ from cji_core.trail.events import Attested, CallsRefused, JobAdmitted, JobComple
 from cji_core.trail.known_lines import KnownLines
 from cji_core.trail.rules import Watcher, has_rule
 from cji_core.trail.rules.state import Admission
+from cji_core.trail.short_receipts import Stated
 from cji_core.trail.trail import opened, pruned_of, verified
 
 _STEP: Final = 20_000
@@ -112,7 +113,7 @@ class _Run:
                 event, in_week = record.event, begins <= record.time < ends
                 admission = running.get(event.job_id) if isinstance(event, JobCompleted | JobEnded) else None
                 place = trail.line(line, record, in_week=in_week)
-                self._event(record, admission, place, in_week=in_week)
+                self._event(record, admission, trail.watcher.receipt, place, in_week=in_week)
                 if known.wants(record.seq):
                     known.take(record.seq, line_hash=record.hash, root=tree.root().hex())
                 done += len(line)
@@ -167,7 +168,9 @@ class _Run:
             confirmations=confirmations,
         )
 
-    def _event(self, record: Record, admission: Admission | None, place: Place, *, in_week: bool) -> None:
+    def _event(
+        self, record: Record, admission: Admission | None, receipt: Stated | None, place: Place, *, in_week: bool
+    ) -> None:
         """Add a line to the sums of the week. An earlier version did not keep all of an admission."""
         event, admitted = record.event, admission if admission is not None and admission.line else None
         match event:
@@ -178,10 +181,10 @@ class _Run:
                     self._jobs.completed(record, event, admitted, place)
                 elif record.time < self._window.begins:
                     self._jobs.released_before(record, event, admitted)
-                if self._confirmations:
-                    self._confirmations.completed(record, event, place)
+                if self._confirmations and receipt is not None:
+                    self._confirmations.completed(record, event, receipt, place)
                 if self._receipts:
-                    self._receipts.completed(record, event, place, self._findings, in_week=in_week)
+                    self._receipts.completed(record, event, receipt, place, self._findings, in_week=in_week)
             case JobEnded() if in_week:
                 self._jobs.ended(record, event, admitted, place)
             case JobRefused() | CallsRefused() if in_week:

@@ -16,6 +16,7 @@ from cji_core.trail.compact import MAX_BYTES, ReceiptError
 from cji_core.trail.events import JobCompleted
 from cji_core.trail.fields import Utc
 from cji_core.trail.receipts import claims_unverified, receipt_sha384
+from cji_core.trail.short_receipts import Stated
 
 MOST_RECEIPTS: Final = 2_000_000
 MOST_FILE_BYTES: Final = 64 * 1024 * 1024
@@ -45,13 +46,20 @@ class ReceiptFolder:
             self._add(name, text)
 
     def completed(
-        self, record: Record, event: JobCompleted, place: Place, findings: Findings, *, in_week: bool
+        self,
+        record: Record,
+        event: JobCompleted,
+        receipt: Stated | None,
+        place: Place,
+        findings: Findings,
+        *,
+        in_week: bool,
     ) -> None:
-        """A completion in any week."""
-        stored = self._by_digest.get(hex_decode(receipt_sha384(event.receipt)))
+        """A completion in any week, with its receipt if that can be read."""
+        stored = None if receipt is None else self._by_digest.get(hex_decode(receipt.sha384))
         if stored is not None:
             stored.matched = True
-            if in_week and stored.compact != _short(event.receipt):
+            if in_week and receipt is not None and stored.compact != _short(receipt.compact):
                 detail = f"{stored.name}: another signature"
                 findings.see("receipt_copy", f"job {event.job_id}", place, record.time, detail=detail)
         elif in_week:

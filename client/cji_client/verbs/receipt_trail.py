@@ -6,7 +6,7 @@ from pathlib import Path
 from cji_client.errors import SpecError, Unverified
 from cji_core.jose import VerifyingKey, key_id
 from cji_core.pairs import VerifyingPair
-from cji_core.trail import JobCompleted, VerifiedFailure, VerifiedReceipt, receipt_sha384
+from cji_core.trail import VerifiedFailure, VerifiedReceipt
 from cji_core.trail.chain import ChainError
 from cji_core.trail.rules import RULES, BrokenRuleError, Watcher
 from cji_core.trail.trail import opened
@@ -23,9 +23,9 @@ def require_in_trail(verified: Sequence[VerifiedReceipt | VerifiedFailure], trai
             watcher = Watcher.after(files.pruned, keys=keys)
             for line, record in files.verified():
                 watcher.take(line, record)
-                if isinstance(record.event, JobCompleted):
-                    one = wanted.pop(receipt_sha384(record.event.receipt), None)
-                    if one is not None and one.compact != record.event.receipt:
+                if watcher.receipt is not None:
+                    one = wanted.pop(watcher.receipt.sha384, None)
+                    if one is not None and one.compact != watcher.receipt.compact:
                         raise _unverified("receipt_copy", f"audit line {record.seq} has another signature")
     except BrokenRuleError as error:
         raise _unverified(error.finding.rule, f"audit line {error.line}: {error.finding.what}") from error

@@ -2,12 +2,13 @@ r"""The hash chain: every audit line names its predecessor, so a change, loss or
 
 One record is one line of compact JSON (UTF-8, no blanks, members in this order, LF at the end):
 
-    {"seq":N,"time":"...Z","worker":"...","prev":"<96 hex>","event":{"kind":"...",...},"hash":"<96 hex>"}
+    {"seq":N,"time":"...Z","worker":"...","prev":"...","event":{"kind":"...",...},"hash":"..."}
 
     hash = SHA-384("cji-audit/1\0" + every byte of the line before `,"hash":"`)
 
-`prev` is the hash of the previous record (96 zeros for the first), `seq` counts from 1 without gaps. Members of an
-event are in the order of its definition in `cji_core.trail.events`; the encoding is msgspec's, and a line that does not
+`prev` is the hash of the previous record (48 zero bytes for the first), both in base64url; `seq` counts from 1 without
+gaps. Outside a line, hashes are in hexadecimal. Members of an event are in the order of its definition in
+`cji_core.trail.events`, without those that have their default; the encoding is msgspec's, and a line that does not
 encode back to itself is broken. The chain reveals changes inside it. Lines missing at the *end* are revealed only by
 comparison with a head or a receipt kept elsewhere.
 """
@@ -22,7 +23,7 @@ from msgspec import Meta
 from cji_core.digests import Hex96
 from cji_core.documents import OneForm
 from cji_core.errors import CoreError
-from cji_core.strict import StrictError
+from cji_core.strict import StrictError, b64url, b64url_decode
 from cji_core.trail.events import Event
 from cji_core.trail.fields import Token, Utc
 
@@ -30,11 +31,21 @@ from cji_core.trail.fields import Token, Utc
 MAX_LINE_BYTES: Final = 80 * 1024
 
 _DOMAIN: Final = b"cji-audit/1\0"
-_HASH_TAIL_BYTES: Final = len(b',"hash":"') + 96 + len(b'"}')
+_HASH_TAIL_BYTES: Final = len(b',"hash":"') + 64 + len(b'"}')
+_Hash = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{64}\Z")]
+
+
+class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    seq: Annotated[int, Meta(ge=1, le=(1 << 63) - 1)]
+    time: Utc
+    worker: Token
+    prev: _Hash
+    event: Event
+    hash: _Hash
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One line of the trail."""
+    """One line of the trail, with its hashes in hexadecimal."""
 
     seq: Annotated[int, Meta(ge=1, le=(1 << 63) - 1)]
     time: Utc
@@ -71,7 +82,8 @@ class ChainError(CoreError):
 
 
 _encoder: Final = msgspec.json.Encoder()
-_FORM: Final = OneForm(Record, limit=MAX_LINE_BYTES, end=b"\n")
+_NO_HASH: Final = b64url(bytes(48))
+_FORM: Final = OneForm(_Line, limit=MAX_LINE_BYTES, end=b"\n")
 
 
 def append_record(event: Event, *, head: Head, time: str, worker: str) -> tuple[Head, bytes]:
@@ -80,17 +92,17 @@ def append_record(event: Event, *, head: Head, time: str, worker: str) -> tuple[
     Raises ValueError if event, time or worker do not fit their types, or if the line is too long.
     """
     try:
-        draft = Record(seq=head.seq + 1, time=time, worker=worker, prev=head.hash, event=event, hash=GENESIS.hash)
+        draft = _Line(head.seq + 1, time, worker, b64url(bytes.fromhex(head.hash)), event, _NO_HASH)
         body = _encoder.encode(draft)[:-_HASH_TAIL_BYTES]
         digest = _digest(body)
-        line = body + b',"hash":"' + digest.encode("ascii") + b'"}\n'
+        line = body + b',"hash":"' + b64url(digest).encode("ascii") + b'"}\n'
         if len(line) <= MAX_LINE_BYTES:
             _FORM.decode(line)
     except ValueError as error:  # msgspec's, UnicodeError and StrictError
         raise ValueError("event field out of shape") from error
     if len(line) > MAX_LINE_BYTES:
         raise ValueError("event too long")
-    return Head(seq=head.seq + 1, hash=digest), line
+    return Head(seq=head.seq + 1, hash=digest.hex()), line
 
 
 def verify_next(line: bytes, *, head: Head, number: int) -> tuple[Head, Record]:
@@ -119,13 +131,21 @@ def read(line: bytes, *, number: int = 0) -> Record:
     if not line.endswith(b"\n"):
         raise ChainError(line=number, field="line", detail="no line feed at its end")
     try:
-        record = _FORM.decode(line)
+        found = _FORM.decode(line)
     except StrictError as error:
         detail = "not a record" if error.__cause__ else "not in canonical form"
         raise ChainError(line=number, field="line", detail=detail) from error
-    if record.hash != _digest(line[: -_HASH_TAIL_BYTES - 1]):
+    digest = _digest(line[: -_HASH_TAIL_BYTES - 1])
+    if found.hash != b64url(digest):
         raise ChainError(line=number, field="hash", detail="the line was changed")
-    return record
+    return Record(
+        seq=found.seq,
+        time=found.time,
+        worker=found.worker,
+        prev=b64url_decode(found.prev).hex(),
+        event=found.event,
+        hash=digest.hex(),
+    )
 
 
 def verify(lines: Iterable[bytes], *, start: Head = GENESIS) -> Head:
@@ -136,5 +156,5 @@ def verify(lines: Iterable[bytes], *, start: Head = GENESIS) -> Head:
     return head
 
 
-def _digest(body: bytes) -> str:
-    return hashlib.sha384(_DOMAIN + body).hexdigest()
+def _digest(body: bytes) -> bytes:
+    return hashlib.sha384(_DOMAIN + body).digest()

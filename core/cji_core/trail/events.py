@@ -43,6 +43,7 @@ from cji_core.trail.fields import (
     Volumes,
 )
 from cji_core.trail.meaning import KEY, REFERENCE, SERVICE, Activity, Severity, entity, finding, job
+from cji_core.trail.short_receipts import ShortReceipt
 
 
 class Attested(EventBase, frozen=True, kw_only=True, tag="attested"):
@@ -206,7 +207,11 @@ class CallsRefused(EventBase, frozen=True, kw_only=True, tag="calls_refused"):
 
 
 class JobCompleted(EventBase, frozen=True, kw_only=True, tag="job_completed"):
-    """All input was verified and all rows are accounted for. The receipt is valid once this line is durable."""
+    """All input was verified and all rows are accounted for. The receipt is valid once this line is durable.
+
+    `receipt` is whole, a compact JWS, or short: without what the event, the job's admission and the last whole receipt
+    before it state (`cji_core.trail.short_receipts`).
+    """
 
     meaning = job(Activity.COMPLETE, Severity.INFORMATIONAL, "Success", "Job completed")
 
@@ -217,7 +222,14 @@ class JobCompleted(EventBase, frozen=True, kw_only=True, tag="job_completed"):
     purpose_code: Code
     duration_ms: Count
     volumes: Volumes
-    receipt: Jws
+    receipt: Jws | ShortReceipt
+
+    @property
+    def compact(self) -> str:
+        """The receipt, if it is whole. Raises ValueError for a short one."""
+        if not isinstance(self.receipt, str):
+            raise ValueError("the receipt is short")
+        return self.receipt
 
 
 class WitnessesDisagreed(EventBase, frozen=True, kw_only=True, tag="witnesses_disagreed"):

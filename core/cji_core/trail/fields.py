@@ -70,8 +70,11 @@ class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Base of all values in the trail: unknown fields are refused."""
 
 
-class EventBase(Strict, frozen=True, kw_only=True, tag_field="kind"):
-    """Base of all events. The docstring of an event is its text in docs/audit.md."""
+class EventBase(Strict, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
+    """Base of all events. The docstring of an event is its text in docs/audit.md.
+
+    A member that has its default is not in the line.
+    """
 
     meaning: ClassVar[Meaning]
     """For sinks of other schemas."""

@@ -1,5 +1,6 @@
 """Lines are removed after a year, exported and free of holds, and what follows them is verified as before."""
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable
@@ -463,7 +464,8 @@ def test_attempts_of_a_job_are_kept_with_its_lines_gone(tmp_path: Path) -> None:
 
     def entries() -> list[object]:
         with opened_at(path) as audit:
-            return [audit.entry(job_id(number)) for number in (1, 2)]
+            found = [audit.entry(job_id(number)) for number in (1, 2)]
+        return [each and dataclasses.replace(each, admission=None) for each in found]  # its line is gone
 
     before = entries()
     assert [getattr(each, "attempts", None) for each in before] == [3, 0]

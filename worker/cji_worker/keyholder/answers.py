@@ -71,7 +71,7 @@ class StoredReceipts:
         done = self._audit.completion(request.job_id)
         if done is None or not came_by_reference(done):
             raise Refusal(Reason.INCOMPLETE, stage=Stage.RECEIPT)
-        self._effects.send(FetchedReceipt(call=request.call, receipt=unsigned(done.receipt), release="UNKNOWN"))
+        self._effects.send(FetchedReceipt(call=request.call, receipt=unsigned(done.compact), release="UNKNOWN"))
 
     def _fetch_own(self, request: FetchReceipt) -> None:
         submitter = self._policy.now.submitter(request.submitter)
@@ -83,7 +83,7 @@ class StoredReceipts:
         if running:
             self._answer(request.call, released=None)
         elif done is not None and done.submitter == submitter.name:
-            self._effects.send(FetchedReceipt(call=request.call, receipt=done.receipt, release="RELEASED"))
+            self._effects.send(FetchedReceipt(call=request.call, receipt=done.compact, release="RELEASED"))
         elif self._pool is None:
             self._answer(request.call, released=False)
         else:

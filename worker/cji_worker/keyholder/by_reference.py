@@ -55,7 +55,7 @@ class Pool:
 
 def came_by_reference(done: JobCompleted) -> bool:
     """Whether a completed job was one by reference, as its receipt states."""
-    return claims_unverified(done.receipt).transport.protocol == BY_REFERENCE.protocol
+    return claims_unverified(done.compact).transport.protocol == BY_REFERENCE.protocol
 
 
 class ByReference:

@@ -31,7 +31,7 @@ from cji_worker.keyholder.admission import check_opened, open_keys
 from cji_worker.keyholder.admissions import Admissions
 from cji_worker.keyholder.admitted_job import AdmittedJob, Attempt, Opened
 from cji_worker.keyholder.custody import Custody
-from cji_worker.keyholder.events import job_admitted, job_completed, job_ended, witnesses_disagreed
+from cji_worker.keyholder.events import in_trail, job_admitted, job_completed, job_ended, witnesses_disagreed
 from cji_worker.keyholder.fronts import Answer, Fronts
 from cji_worker.keyholder.lifecycle import Action, Done, Effect, Failed, Refuse, WriteEnd, WriteReceipt
 from cji_worker.keyholder.receipts import ReceiptSigner
@@ -175,7 +175,7 @@ class Effects:
             agreed = agree(header, plan, worker_id=self._worker_id, cell=statements.cell, front=statements.front)
             # the cell has enforced this; a receipt needs what both witnesses counted
             job.admission.grant.require_input(rows=agreed.volumes.rows_in, ciphertext_bytes=agreed.volumes.bytes_in)
-            receipt = self._signer.sign(job, agreed, self._custody.holdings)
+            receipt, base = self._signer.sign(job, agreed, self._custody.holdings), self._audit.base()
         except Refusal as refusal:
             return Failed(refusal)
         except Disagreement as found:
@@ -183,7 +183,7 @@ class Effects:
         except ValueError as fault:
             return _unfit(fault)
         event = job_completed(job, agreed.volumes, receipt)
-        outcome = self.write(event)
+        outcome = self.write(in_trail(event, job, base))
         if isinstance(outcome, Done):
             self._signer.issued(receipt)
             self.tally.completed(header.operation_names, event)

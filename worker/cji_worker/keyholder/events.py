@@ -3,6 +3,8 @@
 import time
 from datetime import UTC, datetime
 
+import msgspec
+
 from cji_attestation.release import Attestation
 from cji_core.errors import Denied, DeniedBy, Reason, Refusal, Stage
 from cji_core.format.job import Header
@@ -31,6 +33,7 @@ from cji_core.trail import (
     utc_hundredths,
 )
 from cji_core.trail.failures import FailureClaims
+from cji_core.trail.short_receipts import Stated, shorten
 from cji_core.trail.used_column_keys import used_column_keys
 from cji_worker.ipc.messages import Admit
 from cji_worker.keyholder.admitted_job import Attempt, Opened
@@ -136,6 +139,12 @@ def job_completed(job: Attempt, volumes: Volumes, receipt: str) -> JobCompleted:
     )
 
 
+def in_trail(event: JobCompleted, job: Attempt, base: Stated | None) -> JobCompleted:
+    """The event as its line has it: without what its admission and the last whole receipt, `base`, state."""
+    short = shorten(event.compact, event, job_admitted(job), base)
+    return msgspec.structs.replace(event, receipt=short)
+
+
 def witnesses_disagreed(job: Attempt, about: tuple[DisagreementAbout, ...]) -> WitnessesDisagreed:
     """Front and cell contradict each other about a job, or the cell contradicts the job itself."""
     header = job.admission.header
@@ -187,7 +196,7 @@ def attempt_superseded(done: JobCompleted) -> AttemptSuperseded:
         header_sha384=done.header_sha384,
         submitter=done.submitter,
         requesting_ori=done.requesting_ori,
-        receipt_sha384=receipt_sha384(done.receipt),
+        receipt_sha384=receipt_sha384(done.compact),
     )
 
 

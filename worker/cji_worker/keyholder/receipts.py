@@ -119,8 +119,8 @@ class ReceiptSigner:
         self._machine = partial(Machine, simulated=simulated, code_sha384=code_sha384.hex(), fips=fips.mode, **tables)
         self._failures = partial(FailureClaims, **machine)
         self._origin = _origin(config.worker.id)
-        self._sequence = claims_unverified(last.receipt).sequence if last else 0
-        self._previous = receipt_sha384(last.receipt) if last else FIRST_PREVIOUS
+        self._sequence = claims_unverified(last.compact).sequence if last else 0
+        self._previous = receipt_sha384(last.compact) if last else FIRST_PREVIOUS
 
     @property
     def machine(self) -> Machine:

@@ -86,7 +86,7 @@ class Settlements:
 
         It is the last one that this trail made, or that of a job in parts, which any worker made for all.
         """
-        in_parts = claims_unverified(done.receipt).tasks is not UNSET
+        in_parts = claims_unverified(done.compact).tasks is not UNSET
 
         def is_of_it(entry: Attempt) -> bool:
             return entry.kind is Kind.PARTS if in_parts else entry.trail == self._trail
@@ -113,7 +113,7 @@ class Settlements:
             else:
                 self._later(lambda: self._end(done, job, attempt, name, settled))
 
-        self._pool.end(job, outcome=Outcome.RECEIPT, document=done.receipt, attempt=attempt, name=name, answer=answer)
+        self._pool.end(job, outcome=Outcome.RECEIPT, document=done.compact, attempt=attempt, name=name, answer=answer)
 
     def _over(self, done: JobCompleted, end: Ended | None, settled: Settled) -> None:
         self._open.discard(done.job_id)
@@ -130,7 +130,7 @@ class Settlements:
 
 def is_of(end: Ended | None, done: JobCompleted) -> bool:
     """Whether this receipt is the end of its job."""
-    return end is not None and end.end.sha384 == receipt_sha384(done.receipt)
+    return end is not None and end.end.sha384 == receipt_sha384(done.compact)
 
 
 def _job(entry: Attempt) -> JobOfPool:

@@ -26,13 +26,17 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
+import msgspec
+
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.log import log
 from cji_core.trail.chain import GENESIS, ChainError, Head, Record, append_record, read
+from cji_core.trail.compact import ReceiptError
 from cji_core.trail.events import Event, JobAdmitted, JobCompleted
 from cji_core.trail.fields import utc_hundredths
 from cji_core.trail.merkle import Frontier
 from cji_core.trail.pruned import Pruned
+from cji_core.trail.short_receipts import Stated, whole
 from cji_core.trail.worker_events import TrailAnchored
 from cji_worker.trail.opening import (
     RolledBackError,
@@ -94,6 +98,8 @@ class AuditFile:
         self._attempts = 0
         self._rotates = True
         self._owed: deque[Event] = deque()
+        self._base: tuple[int, Stated] | None = None
+        """A whole receipt that was read, by the offset of its line."""
         self._head, self._line = GENESIS, 0
         self.began = False
         """Whether this process wrote the first line."""
@@ -192,17 +198,22 @@ class AuditFile:
         entry = self._looked_up(lambda: self._ledger.entry(job_id), Stage.RECEIPT)
         if entry is None or entry.state is not JobState.COMPLETED:
             return None
-        return self._event_at(entry.line, JobCompleted)
+        return self._completion_at(entry.line, entry.admission, entry.base)
 
     def last_completions(self, most: int) -> tuple[JobCompleted, ...]:
         """The events of the last receipts that were not superseded. Raises Refusal(AUDIT_UNAVAILABLE)."""
         lines = self._looked_up(lambda: self._ledger.last_completions(most), Stage.START)
-        return tuple(self._event_at(line, JobCompleted) for line in lines)
+        return tuple(self._completion_at(*each) for each in lines)
 
     def last_completion(self) -> JobCompleted | None:
         """The event with the latest receipt; the next receipt names its digest. Raises Refusal(AUDIT_UNAVAILABLE)."""
-        line = self._ledger.mark.receipt
-        return None if line is None else self._event_at(line, JobCompleted)
+        mark = self._ledger.mark
+        return None if mark.receipt is None else self._completion_at(mark.receipt, mark.admission, mark.base)
+
+    def base(self) -> Stated | None:
+        """The last whole receipt, which the next one may be like. Raises Refusal(AUDIT_UNAVAILABLE)."""
+        line = self._ledger.mark.base
+        return None if line is None else self._base_at(line)
 
     def last_anchor(self) -> int | None:
         """The latest anchor's counter. Raises Refusal(AUDIT_UNAVAILABLE)."""
@@ -362,6 +373,28 @@ class AuditFile:
         except sqlite3.Error as error:
             self._fail(error)
             raise _unavailable(stage) from error
+
+    def _completion_at(self, line: int, admission: int | None, base: int | None) -> JobCompleted:
+        """A completion with its receipt as it was signed: a short one together with the lines that say the rest."""
+        event = self._event_at(line, JobCompleted)
+        if isinstance(event.receipt, str):
+            return event
+        if admission is None or base is None:
+            raise _unavailable(Stage.RECEIPT)
+        try:
+            found = whole(event, self._event_at(admission, JobAdmitted), self._base_at(base))
+        except ReceiptError as error:
+            raise _unavailable(Stage.RECEIPT) from error
+        return msgspec.structs.replace(event, receipt=found.compact)
+
+    def _base_at(self, line: int) -> Stated:
+        if self._base is None or self._base[0] != line:
+            event = self._event_at(line, JobCompleted)
+            try:
+                self._base = line, Stated.of(event.compact)
+            except (ReceiptError, ValueError) as error:
+                raise _unavailable(Stage.RECEIPT) from error
+        return self._base[1]
 
     def _event_at(self, line: int, kind: type[E]) -> E:
         try:

@@ -40,7 +40,7 @@ from cji_core.trail.task_events import TaskAdmitted
 from cji_core.trail.worker_events import FilesReloaded, TrailAnchored, TrailCheckpoint, TrailResumed, WorkerStarted
 from cji_worker.errors import WorkerError
 
-_VERSION: Final = 3
+_VERSION: Final = 4
 _SCHEMA: Final = """
 CREATE TABLE job (
     id BLOB PRIMARY KEY,
@@ -49,7 +49,9 @@ CREATE TABLE job (
     line INTEGER NOT NULL,
     not_after INTEGER NOT NULL,
     attempts INTEGER NOT NULL,
-    admitted INTEGER NOT NULL
+    admitted INTEGER NOT NULL,
+    admission INTEGER,
+    base INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX job_unfinished ON job (line) WHERE state = 0;
 CREATE INDEX job_leaving ON job (not_after) WHERE state <> 0;
@@ -66,6 +68,8 @@ CREATE TABLE mark (
     device INTEGER NOT NULL,
     inode INTEGER NOT NULL,
     receipt INTEGER,
+    admission INTEGER,
+    base INTEGER,
     anchor INTEGER,
     floor INTEGER NOT NULL,
     resumed INTEGER NOT NULL,
@@ -100,6 +104,7 @@ class JobEntry:
     """The entry of one admitted job; `line` is the offset of the line that records its state.
 
     `attempts` came by a connection of the submitter's; the last one was admitted at `admitted`, in Unix seconds.
+    `admission` is the offset of the line that admitted it, `base` that of the receipt that a short one is like.
     """
 
     state: JobState
@@ -107,6 +112,8 @@ class JobEntry:
     line: int
     attempts: int
     admitted: int
+    admission: int | None
+    base: int | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -121,6 +128,10 @@ class Mark:
     """The file with that line."""
     receipt: int | None = None
     """Offset of the line with the last receipt."""
+    admission: int | None = None
+    """Offset of the line that admitted its job."""
+    base: int | None = None
+    """Offset of the line with the last whole receipt, which short ones are like."""
     anchor: int | None = None
     """Offset of the last `TrailAnchored`."""
     floor: int = 0
@@ -171,13 +182,19 @@ class ReplayLedger:
 
     def entry(self, job_id: bytes) -> JobEntry | None:
         """The entry of one admitted job, None if it never was one or has left."""
-        query = "SELECT state, header_sha384, line, attempts, admitted FROM job WHERE id = ?"
+        query = "SELECT state, header_sha384, line, attempts, admitted, admission, base FROM job WHERE id = ?"
         found = self._database.execute(query, (job_id,)).fetchone()
         if found is None:
             return None
-        state, header_sha384, line, attempts, admitted = found
+        state, header_sha384, line, attempts, admitted, admission, base = found
         return JobEntry(
-            state=JobState(state), header_sha384=header_sha384, line=line, attempts=attempts, admitted=admitted
+            state=JobState(state),
+            header_sha384=header_sha384,
+            line=line,
+            attempts=attempts,
+            admitted=admitted,
+            admission=admission,
+            base=base,
         )
 
     def admitted(self, *, time: int, submitter: str, ori: str) -> int:
@@ -191,16 +208,16 @@ class ReplayLedger:
         rows = self._database.execute("SELECT line FROM job INDEXED BY job_unfinished WHERE state = 0 ORDER BY line")
         return [line for (line,) in rows]
 
-    def last_completions(self, most: int) -> list[int]:
-        """Offsets of the lines of the last receipts that count, the newest first."""
-        query = "SELECT line FROM job WHERE state = ? ORDER BY line DESC LIMIT ?"
-        return [line for (line,) in self._database.execute(query, (JobState.COMPLETED, most))]
+    def last_completions(self, most: int) -> list[tuple[int, int | None, int | None]]:
+        """Offsets of the lines of the last receipts that count, of admission and base; the newest first."""
+        query = "SELECT line, admission, base FROM job WHERE state = ? ORDER BY line DESC LIMIT ?"
+        return self._database.execute(query, (JobState.COMPLETED, most)).fetchall()
 
     def begin_after(self, pruned: Pruned) -> None:
         """Begin a new ledger after lines that were pruned."""
         self._begin()
         self._database.executemany(
-            "INSERT INTO job VALUES (?, ?, ?, 0, ?, ?, ?)",
+            "INSERT INTO job VALUES (?, ?, ?, 0, ?, ?, ?, NULL, NULL)",
             [
                 (
                     hex_decode(job_id),
@@ -228,6 +245,8 @@ class ReplayLedger:
         """Remove the entries of jobs whose lines were pruned; their ids are below the floor from now on."""
         self._begin()
         self._database.execute("DELETE FROM job WHERE state <> 0 AND line < ?", (pruned.offset,))
+        for name in ("admission", "base"):
+            self._database.execute(f"UPDATE job SET {name} = NULL WHERE {name} < ?", (pruned.offset,))  # noqa: S608
         self.mark.floor = max(self.mark.floor, pruned.floor)
         self.commit()
 
@@ -252,6 +271,8 @@ class ReplayLedger:
         place = (mark.head.seq, mark.head.hash, mark.line, mark.size, *mark.file)
         found = (
             mark.receipt,
+            mark.admission,
+            mark.base,
             mark.anchor,
             mark.floor,
             mark.resumed,
@@ -260,7 +281,9 @@ class ReplayLedger:
             mark.uncovered,
         )
         self._database.execute("DELETE FROM mark")
-        self._database.execute("INSERT INTO mark VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*place, *found))
+        self._database.execute(
+            "INSERT INTO mark VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*place, *found)
+        )
         self._database.execute("COMMIT")
         self._pending = 0
 
@@ -283,7 +306,8 @@ class ReplayLedger:
         row = self._database.execute("SELECT * FROM mark").fetchone()
         if row is None:
             return Mark()
-        seq, digest, line, size, device, inode, receipt, anchor, floor, resumed, policy_serial, tree, uncovered = row
+        seq, digest, line, size, device, inode, receipt, admission, base, *others = row
+        anchor, floor, resumed, policy_serial, tree, uncovered = others
         frontier = _frontier(tree, seq)
         return Mark(
             head=Head(seq=seq, hash=digest),
@@ -291,6 +315,8 @@ class ReplayLedger:
             size=size,
             file=(device, inode),
             receipt=receipt,
+            admission=admission,
+            base=base,
             anchor=anchor,
             floor=floor,
             resumed=bool(resumed),
@@ -314,11 +340,15 @@ class ReplayLedger:
                 self._leave(time - RETENTION_S)
             case JobCompleted() | JobEnded() | AttemptSuperseded():
                 state = JobState.COMPLETED if isinstance(event, JobCompleted) else JobState.ENDED
+                job_id = hex_decode(event.job_id)
+                if isinstance(event, JobCompleted):
+                    known = self.entry(job_id)
+                    self.mark.receipt, self.mark.admission = line, known.admission if known else None
+                    if isinstance(event.receipt, str):
+                        self.mark.base = line
                 self._database.execute(
-                    "UPDATE job SET state = ?, line = ? WHERE id = ?", (state, line, hex_decode(event.job_id))
+                    "UPDATE job SET state = ?, line = ?, base = ? WHERE id = ?", (state, line, self.mark.base, job_id)
                 )
-                if state is JobState.COMPLETED:
-                    self.mark.receipt = line
             case TrailAnchored():
                 self.mark.anchor = line
                 return
@@ -340,8 +370,8 @@ class ReplayLedger:
     ) -> None:
         job_id, header_sha384 = hex_decode(event.job_id), hex_decode(event.header_sha384)
         self._database.execute(
-            "INSERT OR REPLACE INTO job VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (job_id, header_sha384, state, line, unix_seconds(event.not_after), attempts, admitted),
+            "INSERT OR REPLACE INTO job VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+            (job_id, header_sha384, state, line, unix_seconds(event.not_after), attempts, admitted, line),
         )
 
     def _count(self, day: int, event: JobAdmitted | TaskAdmitted) -> None:

@@ -136,7 +136,7 @@ def survey(trail: Path, progress: Callable[[int], None] = lambda _: None) -> Sur
             digest.update(line)
             latest, read = max(latest, record.time), read + len(line)
             if isinstance(record.event, JobCompleted):
-                found.receipt = record.seq
+                found.receipt = min((record.seq, *run.watcher.needed))
             elif isinstance(record.event, TrailAnchored):
                 found.anchor = record.seq
             elif isinstance(record.event, Attested):

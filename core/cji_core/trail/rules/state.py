@@ -125,6 +125,9 @@ class State(msgspec.Struct, kw_only=True):
     sequence: int | None = 0
     """Of the last receipt; None after one that could not be read."""
     previous_sha384: str = FIRST_PREVIOUS
+    base: str = ""
+    """The last whole receipt, which short ones are like."""
+    base_line: int = 0
     receipt_anchor: int = 0
     """Of the last receipt, 0 after a resumption."""
     anchor: int | None = None

@@ -16,11 +16,12 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_core.trail.chain import ChainError, Head, Record
-from cji_core.trail.events import Event
+from cji_core.trail.events import Event, JobCompleted
 from cji_core.trail.merkle import Frontier, leaf_hash
 from cji_core.trail.pruned import Pruned
 from cji_core.trail.rules.catalogue import RULES, Finding
-from cji_core.trail.rules.state import MAX_STEPS_BACK, State, StepBack, decode_state
+from cji_core.trail.rules.state import MAX_STEPS_BACK, Admission, State, StepBack, decode_state
+from cji_core.trail.short_receipts import Stated, whole
 from cji_core.trail.worker_events import (
     HoldPlaced,
     HoldReleased,
@@ -110,6 +111,11 @@ class Watcher:
         """The nodes that the last line completes in the tree (`Frontier.append`)."""
         self.operator: str | None = None
         """Of the last line's job, if it is of one."""
+        self.receipt: Stated | None = None
+        """Of the last line, if it has one that can be read."""
+        self.needed: tuple[int, ...] = ()
+        """The earlier lines that say the rest of this receipt."""
+        self._base: Stated | None = Stated.of(self.state.base) if self.state.base else None
         self._record: Record | None = None
         self._findings: list[Finding] = []
 
@@ -141,6 +147,7 @@ class Watcher:
         """Examine the next line, which continues the chain. Return all that it reveals."""
         state, event = self.state, record.event
         self._record, self.operator = record, None
+        self.receipt, self.needed = None, ()
         if record.time < state.latest:
             self._step_back(record)
         else:
@@ -203,6 +210,22 @@ class Watcher:
                 count=count,
             )
         )
+
+    def read_receipt(self, event: JobCompleted, admission: Admission | None) -> Stated:
+        """The receipt of the line that is examined, as it was signed. Raises ReceiptError."""
+        state = self.state
+        terms = admission if admission is not None and admission.line else None
+        self.receipt = found = whole(event, terms, self._base)
+        if found.compact == event.receipt:
+            self._base, state.base, state.base_line = found, found.compact, self.line
+        elif terms is not None:
+            self.needed = state.base_line, terms.line
+        return found
+
+    @property
+    def line(self) -> int:
+        """The number of the line that is examined, or was last."""
+        return self.state.head.seq if self._record is None else self._record.seq
 
     def require_key(self, key: str, what: str) -> None:
         """One start of a worker has one receipt key: of its evidence, its checkpoints and its receipts."""
