@@ -50,6 +50,7 @@ from cji_simulator.site import Site, people
 from cji_simulator.stepwise import Stepwise
 from cji_simulator.worker import Worker
 from cji_worker.front.server import SERVICE
+from cji_worker.fronts import FRONT_NAMES
 from tests.support.fleet_storage import Storage
 from tests.support.gate import Gate
 from tests.support.halting import PROGRAM
@@ -198,9 +199,10 @@ class Bench:
         """Process ids by name, cells included."""
         return worker_processes(self.site.worker.pids)
 
-    def pid_at(self, step: Step) -> int:
+    def halted(self) -> int:
         """The process id of the process that halts; there is one cell."""
-        return self.processes["cell 0" if step.process == "cell" else step.process]
+        name = self.gate.halted
+        return self.processes["cell 0" if name == "cell" else name]
 
     def is_over(self, job: SealedJob) -> bool:
         """Whether the trail has the end of this job."""
@@ -379,7 +381,9 @@ def _moved(files: Deployment, audit: Path) -> Deployment:
 
 def _usage(worker: Worker) -> dict[str, tuple[Counter[str], int]]:
     """Descriptors and resident KiB of each process, without the connections that its peers keep for later calls."""
-    pools = {"keyholder": _connections(worker.pids["keyholder"]), "front": _accepted(worker.door.pid)}
+    pools: dict[str, set[str]] = {"keyholder": _connections(worker.pids["keyholder"])}
+    accepted = _accepted(worker.door.pid)
+    pools |= dict.fromkeys(FRONT_NAMES, accepted)
     return {
         name: (_descriptors(pid, ignored=pools.get(name, set())), _resident(pid)) for name, pid in worker.pids.items()
     }
@@ -407,7 +411,7 @@ def _connections(pid: int) -> set[str]:
 def _accepted(door: int) -> set[str]:
     """From the door, which keeps some (nginx, `keepalive`); they belong to the namespace of the one that connects."""
     lines = Path(f"/proc/{door}/net/unix").read_text().splitlines()[1:]
-    return {f"socket:[{line.split()[6]}]" for line in lines if line.endswith("/front.sock")}
+    return {f"socket:[{line.split()[6]}]" for line in lines if re.search(r"/front\.sock(\.[0-9]+)?$", line)}
 
 
 def _resident(pid: int) -> int:

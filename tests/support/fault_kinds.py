@@ -41,7 +41,7 @@ def killed(victim: str = "") -> Do:
     """SIGKILL to `victim`, or to the process that halts."""
 
     def do(bench: Bench, run: Run) -> None:
-        bench.kill(victim or run.step.process)
+        bench.kill(victim or bench.gate.halted)
 
     return do
 
@@ -50,7 +50,7 @@ def stopped_for(seconds: float) -> Do:
     """SIGSTOP to the process that halts, and SIGCONT after so many seconds."""
 
     def do(bench: Bench, run: Run) -> None:
-        with stopped(bench.pid_at(run.step)):
+        with stopped(bench.halted()):
             bench.gate.open()
             time.sleep(seconds)
 

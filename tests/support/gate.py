@@ -4,7 +4,7 @@ import mmap
 from pathlib import Path
 
 from cji_simulator.raw import until
-from tests.support.halted_process import HALTED, IDLE, MAY_GO_ON, NAME_BYTES, PAGE, STATE, padded, page_of
+from tests.support.halted_process import HALTED, IDLE, MAY_GO_ON, NAME_BYTES, PAGE, STATE, WHO, padded, page_of
 from tests.support.steps import Step
 
 __all__ = ["Gate"]
@@ -27,6 +27,11 @@ class Gate:
     def wait(self) -> None:
         """Wait until a process halts."""
         until(lambda: self._page[STATE] == HALTED)
+
+    @property
+    def halted(self) -> str:
+        """The name of the process that halted last."""
+        return self._page[WHO].rstrip(b"\0").decode()
 
     def open(self) -> None:
         """Let it go on, and halt nothing."""

@@ -12,20 +12,23 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from cji_worker.fronts import FRONT_NAMES
 from cji_worker.ipc import Channel
 
-__all__ = ["HALTED", "IDLE", "MAY_GO_ON", "NAME_BYTES", "PAGE", "PART", "STATE", "padded", "page_of"]
+__all__ = ["HALTED", "IDLE", "MAY_GO_ON", "NAME_BYTES", "PAGE", "PART", "STATE", "WHO", "padded", "page_of"]
 
 PART: Final = "CJI_TEST_PART"
 PAGE: Final = "CJI_TEST_PAGE"
 """Names of environment variables."""
 NAME_BYTES: Final = 64
 STATE: Final = NAME_BYTES
+WHO: Final = slice(2 * NAME_BYTES, 3 * NAME_BYTES)
+"""Places in the page: what a step waits for, and the name of the process that waits, since any front may."""
 IDLE, HALTED, MAY_GO_ON = 0, 1, 2
 
 
 def page_of(path: str) -> mmap.mmap:
-    """The shared page: the name of a step, then a byte for the state."""
+    """The shared page: the name of a step, a byte for the state, and the name of a process."""
     with Path(path).open("r+b") as file:
         return mmap.mmap(file.fileno(), mmap.PAGESIZE)
 
@@ -40,9 +43,10 @@ class _Halts:
         self._page = page
 
     def at(self, process: str, name: str) -> None:
-        page = self._page
-        if page[0] and page[:NAME_BYTES] == padded(f"{process}-{name}"):
+        page, actor = self._page, "front" if process in FRONT_NAMES else process
+        if page[0] and page[:NAME_BYTES] == padded(f"{actor}-{name}"):
             page[:NAME_BYTES] = bytes(NAME_BYTES)
+            page[WHO] = padded(process)
             page[STATE] = HALTED
             while page[STATE] == HALTED:
                 os.sched_yield()

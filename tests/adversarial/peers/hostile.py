@@ -1,9 +1,9 @@
 """A simulated worker in which some processes are hostile peers.
 
 `python -m tests.adversarial.peers.hostile NAME=MODULE... CONFIG` is `cji_simulator.worker`, but the process NAME
-(front, front-1, zygote, keyholder, control) runs MODULE. Where NOSY_ORDERS is set, all follow it (`nosy`), the
-supervisor included. `hostile_site` starts it with its submitter. A peer runs the worker's own code and lies where a job
-names a lie, so one worker serves every test.
+(front, front-1, zygote, keyholder, control) runs MODULE; a front that is not named runs that of `front`. Where
+NOSY_ORDERS is set, all follow it (`nosy`), the supervisor included. `hostile_site` starts it with its submitter. A peer
+runs the worker's own code and lies where a job names a lie, so one worker serves every test.
 """
 
 import os
@@ -17,6 +17,7 @@ from cji_simulator import worker as simulated
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
 from cji_worker import supervisor
+from cji_worker.fronts import FRONT_NAMES
 from tests.adversarial.peers.nosy import ORDERS, Orders
 from tests.support.with_tests import import_tests
 
@@ -24,10 +25,10 @@ _ROOT: Final = Path(__file__).resolve().parents[3]
 
 
 @contextmanager
-def hostile_site(folder: Path, simulation: Simulation, **peers: str) -> Iterator[Site]:
+def hostile_site(folder: Path, simulation: Simulation, *, fronts: int | None = None, **peers: str) -> Iterator[Site]:
     """A worker whose processes of these names are modules of this folder."""
     program = ["-m", __name__, *(f"{name}={__package__}.{module}" for name, module in peers.items())]
-    with open_site(folder, simulation, program=program) as site:
+    with open_site(folder, simulation, program=program, fronts=fronts) as site:
         yield site
 
 
@@ -38,7 +39,8 @@ def main() -> int:
 
     class Hostile(supervisor.Supervisor):
         def _spawn(self, name: str, module: str, *args: Any, **options: Any) -> None:
-            super()._spawn(name, modules.get(name, module), *args, **options)
+            every = modules.get("front", module) if name in FRONT_NAMES else module
+            super()._spawn(name, modules.get(name, every), *args, **options)
 
         def _follow_host(self) -> None:
             super()._follow_host()

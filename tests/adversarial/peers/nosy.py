@@ -43,11 +43,16 @@ def _connect(port: str) -> None:
         remote.connect(("127.0.0.1", int(port)))
 
 
-def _read_memory(pid: str) -> None:
+def _other(pids: Sequence[str]) -> int:
+    """The first of these processes that is another one."""
+    return next(pid for pid in map(int, pids) if pid != os.getpid())
+
+
+def _read_memory(*pids: str) -> None:
     buffer = ctypes.create_string_buffer(8)
     vector = (ctypes.c_ulong * 2)(ctypes.addressof(buffer), 8)
     at = ctypes.addressof(vector)
-    _call(_VM_READ, int(pid), at, 1, at, 1, 0)
+    _call(_VM_READ, _other(pids), at, 1, at, 1, 0)
 
 
 def _connect_local(path: str) -> None:
@@ -81,11 +86,11 @@ ATTACKS: Final[dict[str, Callable[..., object]]] = {
     "listen": _listen,
     "execute": _execute,
     "fork": _fork,
-    "trace": lambda pid: _call(_PTRACE, _SEIZE, int(pid), 0, 0),
+    "trace": lambda *pids: _call(_PTRACE, _SEIZE, _other(pids), 0, 0),
     "read_memory": _read_memory,
-    "signal": lambda pid: os.kill(int(pid), 0),
-    "own": lambda pid: _call(_FCNTL, 2, _F_SETOWN | 1 << 32, int(pid)),
-    "signal_thread": lambda pid: _call(_TGKILL, int(pid), int(pid), 0),
+    "signal": lambda *pids: os.kill(_other(pids), 0),
+    "own": lambda *pids: _call(_FCNTL, 2, _F_SETOWN | 1 << 32, _other(pids)),
+    "signal_thread": lambda *pids: _call(_TGKILL, _other(pids), _other(pids), 0),
     "signal_itself": lambda: _call(_TGKILL, os.getpid(), os.getpid(), 0),
     "open_pidfd": lambda pid: os.close(os.pidfd_open(int(pid))),
     "stop_children": _stop_children,

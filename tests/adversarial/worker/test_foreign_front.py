@@ -10,7 +10,6 @@ import pytest
 
 from cji_core.errors import Reason
 from cji_core.trail import JobCompleted, JobEnded, JobRefused
-from cji_simulator.launch import FRONTS
 from cji_simulator.raw import RawWorker, events, forge, logged, settled, until
 from cji_simulator.simulation import Simulation
 from tests.adversarial.peers import told
@@ -28,11 +27,8 @@ def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
 
 
 @pytest.mark.parametrize("lie", FOREIGN)
-def test_a_front_that_names_anothers_call_ends(
-    azure: Simulation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lie: str
-) -> None:
-    monkeypatch.setenv(FRONTS, "2")
-    with hostile_site(tmp_path / "site", azure, **{"front-1": "foreign_front"}) as site:
+def test_a_front_that_names_anothers_call_ends(azure: Simulation, tmp_path: Path, lie: str) -> None:
+    with hostile_site(tmp_path / "site", azure, fronts=2, **{"front-1": "foreign_front"}) as site:
         settled(site)
         victim, job = forge(site), forge(site)
         with RawWorker.of(site) as raw, ExitStack() as held:
@@ -49,7 +45,7 @@ def test_a_front_that_names_anothers_call_ends(
 
 def test_one_number_has_one_job_also_while_it_waits(azure: Simulation, tmp_path: Path) -> None:
     """The second would take the place of the first, which no reload and no revocation would end any more."""
-    with hostile_site(tmp_path / "site", azure, front="twin_front") as site:
+    with hostile_site(tmp_path / "site", azure, fronts=1, front="twin_front") as site:
         settled(site)
         with RawWorker.of(site) as raw, ExitStack() as held:
             for _ in range(CELLS):

@@ -46,7 +46,7 @@ def simulation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]
 
 @pytest.fixture(scope="module")
 def site(simulation: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with hostile_site(tmp_path_factory.mktemp("front"), simulation, front="nosy_front") as site:
+    with hostile_site(tmp_path_factory.mktemp("front"), simulation, fronts=2, front="nosy_front") as site:
         yield site
 
 
@@ -76,8 +76,9 @@ def test_x03_the_front_opens_no_file(site: Site) -> None:
     config = load(site.files.config)
     for path in (config.audit_file, config.listen.private_key, "/dev/null", "/proc/self/maps", site.files.config):
         assert outcomes(site, "open", path) == {"EACCES"}, path
-    for name in ("mem", "maps", "environ"):
-        assert outcomes(site, "open", f"/proc/{site.worker.pids['keyholder']}/{name}") == {"EACCES"}, name
+    for process in ("keyholder", "front", "front-1"):
+        for name in ("mem", "maps", "environ"):
+            assert outcomes(site, "open", f"/proc/{site.worker.pids[process]}/{name}") == {"EACCES"}, name
     assert outcomes(site, "list", Path(config.audit_file).parent) == {"EACCES"}
 
 
@@ -98,7 +99,10 @@ def test_x03_the_front_starts_no_program(site: Site) -> None:
 
 @pytest.mark.parametrize("attack", ["trace", "read_memory", "signal", "own", "signal_thread"])
 def test_x03_the_front_reaches_no_other_process(site: Site, attack: str) -> None:
-    assert outcomes(site, attack, site.worker.pids["keyholder"]) == {"EPERM"}
+    """Not even another front, which is the same user."""
+    pids = site.worker.pids
+    assert outcomes(site, attack, pids["keyholder"]) == {"EPERM"}
+    assert outcomes(site, attack, pids["front"], pids["front-1"]) == {"EPERM"}
 
 
 def test_x03_the_front_has_no_call_around_its_filter(site: Site) -> None:
