@@ -147,6 +147,8 @@ public class Job {
 
     // ---- [3] FLOE
 
+    static final byte[] PARAMETERS = cat(new byte[2], u32(SEGMENT), u32(32));
+
     record Floe(byte[] key, byte[] beginning, byte[] aad) {
         byte[] derive(byte[] from, byte[] purpose, int length) throws Exception {
             return expand(from, cat(beginning, purpose, aad), length);
@@ -164,7 +166,7 @@ public class Job {
     }
 
     static List<byte[]> seal(byte[] key, byte[] aad, byte[] plain) throws Exception {
-        Floe floe = new Floe(key, cat(new byte[2], u32(SEGMENT), u32(32), random(32)), aad);
+        Floe floe = new Floe(key, cat(PARAMETERS, random(32)), aad);
         List<byte[]> segments = new ArrayList<>();
         for (int at = 0, i = 0; at == 0 || at < plain.length; at += PLAIN, i++) {
             boolean last = at + PLAIN >= plain.length;
@@ -177,13 +179,15 @@ public class Job {
 
     static byte[] open(byte[] key, byte[] aad, List<byte[]> segments) throws Exception {
         byte[] first = segments.get(0);
+        if (!Arrays.equals(PARAMETERS, Arrays.copyOf(first, 10))) throw new IOException("a part has other parameters");
         Floe floe = new Floe(key, Arrays.copyOf(first, HEADER - 32), aad);
         if (!MessageDigest.isEqual(floe.tag(), Arrays.copyOfRange(first, HEADER - 32, HEADER))) throw new IOException("the header of a part is not genuine");
         ByteArrayOutputStream plain = new ByteArrayOutputStream();
         for (int i = 0; i < segments.size(); i++) {
             boolean last = i == segments.size() - 1;
             byte[] segment = i == 0 ? Arrays.copyOfRange(first, HEADER, first.length) : segments.get(i);
-            if (ByteBuffer.wrap(segment).getInt() != (last ? segment.length : -1)) throw new IOException("a part is not complete");
+            boolean whole = last ? segment.length <= SEGMENT : segment.length == SEGMENT;
+            if (!whole || ByteBuffer.wrap(segment).getInt() != (last ? segment.length : -1)) throw new IOException("a part is not complete");
             byte[] siv = Arrays.copyOfRange(segment, 4, 16), sealed = Arrays.copyOfRange(segment, 16, segment.length);
             plain.write(floe.segment(Cipher.DECRYPT_MODE, i, last, siv, sealed));
         }

@@ -24,6 +24,8 @@ function u64be(n) {
   return made;
 }
 
+const PARAMETERS = Buffer.concat([Buffer.from([0, 0]), u32be(SEGMENT), u32be(32)]); // [3] P
+
 // HKDF-Expand of RFC 5869 with SHA-384; Node's own hkdf extracts first.
 function expand(key, info, length) {
   let [block, made] = [Buffer.alloc(0), Buffer.alloc(0)];
@@ -112,7 +114,7 @@ function stream(key, beginning, aad) {
 
 // [3] The `data` of each Segment message of one part. There is always a last segment, which may be empty.
 export function* sealed(key, aad, plain) {
-  const beginning = Buffer.concat([Buffer.from([0, 0]), u32be(SEGMENT), u32be(32), randomBytes(32)]);
+  const beginning = Buffer.concat([PARAMETERS, randomBytes(32)]);
   const floe = stream(key, beginning, aad);
   for (let [at, i] = [0, 0n]; at === 0 || at < plain.length; at += PLAIN, i += 1n) {
     const last = at + PLAIN >= plain.length;
@@ -125,13 +127,15 @@ export function* sealed(key, aad, plain) {
 
 // [3] The plaintext of a complete part, from the `data` of its Segment messages in order. Refuses any other stream.
 export function opened(key, aad, [first, ...rest]) {
+  if (!first.subarray(0, 10).equals(PARAMETERS)) throw new Error("the part has other parameters");
   const floe = stream(key, first.subarray(0, HEADER - 32), aad);
   if (!timingSafeEqual(floe.tag, first.subarray(HEADER - 32, HEADER))) throw new Error("the part's header is not genuine");
   const segments = [first.subarray(HEADER), ...rest];
   const plain = segments.map((segment, n) => {
     const last = n === segments.length - 1;
     const length = segment.readUInt32BE();
-    if (length !== (last ? segment.length : 0xffffffff)) throw new Error("the part is not complete");
+    const whole = last ? length === segment.length : length === 0xffffffff && segment.length === SEGMENT;
+    if (!whole || segment.length > SEGMENT) throw new Error("the part is not complete");
     return ungcm(floe.dek(BigInt(n)), segment.subarray(4, 16), segment.subarray(16), floe.segmentAad(BigInt(n), last));
   });
   return Buffer.concat(plain);

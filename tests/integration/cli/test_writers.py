@@ -120,3 +120,8 @@ def test_the_programs_have_nothing_of_ours() -> None:
         "java",
         "javax",
     }
+
+
+def test_what_node_opens_agrees_with_the_kit(node: list[str]) -> None:
+    status, said, errors = run(["node"], NODE.with_name("kit.mjs"), ROOT / "docs/vectors/kit")
+    assert (status, said, errors) == (0, "streams: 25 cases\nresult-keys: 7 cases\n", "")
