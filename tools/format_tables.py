@@ -13,6 +13,7 @@ from cji_core.format.job.ori import ORI_PREFIXES
 from cji_core.trail.claims import Claims
 from cji_core.trail.confirmations import ConfirmationClaims
 from cji_core.trail.failures import FailureClaims
+from cji_core.trail.statements import Statement
 from cji_core.wire.v1 import worker_pb2
 from cji_worker.front.status import CODES
 
@@ -87,11 +88,21 @@ def _rows() -> list[dict[str, Any]]:
 
 def receipt_claims() -> Iterator[str]:
     """The claims of a receipt in their order, with the form of each."""
+    return _claims(Claims)
+
+
+def statement_claims() -> Iterator[str]:
+    """The claims of a task's statement."""
+    return _claims(Statement)
+
+
+def _claims(document: type[msgspec.Struct]) -> Iterator[str]:
     yield "| claim | form |"
     yield "|---|---|"
-    schema = _schema(Claims)
-    required = set(schema["$defs"]["Claims"]["required"])
-    for name, kind in schema["$defs"]["Claims"]["properties"].items():
+    schema = _schema(document)
+    definition = schema["$defs"][document.__name__]
+    required = set(definition["required"])
+    for name, kind in definition["properties"].items():
         yield f"| `{name}` | {_form(kind, schema['$defs'])}{'' if name in required else '; may be absent'} |"
 
 
@@ -124,8 +135,8 @@ def _form(kind: dict[str, Any], known: dict[str, Any]) -> str:  # noqa: PLR0911 
 
 
 def claims_schema() -> str:
-    """JSON Schema of the claims of receipts, failure receipts and confirmations."""
-    kinds = (Claims, FailureClaims, ConfirmationClaims)
+    """JSON Schema of the claims of receipts, failure receipts, confirmations and statements of tasks."""
+    kinds = (Claims, FailureClaims, ConfirmationClaims, Statement)
     found = [_schema(kind) for kind in kinds]
     definitions = {name: each for schema in found for name, each in schema["$defs"].items()}
     for each in definitions.values():

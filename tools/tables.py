@@ -185,6 +185,7 @@ TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "walkthrough": walkthrough.page,
     "ori-prefixes": format_tables.ori_prefixes,
     "receipt-claims": format_tables.receipt_claims,
+    "statement-claims": format_tables.statement_claims,
     "refusals": format_tables.refusals,
     "provider-policy-rules": lambda: _rules(PROVIDER_RULES),
 }

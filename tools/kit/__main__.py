@@ -84,6 +84,12 @@ GROUPS: Final[Mapping[str, Group]] = {
     "receipts": Group(statements.receipts, 8, "Verify `document` with `jwk`, the receipt key."),
     "nonce-paths": Group(statements.nonce_paths, 8, "Compute the root from `nonce` and `nonce_path`."),
     "failures": Group(statements.failures, 9, "Verify `document`, a failure receipt, with `jwk`, the receipt key."),
+    "tickets": Group(statements.tickets, 9, "Read `ticket`, as a worker takes it from the queue."),
+    "statements": Group(
+        statements.task_statements,
+        10,
+        "Verify `document` with the key in it, and its proof under the job's `data_key`.",
+    ),
     "jobs": Group(
         jobs.jobs,
         7,

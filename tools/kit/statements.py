@@ -1,5 +1,6 @@
 """Cases about what is signed: headers, admissions, receipts, failure receipts; and about the result header."""
 
+import hmac
 import json
 import struct
 from collections.abc import Callable, Iterator
@@ -10,7 +11,19 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cji_core.wire.v1 import worker_pb2 as pb
 from tools.kit.case import Case
 from tools.kit.headers import CLASSICAL, HYBRID, Job, put
-from tools.kit.writer import Signer, b64url, chance, compact, key_id, other_s, result_key, sha384, signed, thumbprint
+from tools.kit.writer import (
+    Signer,
+    b64url,
+    chance,
+    compact,
+    expand,
+    key_id,
+    other_s,
+    result_key,
+    sha384,
+    signed,
+    thumbprint,
+)
 
 JOBS: Final = (CLASSICAL, HYBRID)
 _ML_DSA: Final = 4627
@@ -415,3 +428,75 @@ def nonce_paths() -> Iterator[Case]:
         yield Case.untrue(
             name, "nonce path", "nonce_path", made_from="2 steps 0001", nonce=nonce.hex(), nonce_path=wrong.hex()
         )
+
+
+def tickets() -> Iterator[Case]:
+    """The message in the queue of jobs by reference (§9)."""
+    job, digest = CLASSICAL.message().job_id.hex(), sha384(CLASSICAL.header()).hex()
+    good = f'{{"v":1,"job":"{job}","header_sha384":"{digest}"}}'
+    yield Case.valid("a ticket", ticket=good)
+    for name, wrong in {
+        "no text": "",
+        "a blank": good.replace(",", ", ", 1),
+        "a line feed behind it": good + "\n",
+        "another order": f'{{"job":"{job}","v":1,"header_sha384":"{digest}"}}',
+        "a repeated member": good.replace('"v":1,', '"v":1,"v":1,'),
+        "an unknown member": good[:-1] + ',"account":"example"}',
+        "no version": good.replace('"v":1,', ""),
+        "version 2": good.replace('"v":1', '"v":2'),
+        "a version as text": good.replace('"v":1', '"v":"1"'),
+        "digits in upper case": good.replace(job, job.upper()),
+        "31 digits": good.replace(job, job[:-1]),
+        "a digest of 95 digits": good.replace(digest, digest[:-1]),
+        "base64": b64url(good.encode()),
+    }.items():
+        yield Case.untrue(name, "ticket", "ticket", made_from="a ticket", ticket=wrong)
+
+
+def task_statements() -> Iterator[Case]:
+    """What a worker states about a task, with its proof under the job's data key (§10)."""
+    job, worker, key = CLASSICAL, Signer("receipts", hybrid=False), chance("statements/data key", 32)
+    receipt, header = claims_of(job), sha384(job.header())
+    tags = b64url(chance("tags", 32))
+    facts: Claims = {
+        "version": 1, "worker": "worker-2", "receipt_jwk": worker.jwk, "job_id": receipt["job_id"],
+        "header_sha384": header.hex(), "plan_sha384": "05" * 48, "stage": "compare", "task": 3, "attempt": "06" * 16,
+        "parts_in": [[0, 1, 106, tags, tags]], "streams_in": [[2, 0, 3, 1, 4096, tags]],
+        "streams_out": [[3, 3, 4294967295, 1, 8192, tags]], "parts_out": [],
+        "rows_in": 2, "rows_out": 0, "rows_status": 0, "subjects_out": 0,
+    } | {
+        name: receipt[name]
+        for name in (
+            "started", "ended", "region", "tee", "evidence_sha384", "maa_token_sha384", "policy_sha384",
+            "config_sha384", "code_sha384", "tables_sha256", "host_profile",
+        )
+    } | {"fips": "not_approved", "simulated": False}  # fmt: skip
+    secret = expand(key, b"cji-statement-key/1\0" + header, 48)
+    head = {"alg": "ES384", "kid": key_id(worker.jwk), "typ": "cji-task+jws"}
+
+    def proven(said: Claims, *, under: bytes = secret) -> Claims:
+        text = json.dumps(said, separators=(",", ":")).encode()
+        return said | {"proof": b64url(hmac.digest(under, text, "sha384"))}
+
+    def made(said: Claims, *, signer: Signer = worker, header: dict[str, str] = head) -> str:
+        return compact("cji-task+jws", said, signer, header=header)
+
+    given = {"data_key": key.hex()}
+    yield Case.valid("a statement", expected={"statement_key": secret.hex()}, document=made(proven(facts)), **given)
+    planned = {name: value for at, (name, value) in enumerate(facts.items()) if at < 6}
+    planned |= {"made_plan_sha384": "07" * 48} | facts
+    yield Case.valid("a statement of the task that plans", document=made(proven(planned)), **given)
+    wrongs = {
+        "without a proof": made(facts),
+        "with a proof under another key": made(proven(facts, under=bytes(48))),
+        "with a proof of other facts": made(proven(facts) | {"rows_out": 1}),
+        "signed by another key": made(proven(facts), signer=Signer("stranger", hybrid=False)),
+        "with another kid": made(proven(facts), header=head | {"kid": "A" * 43}),
+        "with another typ": made(proven(facts), header=head | {"typ": "cji-receipt+jws"}),
+        "with a JWK in another order": made(
+            proven(facts | {"receipt_jwk": worker.jwk.replace('"kty":"EC",', "").replace("}", ',"kty":"EC"}')})
+        ),
+    }
+    wrongs |= {name: made(proven(wrong)) for name, wrong in _wrong_claims(facts)}
+    for name, document in wrongs.items():
+        yield Case.untrue(name, "statement", "statement", made_from="a statement", document=document, **given)

@@ -35,15 +35,18 @@ from cji_core.format.envelope import (
 )
 from cji_core.format.envelope.admission import admission_key, admission_message, verify_admission
 from cji_core.format.envelope.floe import _Keys
-from cji_core.format.envelope.shuffle import bucket_key, shuffle_key, statement_key
+from cji_core.format.envelope.shuffle import bucket_key, shuffle_key, statement_key, statement_proof
 from cji_core.format.job import Attribution, check_times, parse
 from cji_core.format.records.schemas import check_schema
 from cji_core.format.records.stream import StreamReader, window_bytes
 from cji_core.jose import parse_verifying, thumbprint
 from cji_core.pairs import DecryptionPair
+from cji_core.pool import ticket as tickets
+from cji_core.strict import b64url
 from cji_core.suites import Suite
 from cji_core.trail import Expected, ReceiptError, verify_receipt
 from cji_core.trail.failures import ExpectedFailure, verify_failure
+from cji_core.trail.statements import StatementError, read_statement
 from tests.support.paths import ROOT
 from tools.format_tables import rules
 from tools.kit import writer
@@ -189,6 +192,19 @@ def nonce_path(data: Data) -> Data:
     return {"root": root_of(bytes.fromhex(data["nonce"]), bytes.fromhex(data["nonce_path"])).hex()}
 
 
+def ticket(data: Data) -> Data:
+    tickets.decode(data["ticket"])
+    return {}
+
+
+def statement(data: Data) -> Data:
+    said = read_statement(data["document"])
+    key = statement_key(bytes.fromhex(data["data_key"]), bytes.fromhex(said.header_sha384))
+    if b64url(statement_proof(key, said.encoded())) != said.proof:
+        raise StatementError
+    return {}
+
+
 def derived(data: Data) -> Data:
     given = {name: bytes.fromhex(value) for name, value in data.items() if name not in {"what", "index"}}
     match data["what"]:
@@ -264,6 +280,8 @@ READERS: dict[str, Callable[[Data], Data]] = {
     "failures": failure,
     "derived": derived,
     "jobs": whole,
+    "tickets": ticket,
+    "statements": statement,
 }
 
 
@@ -282,6 +300,10 @@ def refusal(name: str, data: Data) -> tuple[str, str, Data]:
         return error.check, "", {}
     except ReceiptError:
         return "receipt", "", {}
+    except tickets.TicketError:
+        return "ticket", "", {}
+    except StatementError:
+        return "statement", "", {}
     except AttestationError:
         return "nonce_path", "", {}
 
