@@ -454,7 +454,7 @@ def tickets() -> Iterator[Case]:
 
 
 def task_statements() -> Iterator[Case]:
-    """What a worker states about a task, with its proof under the job's data key (§10)."""
+    """A worker's statement about a task, with its proof under the job's data key (§10)."""
     job, worker, key = CLASSICAL, Signer("receipts", hybrid=False), chance("statements/data key", 32)
     receipt, header = claims_of(job), sha384(job.header())
     tags = b64url(chance("tags", 32))
@@ -481,7 +481,7 @@ def task_statements() -> Iterator[Case]:
     def made(said: Claims, *, signer: Signer = worker, header: dict[str, str] = head) -> str:
         return compact("cji-task+jws", said, signer, header=header)
 
-    given = {"data_key": key.hex()}
+    given: dict[str, Any] = {"data_key": key.hex()}
     yield Case.valid("a statement", expected={"statement_key": secret.hex()}, document=made(proven(facts)), **given)
     planned = {name: value for at, (name, value) in enumerate(facts.items()) if at < 6}
     planned |= {"made_plan_sha384": "07" * 48} | facts
