@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 from cji_audit.packet.controls import controls
 from cji_audit.packet.errors import PacketError
-from cji_audit.packet.inputs import Lint, read_deployment, read_key, read_policy, read_sbom, read_tests
+from cji_audit.packet.inputs import Lint, read_agency, read_deployment, read_key, read_policy, read_sbom, read_tests
 from cji_audit.packet.keys import keys_in
 from cji_audit.packet.material import Machine
 from cji_audit.packet.reviews import read_reviews
@@ -32,6 +32,7 @@ Kind = Literal[
     "confirmation_keys",
     "reviewer_keys",
     "deployment",
+    "agency",
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 Files: TypeAlias = Mapping[str, bytes]
@@ -84,6 +85,8 @@ class Attachments:
             found["sbom"] = read_sbom(name, data)
         for name, data in self.of("tests").items():
             found["tests"] = read_tests(name, data, named)
+        for name, data in self.of("agency").items():
+            found["agency"] = read_agency(name, data)
         if self.of("deployment"):
             found["deployment"] = read_deployment(self.of("deployment"))
         if "receipts" in self.files:

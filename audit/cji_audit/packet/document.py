@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from cji_audit.packet.pictures import Picture
+
 Cell: TypeAlias = "str | Badge | Code | Link | Names | tuple[str, ...]"
 """Text, several paragraphs, or a text that is shown in a way of its own."""
 
@@ -76,7 +78,7 @@ class Table:
     class_: str = ""
 
 
-Block: TypeAlias = Heading | Text | Listing | Facts | Table
+Block: TypeAlias = Heading | Text | Listing | Facts | Table | Picture
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from cji_audit.packet.document import (
     Table,
     Text,
 )
+from cji_audit.packet.pictures import Picture, svg
 from cji_core.page.markup import element, facts, page, table
 
 _PIECE: Final = 900
@@ -52,6 +53,8 @@ def _block(block: Block) -> Element:
             return facts({name: element("bdi", *_pieces(text)) for name, text in of.items()})
         case Table(heads, rows, class_):
             return table(heads, [[_cell(cell) for cell in row] for row in rows], class_=class_)
+        case Picture():
+            return svg(block)
 
 
 def _cell(cell: Cell) -> Element:

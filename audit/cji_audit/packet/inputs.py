@@ -5,7 +5,7 @@ What needs the rooms of attestation is passed in: `lint` returns a policy's weak
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final, Literal
 from xml.parsers.expat import ExpatError, ParserCreate
 
@@ -13,7 +13,18 @@ import msgspec
 from msgspec import Meta
 
 from cji_audit.packet.errors import PacketError
-from cji_audit.packet.material import Configuration, Deployment, Deviation, File, Key, Linted, Sbom, Tests
+from cji_audit.packet.material import (
+    Agency,
+    Authorization,
+    Configuration,
+    Deployment,
+    Deviation,
+    File,
+    Key,
+    Linted,
+    Sbom,
+    Tests,
+)
 from cji_core import documents
 from cji_core.deployment import ExportError, compare, read_export
 from cji_core.format.configuration.worker import Config
@@ -46,7 +57,9 @@ def read_configuration(name: str, data: bytes, config: Config) -> Configuration:
         "worker.audience": config.worker.audience,
         "worker.region": config.worker.region,
         "worker.cells": str(config.worker.cells),
-        "listen.client_crl": "configured" if config.listen.client_crl else "none",
+        "listen.port": str(config.listen.port),
+        "listen.client_crl": _stated(config.listen.client_crl),
+        "listen.enrollment": _stated(config.listen.enrollment),
         "limits.max_job_seconds": str(config.limits.max_job_seconds),
         "limits.idle_seconds": str(config.limits.idle_seconds),
         "limits.connections_per_address": str(config.limits.connections_per_address),
@@ -56,10 +69,20 @@ def read_configuration(name: str, data: bytes, config: Config) -> Configuration:
         "attestation.pcr_check_s": str(config.attestation.pcr_check_s),
         "require_fips": "true" if config.require_fips else "false",
         "audit_counter": f"{config.audit_counter:#010x}",
+        "audit_delivery.required": " ".join(config.audit_delivery.required) if config.audit_delivery else "none",
+        "entra": _stated(config.entra),
+        "fleet": _stated(config.fleet),
+        "ledger": _stated(config.ledger),
+        "control_socket": _stated(config.control_socket),
+        "status_socket": _stated(config.status_socket),
         "review.allowed_days": str(7 if config.review is None else config.review.allowed_days),
         **keys,
     }
     return Configuration(file=File.of(name, data), values=values)
+
+
+def _stated(setting: object | None) -> str:
+    return "none" if setting is None else "configured"
 
 
 class _AzAttributes(msgspec.Struct, frozen=True):
@@ -118,12 +141,54 @@ def read_policy(name: str, data: bytes, lint: Lint, policy_hash: Callable[[bytes
     return Linted(file=File.of(name, data), name=policy_hash(data), text=_shown(data), findings=tuple(lint(data)))
 
 
+_Line = Annotated[str, Meta(min_length=1, max_length=200)]
+_Href = Annotated[str, Meta(pattern=r"^https://[A-Za-z0-9.-]{1,253}(/[A-Za-z0-9._~/-]{0,200})?\Z")]
+
+
+class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the tables of agency.toml."""
+
+
+class _Authorization(_Table, frozen=True, kw_only=True):
+    title: _Line
+    granted: date
+    href: _Href | None = None
+
+
+class _Agency(_Table, frozen=True, kw_only=True):
+    name: _Line
+    namespace: _Href | None = None
+    provider: _Line = "Microsoft"
+    authorization: _Authorization | None = None
+
+
+def read_agency(name: str, data: bytes) -> Agency:
+    """agency.toml: what the agency states about itself and the provider."""
+    _bounded(name, data)
+    try:
+        found = documents.toml(data, _Agency)
+    except ValueError as error:  # msgspec's errors are ValueErrors
+        raise PacketError(f"{name} cannot be read: {error}", "Compare it with docs/audit-packet.md.") from error
+    given, stated = found.authorization, None
+    if given is not None:
+        stated = Authorization(title=given.title, granted=given.granted, href=given.href or "")
+    return Agency(
+        file=File.of(name, data),
+        name=found.name,
+        namespace=found.namespace or "",
+        provider=found.provider,
+        authorization=stated,
+    )
+
+
 def read_deployment(files: Mapping[str, bytes]) -> Deployment:
     """Exports of a deployment, by name, compared with this version's requirements."""
     try:
-        results = compare(read_export(list(files.items())))
+        deployed = read_export(list(files.items()))
+        results = compare(deployed)
     except ExportError as error:
         raise PacketError(str(error), error.remedy) from error
+    kinds = sorted({each.type for each in deployed.resources if each.type.count("/") == 1})
     return Deployment(
         files=tuple(File.of(name, data) for name, data in files.items()),
         holds=sum(each.state == "ok" for each in results),
@@ -132,6 +197,7 @@ def read_deployment(files: Mapping[str, bytes]) -> Deployment:
             for each in results
             if each.state != "ok"
         ),
+        resources={kind: tuple(sorted(each.name for each in deployed.of(kind))) for kind in kinds},
     )
 
 

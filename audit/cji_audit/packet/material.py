@@ -198,6 +198,27 @@ class Deployment(Fact, frozen=True, kw_only=True):
     files: tuple[File, ...]
     holds: int
     deviations: tuple[Deviation, ...]
+    resources: dict[str, tuple[str, ...]]
+    """Names by type, which is in lower case, without resources inside of others."""
+
+
+class Authorization(Fact, frozen=True, kw_only=True):
+    """An authorization of the provider's system, as the agency states it."""
+
+    title: str
+    granted: date
+    href: str = ""
+
+
+class Agency(Fact, frozen=True, kw_only=True):
+    """The agency's own statements about itself and the provider, for OSCAL."""
+
+    file: File
+    name: str
+    namespace: str
+    """Of properties that OSCAL does not define, and of all ids; empty for the product's."""
+    provider: str
+    authorization: Authorization | None
 
 
 class HeldReceipt(Fact, frozen=True, kw_only=True):
@@ -304,3 +325,4 @@ class Material(Fact, frozen=True, kw_only=True):
     checkpoints: tuple[Checkpoint, ...] | None = None
     machines: tuple[Machine, ...] = ()
     deployment: Deployment | None = None
+    agency: Agency | None = None

@@ -198,7 +198,7 @@ def _sanction(row: Row) -> str:
             since = "" if row.sanction in {"Existing", ZERO_CYCLE} else f" since {row.sanction}"
             return f"sanctionable now{since}"
         case "later":
-            return f"sanctionable from {ZERO_CYCLE_ENDS if row.sanction == ZERO_CYCLE else row.sanction}"
+            return f"sanctionable from {row.sanctionable_from}"
         case "not stated":
             return "sanctions: not stated"
 

@@ -55,6 +55,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.unit}/{self.row}"
 
     @property
+    def sanctionable_from(self) -> str:
+        """The first day on which an audit may sanction it; empty if that is so already, or not stated."""
+        return sanctioned_from(self.sanction) if self.sanctionable == "later" else ""
+
+    @property
     def why(self) -> str:
         """Why it is not met, or what is missing; otherwise what held."""
         if self.status == "partial":
@@ -119,10 +124,14 @@ def status(part: Part, results: Sequence[Result]) -> RowStatus:
 
 def sanctionable(sanction: str, on: str) -> Sanctionable:
     """Whether an auditor may sanction a fragment on a day, by the companion's word: a date is the first such day."""
-    first = {"Existing": "", ZERO_CYCLE: ZERO_CYCLE_ENDS}.get(sanction, sanction.partition("T")[0])
     if not sanction or sanction == "None":
         return "not stated"
-    return "now" if first <= on else "later"
+    return "now" if sanctioned_from(sanction) <= on else "later"
+
+
+def sanctioned_from(sanction: str) -> str:
+    """The first day of sanctions by the companion's word; empty for requirements of before."""
+    return {"Existing": "", ZERO_CYCLE: ZERO_CYCLE_ENDS}.get(sanction, sanction.partition("T")[0])
 
 
 def label(name: str) -> str:

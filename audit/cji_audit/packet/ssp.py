@@ -5,6 +5,7 @@ from typing import Final
 
 from cji_audit.packet.document import Block, Code, Facts, Heading, Listing, Table, Text
 from cji_audit.packet.material import Key, Linted, Material, Trail
+from cji_audit.packet.pictures import boundary, data_flow
 
 NOT_GIVEN: Final = "not given: a gap"
 
@@ -61,6 +62,9 @@ def _blocks(material: Material) -> Iterator[Block]:
     yield from map(Text, _WORDS)
     yield Heading("Who holds what")
     yield Table(("party", "holds", "never sees"), _WHO)
+    for picture in (boundary(material), data_flow(material)):
+        yield Heading(picture.title)
+        yield picture
     yield Heading("Machines as attested in the period")
     for trail in material.trails:
         yield Facts(

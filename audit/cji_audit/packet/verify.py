@@ -54,6 +54,11 @@ from cji_core.trail.worker_events import DocumentRecorded
 
 MAX_DIFFERENCES: Final = 200
 Resurvey = Callable[[Material], Sequence[Surveyed]]
+_GIVEN: Final = (
+    *("keys", "maa_policy", "sbom", "tests", "receipts", "reviews", "checkpoints", "machines", "deployment"),
+    "agency",
+)
+"""Members of the material that follow from files in given/."""
 BESIDE: Final = (INDEX, SIGNATURE, STAMP)
 """Files that packet.json does not list."""
 
@@ -225,7 +230,7 @@ def _given(files: Mapping[str, bytes], material: Material, tools: Tools) -> Iter
     except PacketError as error:
         yield Difference(file="given/", what=error.what)
         return
-    for name in ("keys", "maa_policy", "sbom", "tests", "receipts", "reviews", "checkpoints", "machines", "deployment"):
+    for name in _GIVEN:
         before = getattr(material, name)
         now = again.get(name)
         if isinstance(before, tuple) and isinstance(now, tuple):

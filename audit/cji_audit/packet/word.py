@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime, time
 from types import MappingProxyType
 from typing import Any, Final
@@ -24,6 +25,7 @@ from cji_audit.packet.document import (
     Text,
 )
 from cji_audit.packet.errors import PacketError
+from cji_audit.packet.pictures import Label, Picture
 
 _COLOURS: Final = MappingProxyType({"good": "0B62A4", "bad": "B3470B", "open": "7A5C00", "plain": "59636E"})
 _LINE, _HEAD = "BFC6CF", "EEF2F6"
@@ -31,6 +33,8 @@ _PAGE: Final = (279.4, 215.9)
 _MARGIN: Final = 15.0
 _WIDTH: Final = _PAGE[0] - 2 * _MARGIN
 """US Letter, landscape, in mm."""
+_HIGH: Final = _PAGE[1] - 2 * _MARGIN - 25
+"""Of a picture, beneath its heading."""
 _SHARES: Final = MappingProxyType(
     {
         "unit": 21, "requirement": 72, "responsibility": 29, "what is done": 103, "status": 24,
@@ -72,6 +76,7 @@ class _Writer:
         from cji_audit.packet import wordml  # noqa: PLC0415
 
         self._made, self._mm, self._pt, self._colour = made, Mm, Pt, RGBColor
+        self._pictures = 0
         self._right, self._xml = WD_TAB_ALIGNMENT.RIGHT, wordml
 
     def write(self, document: Document, dated: date) -> None:
@@ -135,6 +140,11 @@ class _Writer:
                     self._code(self._made.add_paragraph(), text)
                 case Facts(of):
                     self._table((), list(of.items()), (1, 2.5))
+                case Picture():
+                    self._pictures += 1
+                    line = self._made.add_paragraph()
+                    wide = min(_WIDTH, _HIGH * block.width / block.height)
+                    self._xml.add_picture(line, _visible(block), number=self._pictures, width=self._mm(wide))
                 case Table(heads, rows, _):
                     self._table(heads, rows, [_SHARES.get(head, _SHARE) for head in heads])
             # apart from the next table; after the last one it would begin a page of its own
@@ -182,6 +192,12 @@ class _Writer:
 
 def _bookmark(section: Section) -> str:
     return f"section_{section.id.replace('-', '_')}"
+
+
+def _visible(picture: Picture) -> Picture:
+    """The picture with texts that XML and a reader can show."""
+    shapes = [replace(each, text=_printable(each.text)) if isinstance(each, Label) else each for each in picture.shapes]
+    return replace(picture, description=_printable(picture.description), shapes=tuple(shapes))
 
 
 def _printable(text: str) -> str:

@@ -68,6 +68,7 @@ class MadePacket(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--checkpoints", type=_FOLDER, help="Checkpoints that a witness kept.")
 @click.option("--receipt-key", "receipt_keys", type=FILE, multiple=True, help="Public receipt key without evidence.")
 @click.option("--deployment", type=FILE, multiple=True, help="Export for `cji doctor --azure`; may be given again.")
+@click.option("--agency", type=FILE, help="agency.toml: names and the provider's authorization, for OSCAL.")
 @click.option("--sbom", type=FILE, help="CycloneDX bill of materials, JSON.")
 @click.option("--tests", type=FILE, help="Test results, JUnit XML.")
 @PROFILE
@@ -124,6 +125,7 @@ def _attachments(options: Mapping[str, Any]) -> Attachments:
         "tests": _contents([each for each in [options["tests"]] if each]),
         "machines": _contents(options["evidence"]),
         "deployment": _contents(options["deployment"]),
+        "agency": _contents([each for each in [options["agency"]] if each]),
         "receipt_keys": _contents(options["receipt_keys"]),
         "confirmation_keys": _contents(options["confirmation_keys"]),
         "reviewer_keys": _contents(options["reviewer_keys"]),
