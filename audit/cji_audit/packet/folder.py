@@ -7,7 +7,7 @@ lines/N-TRAIL.jsonl       lines of each trail; their proofs are in material.json
 given/KIND/NAME           files that the maker gave and that may be passed on
 rows.json                 every fragment with its status, checks and evidence
 packet.html, packet.docx  for people; the DOCX if it was wanted
-oscal/NAME.json           OSCAL
+oscal/NAME                OSCAL, and the pictures of its plan
 """
 
 import os
@@ -98,7 +98,7 @@ def computed(material: Material, catalog: Catalog) -> dict[str, bytes]:
     """The files that follow from material and catalog alone."""
     found = rows(material, catalog, controls())
     made = {ROWS: encoded(found), PAGE: "".join(html(report(material, catalog, found))).encode()}
-    return made | {f"oscal/{name}.json": data for name, data in oscal(material, catalog, found).items()}
+    return made | {f"oscal/{name}": data for name, data in oscal(material, catalog, found).items()}
 
 
 def encoded(of: object) -> bytes:

@@ -14,7 +14,7 @@ from cji_audit.packet.day import day
 from cji_audit.packet.folder import Content
 from cji_audit.packet.html import html
 from cji_audit.packet.material import Period
-from cji_audit.packet.oscal import control_id, oscal
+from cji_audit.packet.oscal.frame import control_id
 from cji_audit.packet.report import report
 from cji_audit.packet.rows import Row, label, rows, sanctionable, status
 from cji_audit.packet.trust import Trust
@@ -167,27 +167,6 @@ def test_the_page_says_what_is_sanctionable(made: Content) -> None:
         assert f">{words}<" in page
     after = rows(msgspec.structs.replace(made.material, period=later), texts, controls())
     assert {each.sanctionable for each in after} == {"now"}
-
-
-def test_oscal_states_nothing_about_others(made: Content, found: tuple[Row, ...]) -> None:
-    documents = {name: json.loads(data)[name] for name, data in oscal(made.material, made.catalog, found).items()}
-    plan = documents["system-security-plan"]["control-implementation"]["implemented-requirements"]
-    states = {
-        each["statement-id"].rpartition(".")[2]: each["by-components"][0]
-        for unit in plan
-        for each in unit["statements"]
-    }
-    assert len(states) == len(found)
-    wanted = {"met": "implemented", "partial": "partial"}
-    for row in found:
-        given = states[str(row.row)].get("implementation-status", {})
-        assert given.get("state") == wanted.get(row.status), row.id
-        assert given.get("remarks") == (row.missing or None)
-    findings = documents["assessment-results"]["results"][0]["findings"]
-    assert len(findings) == sum(row.by == "product" for row in found)
-    for result in findings:
-        status = result["target"]["status"]
-        assert status["state"] == ("satisfied" if result["title"].endswith(": met") else "not-satisfied")
 
 
 def test_units_of_a_number_have_names_that_begin_with_a_letter() -> None:
