@@ -37,7 +37,8 @@ CALLS: Final = {
         ("cji_worker.keyholder.effects", "open_keys"),
         ("cji_worker.keyholder.effects", "agree"),
         ("cji_worker.keyholder.receipts", "ReceiptSigner.sign"),
-        ("cji_worker.trail.file", "AuditFile.append"),
+        ("cji_worker.trail.file", "AuditFile.enter"),
+        ("cji_worker.trail.waiting", "Waiting.decide"),
     ),
     "zygote": (
         ("cji_worker.cell.job", "parse"),

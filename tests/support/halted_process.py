@@ -68,6 +68,7 @@ def _halt_around_lines(part: str, halts: _Halts) -> None:
     from cji_worker.trail.file import AuditFile
 
     append: Callable[..., Any] = AuditFile.append
+    enter: Callable[..., Any] = AuditFile.enter
 
     def appending(self: Any, event: Any) -> Any:
         halts.at(part, type(event).__name__)
@@ -75,7 +76,18 @@ def _halt_around_lines(part: str, halts: _Halts) -> None:
         halts.at(part, f"{type(event).__name__}+")
         return record
 
+    def entering(self: Any, event: Any, then: Any, **options: Any) -> Any:
+        halts.at(part, type(event).__name__)
+
+        def decided(lost: Any) -> None:
+            if lost is None:
+                halts.at(part, f"{type(event).__name__}+")
+            then(lost)
+
+        return enter(self, event, decided, **options)
+
     AuditFile.append = appending  # type: ignore[method-assign]
+    AuditFile.enter = entering  # type: ignore[method-assign]
 
 
 def main() -> None:

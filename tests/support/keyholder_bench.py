@@ -25,11 +25,12 @@ from cji_worker.host import HostReport
 from cji_worker.ipc import Channel
 from cji_worker.ipc.messages import Admit, FinishOrder, FrontFromKeyholder, KeyholderFromFront
 from cji_worker.keyholder.admissions import Admissions
-from cji_worker.keyholder.admitted_job import Admission
+from cji_worker.keyholder.admitted_job import Admission, AdmittedJob
 from cji_worker.keyholder.effects import Effects
 from cji_worker.keyholder.fronts import Fronts
 from cji_worker.keyholder.holdings import HeldKey, Holdings
 from cji_worker.keyholder.host import HostState
+from cji_worker.keyholder.lifecycle import Done, Effect, Failed
 from cji_worker.keyholder.receipts import ReceiptSigner
 from cji_worker.trail.file import AuditFile
 from tests.support.connections import TRANSPORT
@@ -124,6 +125,14 @@ class Bench:
         """Everything in the trail."""
         return [read(line).event for line in self.path.read_bytes().splitlines(keepends=True)]
 
+    def perform(self, job: AdmittedJob, effect: Effect) -> Done | Failed | None:
+        """Perform an effect; return its outcome, that of a line of the trail once it is on disk."""
+        found = list[Done | Failed]()
+        outcome = self.effects.perform(job, effect, found.append)
+        self.audit.settle()
+        self.audit.deliver()
+        return found[0] if found else outcome
+
     def messages(self) -> Iterator[FrontFromKeyholder]:
         """What the front was sent and has not read yet."""
         while True:
@@ -190,7 +199,7 @@ def bench(folder: Path) -> Iterator[Bench]:
                 crypto=CryptoModule(name="OpenSSL", version="3", certificate="none", mode=Mode.NOT_APPROVED),
                 host=host,
                 trail="0d" * 48,
-                last=None,
+                last=audit.last_completion,
             ),
             host=host,
             front=Channel(front, KeyholderFromFront),

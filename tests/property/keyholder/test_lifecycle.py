@@ -18,6 +18,7 @@ from cji_worker.keyholder.lifecycle import (
     Phase,
     Refuse,
     Step,
+    Stopped,
     Vouched,
     WriteEnd,
     WriteReceipt,
@@ -30,14 +31,19 @@ VOUCHED = Vouched(CELL, FRONT)
 REFUSALS = [Refusal(reason, stage=Stage.COMPUTE) for reason in (Reason.CELL_FAILED, Reason.INCOMPLETE)]
 CAN_FAIL = (Action.WRITE_ADMISSION, Action.OPEN_CELL, Action.MAKE_END)
 
-failures = st.sampled_from(REFUSALS).map(Failed)
-from_outside = failures | st.just(VOUCHED)
-outcomes = st.just(Done()) | failures
+refusals = st.sampled_from(REFUSALS)
+from_outside = refusals.map(Stopped) | st.just(VOUCHED)
+outcomes = st.just(Done()) | refusals.map(Failed)
 events = outcomes | from_outside
 
 
 def has_outcome(effect: Effect) -> bool:
     return effect in CAN_FAIL or isinstance(effect, WriteReceipt)
+
+
+def is_line(effect: Effect) -> bool:
+    """Whether the outcome comes from the disk: other events can come before it."""
+    return effect is Action.WRITE_ADMISSION or isinstance(effect, WriteReceipt)
 
 
 class World:
@@ -64,9 +70,10 @@ class World:
             case Action.RETAIN_REFERENCE | Action.SEND_RECEIPT:
                 assert self.trail == ["admitted", "completed"]
                 assert self.ended
-            case WriteEnd():
-                assert self.trail == ["admitted"]
-                self.trail.append("ended")
+            case WriteEnd():  # it waits for the disk, and writes nothing without the admission
+                assert "completed" not in self.trail
+                if self.trail:
+                    self.trail.append("ended")
             case Refuse():
                 pass
         if effect is Action.SEND_RECEIPT or isinstance(effect, Refuse):
@@ -82,33 +89,56 @@ class World:
         assert max(self.seen.values()) == 1, "an effect came twice"
 
 
-def take(world: World, step: Step, data: st.DataObject) -> Phase:
-    """Perform a step as `jobs` does: an outcome is the next event."""
-    phase, effects = step
-    for effect in effects:
-        if not has_outcome(effect):
-            world.perform(effect, succeeds=True)
-            continue
-        assert effect is effects[-1], "what can fail comes last"
-        outcome: Event = data.draw(outcomes)
-        world.perform(effect, succeeds=isinstance(outcome, Done))
-        return take(world, advance(phase, outcome), data)
-    return phase
+class Job:
+    """Performs steps as `jobs` does: an outcome is the next event, that of a line once the disk has decided it."""
+
+    def __init__(self, data: st.DataObject) -> None:
+        self.world, self.data, self.phase = World(), data, BEGIN[0]
+        self.waits: Effect | None = None
+        self.take(BEGIN)
+
+    def take(self, step: Step) -> None:
+        self.phase, effects = step
+        for effect in effects:
+            if isinstance(effect, WriteEnd) and self.waits:
+                self.decide()  # it ends the wait of its job's line
+            if not has_outcome(effect):
+                self.world.perform(effect, succeeds=True)
+                continue
+            assert effect is effects[-1], "what can fail comes last"
+            self.waits = effect
+            if not is_line(effect):
+                self.tell(self.decide())
+
+    def decide(self) -> Event:
+        """The outcome of the last effect."""
+        assert self.waits is not None
+        outcome: Event = self.data.draw(outcomes)
+        self.world.perform(self.waits, succeeds=isinstance(outcome, Done))
+        self.waits = None
+        return outcome
+
+    def tell(self, event: Event) -> None:
+        self.take(advance(self.phase, event))
 
 
 @given(data=st.data())
 def test_any_sequence_of_events_keeps_the_invariants(data: st.DataObject) -> None:
-    world = World()
-    phase = take(world, BEGIN, data)
-    for event in data.draw(st.lists(from_outside, max_size=6)):
-        assert phase in {Phase.RUNNING, Phase.OVER}, "only a running job waits"
-        phase = take(world, advance(phase, event), data)
-    if phase is not Phase.OVER:
-        assert world.trail == ["admitted"]
-        assert not world.last_words
-        phase = take(world, advance(phase, Failed(REFUSALS[0])), data)
-    assert phase is Phase.OVER
-    world.check_end()
+    job = Job(data)
+    for event in data.draw(st.lists(from_outside | st.just(None), max_size=6)):
+        assert job.phase in {Phase.ADMITTING, Phase.RUNNING, Phase.COMPLETING, Phase.OVER}, "nothing else waits"
+        if event is not None:
+            job.tell(event)
+        elif job.waits:
+            job.tell(job.decide())
+    if job.waits:
+        job.tell(job.decide())
+    if job.phase is not Phase.OVER:
+        assert job.world.trail == ["admitted"]
+        assert not job.world.last_words
+        job.tell(Stopped(REFUSALS[0]))
+    assert job.phase is Phase.OVER
+    job.world.check_end()
 
 
 @given(event=events)
@@ -121,15 +151,32 @@ def test_statements_count_only_while_the_job_runs(phase: Phase) -> None:
     assert advance(phase, VOUCHED) == (phase, ())
 
 
-@pytest.mark.parametrize("phase", [Phase.OPENING, Phase.RUNNING, Phase.COMPLETING])
+@pytest.mark.parametrize("phase", [Phase.OPENING, Phase.COMPLETING])
 def test_a_failure_kills_the_cell_before_anybody_is_told(phase: Phase) -> None:
     refusal = REFUSALS[1]
     assert advance(phase, Failed(refusal)) == (Phase.OVER, (Action.KILL_CELL, WriteEnd(refusal), Refuse(refusal)))
 
 
+@pytest.mark.parametrize("phase", [Phase.ADMITTING, Phase.RUNNING])
+def test_a_job_that_is_stopped_gets_its_end(phase: Phase) -> None:
+    refusal = REFUSALS[1]
+    assert advance(phase, Stopped(refusal)) == (Phase.OVER, (Action.KILL_CELL, WriteEnd(refusal), Refuse(refusal)))
+
+
+def test_an_admission_that_is_lost_has_no_end() -> None:
+    refusal = REFUSALS[1]
+    assert advance(Phase.ADMITTING, Failed(refusal)) == (Phase.OVER, (Action.KILL_CELL, Refuse(refusal)))
+
+
+def test_a_job_whose_receipt_waits_for_the_disk_is_not_stopped() -> None:
+    """The line is on its way: only the disk decides whether there is a receipt."""
+    assert advance(Phase.COMPLETING, Stopped(REFUSALS[1])) == (Phase.COMPLETING, ())
+
+
 def test_a_receipt_that_is_not_the_end_is_released_to_nobody() -> None:
     refusal = REFUSALS[1]
-    assert advance(Phase.ENDING, Failed(refusal)) == (Phase.OVER, (Action.KILL_CELL, Refuse(refusal)))
+    for event in (Failed(refusal), Stopped(refusal)):
+        assert advance(Phase.ENDING, event) == (Phase.OVER, (Action.KILL_CELL, Refuse(refusal)))
 
 
 def test_the_way_of_a_job_that_goes_well() -> None:

@@ -23,7 +23,7 @@ from cji_worker.ipc.messages import (
 from cji_worker.keyholder.admitted_job import Admission, AdmittedJob
 from cji_worker.keyholder.cells import Cell
 from cji_worker.keyholder.jobs import extend, receive_statement
-from cji_worker.keyholder.lifecycle import Failed
+from cji_worker.keyholder.lifecycle import Stopped
 from cji_worker.keyholder.tasks import AdmittedTask
 from tests.support.job_headers import NOW
 from tests.support.keyholder_bench import bench, finish_order, held
@@ -70,7 +70,7 @@ async def received(ends: tuple[AdmittedJob, Channel[Any, Any]], *pieces: Counted
     for message in (*pieces, END):
         peer.send(message)
     found = await receive_statement(job)
-    return found.refusal.reason if isinstance(found, Failed) else found
+    return found.refusal.reason if isinstance(found, Stopped) else found
 
 
 async def test_pieces_make_the_statement(ends: Any) -> None:
@@ -99,14 +99,14 @@ async def test_a_cell_names_a_column_by_numbers_alone(ends: Any, tmp_path: Path)
     place = CellPlace(part=0, column=0, row=1)
     peer.send(CellFailed(reason=Reason.COLUMN_CELL_INVALID, stage=Stage.UNSEAL, cells=place))
     found = await receive_statement(job)
-    assert isinstance(found, Failed)
+    assert isinstance(found, Stopped)
     assert type(found.refusal) is Refusal
     sealed = replace(HONEST.header.inputs[0], sealed_columns=("SOC",))
     header = replace(HONEST.header, inputs=(sealed, *HONEST.header.inputs[1:]))
     job.admission = replace(job.admission, header=header)
     peer.send(CellFailed(reason=Reason.COLUMN_CELL_INVALID, stage=Stage.UNSEAL, cells=place))
     found = await receive_statement(job)
-    assert isinstance(found, Failed)
+    assert isinstance(found, Stopped)
     other = tmp_path / "other"
     other.mkdir()
     with bench(other) as desk:

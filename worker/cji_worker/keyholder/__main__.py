@@ -155,7 +155,7 @@ def _signer(
         crypto=crypto,
         host=host,
         trail=audit.identity,
-        last=audit.last_completion(),
+        last=audit.last_completion,
     )
 
 

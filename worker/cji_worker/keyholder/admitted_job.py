@@ -18,6 +18,7 @@ from cji_worker.keyholder.lifecycle import Phase
 from cji_worker.keyholder.references import Owner, Tenancy
 from cji_worker.keyholder.tasks import AdmittedTask
 from cji_worker.keyholder.witnesses import Agreed
+from cji_worker.trail.waiting import Line
 
 
 class Proven(NamedTuple):
@@ -72,7 +73,7 @@ class Attempt:
     completed: JobCompleted | None = None
     """The event with its receipt, once it is on disk."""
     opened: Opened | Refusal | None = None
-    """Known before the admission is written, and used up when it is."""
+    """Known before the admission is written, and used up once it is on disk."""
 
     @property
     def call(self) -> int:
@@ -98,6 +99,8 @@ class AdmittedJob(Attempt):
     reference: Tenancy | None
     """Of a slot for its resident reference, if it uses one."""
     phase: Phase = Phase.ADMITTING
+    admission_line: Line | None = None
+    """Of the trail; it may wait, and be lost."""
     awaited: bool = False
     """Whether a task waits for its cell."""
     statement_key: bytes = field(default=b"", repr=False)

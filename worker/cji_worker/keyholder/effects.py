@@ -5,14 +5,15 @@ For the main thread. An effect that can fail is performed completely or reports 
 
 import contextlib
 import os
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 from cji_core.errors import Reason, Refusal, RetryLater, Stage
 from cji_core.format.envelope import statement_key
 from cji_core.log import log
 from cji_core.operations.registry import STEPS
 from cji_core.strict import b64url, hex_decode
-from cji_core.trail import CallsRefused, Event, JobEnded, JobRefused, TaskEnded, claims_unverified
+from cji_core.trail import CallsRefused, Event, JobCompleted, JobEnded, JobRefused, TaskEnded, claims_unverified
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_worker.column_faults import ColumnRefused
 from cji_worker.ipc import Channel, ChannelClosed, hand_over
@@ -41,7 +42,9 @@ from cji_worker.keyholder.task_events import task_admitted, task_completed, task
 from cji_worker.keyholder.tasks import agree_task
 from cji_worker.keyholder.witnesses import Disagreement, agree
 from cji_worker.trail.file import AuditFile
+from cji_worker.trail.waiting import Line
 
+Later: TypeAlias = Callable[[Done | Failed], None]
 _NO_SIGNATURE: Final = b64url(b"\0")
 
 
@@ -68,19 +71,21 @@ class Effects:
         self._admissions = admissions
         self.tally, self.keys_opened = Tally(), 0
 
-    def perform(self, job: AdmittedJob, effect: Effect) -> Done | Failed | None:
-        """Perform one effect; return its outcome, None for an effect that has none."""
+    def perform(self, job: AdmittedJob, effect: Effect, later: Later) -> Done | Failed | None:
+        """Perform one effect; return its outcome. None: it has none, or `later` is called with it from the trail."""
         match effect:
             case Action.SEND_HEADER:
                 self._send_header(job)
             case Action.LEND_CELL:
                 self._lend_cell(job)
             case Action.WRITE_ADMISSION:
-                return self._write_admission(job)
+                return self._write_admission(job, later)
             case Action.OPEN_CELL:
                 return self._open_cell(job)
             case WriteReceipt():
-                return self._write_receipt(job, effect) if job.admission.task is None else self._state(job, effect)
+                if job.admission.task is None:
+                    return self._write_receipt(job, effect, later)
+                return self._state(job, effect, later)
             case Action.RETAIN_REFERENCE:
                 self._retain_reference(job)
             case Action.SEND_RECEIPT:
@@ -105,6 +110,15 @@ class Effects:
         if isinstance(event, JobRefused | CallsRefused):
             self.tally.refused(event)
         return Done()
+
+    def _enter(self, event: Event, later: Later, *, whole: JobCompleted | None = None) -> Line | Failed:
+        """As `write`, with the lines of other jobs: `later` gets the outcome once it is decided."""
+        try:
+            return self._audit.enter(event, lambda lost: later(Done() if lost is None else Failed(lost)), whole=whole)
+        except Refusal as refusal:
+            return Failed(refusal)
+        except ValueError as fault:
+            return _unfit(fault)
 
     def refuse(self, call: int, refusal: Refusal) -> None:
         """Send the front of this call a refusal: its last word on it."""
@@ -138,16 +152,17 @@ class Effects:
             self._fronts.send(_admitted(job), [job.cell.data_fd, job.cell.ring_fd])
         job.cell.close_front_ends()
 
-    def _write_admission(self, job: AdmittedJob) -> Done | Failed:
+    def _write_admission(self, job: AdmittedJob, later: Later) -> Failed | None:
         self.keys_opened += 1
         try:
             job.opened = open_keys(job.admission)
         except Refusal as refusal:
             job.opened = refusal
-        outcome = self.write(job_admitted(job) if job.admission.task is None else task_admitted(job))
-        if isinstance(outcome, Failed):
-            job.opened = None
-        return outcome
+        entered = self._enter(job_admitted(job) if job.admission.task is None else task_admitted(job), later)
+        if isinstance(entered, Failed):
+            return entered
+        job.admission_line = entered
+        return None
 
     def _open_cell(self, job: AdmittedJob) -> Done | Failed:
         cell, header, opened = job.cell, job.admission.header, job.opened
@@ -169,7 +184,7 @@ class Effects:
             log("admitted", correlation_id=job.correlation_id, job_id=header.job_id.hex(), cell=cell.number)
         return Done()
 
-    def _write_receipt(self, job: AdmittedJob, statements: WriteReceipt) -> Done | Failed:
+    def _write_receipt(self, job: AdmittedJob, statements: WriteReceipt, later: Later) -> Failed | None:
         header, plan = job.admission.header, job.admission.plan
         try:
             agreed = agree(header, plan, worker_id=self._worker_id, cell=statements.cell, front=statements.front)
@@ -183,15 +198,18 @@ class Effects:
         except ValueError as fault:
             return _unfit(fault)
         event = job_completed(job, agreed.volumes, receipt)
-        outcome = self.write(in_trail(event, job, base))
-        if isinstance(outcome, Done):
-            self._signer.issued(receipt)
-            self.tally.completed(header.operation_names, event)
-            job.agreed, job.receipt, job.completed = agreed, receipt, event
-            job.result_header = statements.cell.result_header
-        return outcome
 
-    def _state(self, job: AdmittedJob, statements: WriteReceipt) -> Done | Failed:
+        def written(outcome: Done | Failed) -> None:
+            if isinstance(outcome, Done):
+                self.tally.completed(header.operation_names, event)
+                job.agreed, job.receipt, job.completed = agreed, receipt, event
+                job.result_header = statements.cell.result_header
+            later(outcome)
+
+        entered = self._enter(in_trail(event, job, base), written, whole=event)
+        return entered if isinstance(entered, Failed) else None
+
+    def _state(self, job: AdmittedJob, statements: WriteReceipt, later: Later) -> Failed | None:
         """As `_write_receipt`, for a task: its statement is signed, and its digest is in the trail."""
         task = job.admission.task
         assert task is not None  # noqa: S101 - for the type checker
@@ -206,10 +224,10 @@ class Effects:
             return self._disagree(job, found)
         except ValueError as fault:
             return _unfit(fault)
-        outcome = self.write(task_completed(job, agreed, statement))
         made = b"" if agreed.plan is None else agreed.plan.data
         job.response = pb.RunTaskResponse(done=pb.TaskDone(statement=statement, plan=made)).SerializeToString()
-        return outcome
+        entered = self._enter(task_completed(job, agreed, statement), later)
+        return entered if isinstance(entered, Failed) else None
 
     def _send_receipt(self, job: AdmittedJob) -> None:
         if job.admission.task is None:
@@ -251,6 +269,9 @@ class Effects:
         )
 
     def _write_end(self, job: AdmittedJob, refusal: Refusal) -> None:
+        self._audit.settle()
+        if job.admission_line is None or not job.admission_line.on_disk:
+            return  # it was lost with its group, so there is nothing to end
         event = job_ended(job, refusal) if job.admission.task is None else task_ended(job, refusal)
         self.write_end(job, event, refusal)
 

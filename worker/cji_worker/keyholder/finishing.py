@@ -146,7 +146,6 @@ class Finishes:
             raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMMIT) from fault
         event = job_completed(job, agreed.volumes, receipt)
         self._must(event)
-        self._signer.issued(receipt)
         self._effects.tally.completed(job.admission.header.operation_names, event)
         self._job = None
         if self._settlements is None or job.entry is None or job.request.attempt is not None:

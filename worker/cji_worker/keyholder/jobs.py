@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -42,7 +43,7 @@ from cji_worker.keyholder.entra import VerifiedToken
 from cji_worker.keyholder.fair_queue import FairQueue
 from cji_worker.keyholder.finishing import Finishes
 from cji_worker.keyholder.host import HostState
-from cji_worker.keyholder.lifecycle import BEGIN, Action, Done, Event, Failed, Phase, Step, Vouched, advance
+from cji_worker.keyholder.lifecycle import BEGIN, Action, Done, Event, Failed, Phase, Step, Stopped, Vouched, advance
 from cji_worker.keyholder.policy import PolicyInForce
 from cji_worker.keyholder.pool_claims import Claimed, PoolClaims
 from cji_worker.keyholder.pool_days import Allowance
@@ -179,7 +180,7 @@ class Jobs:
         """End a job that the front gave up on."""
         job = self._jobs.get(call)
         if job is not None:
-            self._feed(job, Failed(refusal))
+            self._feed(job, Stopped(refusal))
         elif not self._finishes.abort(call, refusal):
             self._give_up(call, refusal)
 
@@ -190,10 +191,10 @@ class Jobs:
             return
         if isinstance(statement, WitnessedStreams):
             if not extend(job, job.front_streams, statement.inputs, statement.outputs):
-                self._feed(job, Failed(Refusal(Reason.INTERNAL, stage=Stage.COMMIT)))
+                self._feed(job, Stopped(Refusal(Reason.INTERNAL, stage=Stage.COMMIT)))
             return
         if job.front_statement is not None:
-            self._feed(job, Failed(Refusal(Reason.INTERNAL, stage=Stage.COMMIT)))
+            self._feed(job, Stopped(Refusal(Reason.INTERNAL, stage=Stage.COMMIT)))
             return
         job.front_statement = completed(statement, job.front_streams)
         self._vouched(job)
@@ -202,7 +203,7 @@ class Jobs:
         """End the jobs of a key version that was dropped before it expired."""
         for job in list(self._jobs.values()):
             if job.admission.header.kek_id == kek_id and job.phase is not Phase.ENDING:  # it has its receipt
-                self._feed(job, Failed(Refusal(reason, stage=Stage.COMPUTE)))
+                self._feed(job, Stopped(Refusal(reason, stage=Stage.COMPUTE)))
         self._finishes.end_of_key(kek_id, reason)
 
     def end_unauthorised(self) -> None:
@@ -215,7 +216,7 @@ class Jobs:
             admission = job.admission
             refusal = self._unauthorised(job.request, admission.header, admission.plan, admission.token)
             if refusal is not None and job.phase is not Phase.ENDING:
-                self._feed(job, Failed(_while_running(refusal)))
+                self._feed(job, Stopped(_while_running(refusal)))
         if (finishing := self._finishes.current) is not None:
             admission = finishing.admission
             refusal = self._unauthorised(finishing.request, admission.header, admission.plan, admission.token)
@@ -251,10 +252,16 @@ class Jobs:
         return len(self._queue)
 
     def end_all(self) -> None:
-        """End every job."""
-        for job in list(self._jobs.values()):
-            self._feed(job, Failed(Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE)))
+        """End every job; one whose receipt waits for the disk ends with it."""
+        self._stop_all()
+        self._audit.settle()
+        self._audit.deliver()
+        self._stop_all()  # those whose receipt waits for the pool ledger now
         self._finishes.end_all()
+
+    def _stop_all(self) -> None:
+        for job in list(self._jobs.values()):
+            self._feed(job, Stopped(Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE)))
 
     def _check(self, request: Admit, header: Header, proven: Proven | None = None) -> Admission:
         self._delivery.require()
@@ -331,11 +338,12 @@ class Jobs:
                 watcher.add_done_callback(self._watchers.discard)
             elif effect is Action.MAKE_END:
                 self._make_end(job)
-            elif (outcome := self._effects.perform(job, effect)) is not None:
+            elif (outcome := self._effects.perform(job, effect, partial(self._feed, job))) is not None:
                 if isinstance(outcome, Failed):
                     self._count_unwrap(job.admission, outcome.refusal)
                 self._feed(job, outcome)
         if job.phase is Phase.OVER:
+            job.opened = None
             self._references.abandon(job.reference)  # unless its receipt let it be retained
         _hang_up(job)
 
@@ -366,7 +374,7 @@ class Jobs:
 
     async def _follow_cell(self, job: AdmittedJob) -> None:
         found = await receive_statement(job)
-        if isinstance(found, Failed):
+        if isinstance(found, Stopped):
             self._feed(job, found)
             return
         job.cell_statement = found
@@ -391,7 +399,7 @@ def _hang_up(job: AdmittedJob) -> None:
         job.cell.control.close()
 
 
-async def receive_statement(job: AdmittedJob) -> Failed | Summary:
+async def receive_statement(job: AdmittedJob) -> Stopped | Summary:
     """The whole statement of a job's cell, or why there is none."""
     try:
         message, _ = await job.cell.control.receive_async()
@@ -400,18 +408,18 @@ async def receive_statement(job: AdmittedJob) -> Failed | Summary:
                 raise ChannelClosed
             message, _ = await job.cell.control.receive_async()
     except ChannelClosed:
-        return Failed(Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE))
+        return Stopped(Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE))
     match message:
         case CellFaulted(fault=fault):
             log("cell fault", correlation_id=job.correlation_id, cell=job.cell.number, error=fault.value)
-            return Failed(Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE))
+            return Stopped(Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE))
         case CellFailed(reason=reason, stage=stage, denied_by=limit, cells=place):
             if limit is not None:
-                return Failed(Denied(limit, stage=stage))
-            return Failed(refusal_at(place, job.admission.header, reason, stage))
+                return Stopped(Denied(limit, stage=stage))
+            return Stopped(refusal_at(place, job.admission.header, reason, stage))
         case Summary():
             return completed(message, job.cell_streams)
-    return Failed(Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE))
+    return Stopped(Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE))
 
 
 def extend(

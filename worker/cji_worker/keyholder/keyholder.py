@@ -209,7 +209,7 @@ class Keyholder:
     async def serve(self) -> None:
         """Serve until every front has drained, or any peer hangs up. Raises StartupError if the trail cannot go on."""
         fronts = {asyncio.create_task(self._serve_front(number)) for number in range(len(self._fronts))}
-        services = (self._serve_zygote(), self._serve_supervisor(), self._watch())
+        services = (self._serve_zygote(), self._serve_supervisor(), self._serve_trail(), self._watch())
         tasks = fronts | {asyncio.create_task(service) for service in services}
         try:
             drained = set[asyncio.Task[None]]()
@@ -320,6 +320,15 @@ class Keyholder:
                 case ReferenceWiped(slot=slot):
                     self._references.wiped(slot)
             self._report_readiness()
+
+    async def _serve_trail(self) -> None:
+        """Go on with jobs whose lines are on disk or lost."""
+        decided = asyncio.Event()
+        self._audit.attach(decided.set, lambda: self._loop.call_soon_threadsafe(decided.set))
+        while True:
+            await decided.wait()
+            decided.clear()
+            self._audit.follow()
 
     async def _serve_supervisor(self) -> None:
         while True:

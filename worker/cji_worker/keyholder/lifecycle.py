@@ -4,14 +4,16 @@
                               ADMITTING    SEND_HEADER, LEND_CELL, WRITE_ADMISSION
     ADMITTING    Done         OPENING      OPEN_CELL
                  Failed       OVER         KILL_CELL, Refuse
+                 Stopped      OVER         KILL_CELL, WriteEnd, Refuse
     OPENING      Done         RUNNING      AWAIT_CELL
                  Failed       OVER         KILL_CELL, WriteEnd, Refuse
     RUNNING      Vouched      COMPLETING   WriteReceipt
-                 Failed       OVER         KILL_CELL, WriteEnd, Refuse
+                 Stopped      OVER         KILL_CELL, WriteEnd, Refuse
     COMPLETING   Done         ENDING       MAKE_END
                  Failed       OVER         KILL_CELL, WriteEnd, Refuse
     ENDING       Done         OVER         RETAIN_REFERENCE, SEND_RECEIPT, KILL_CELL
                  Failed       OVER         KILL_CELL, Refuse
+                 Stopped      OVER         KILL_CELL, Refuse
     OVER         any          OVER
 
 Invariants
@@ -22,9 +24,13 @@ Invariants
 * The front gets exactly one last word per call: the receipt, with which it releases the last segments, or a refusal.
 * A cell that was given a header is killed at the end of its job, if it has not ended by itself.
 
-An effect that can fail comes last; it is performed at once, and its outcome, Done or Failed, is the next event. Only
-RUNNING and ENDING wait for an event from outside. A job that fails while it is ENDING has a receipt on disk, which is
-settled without it: `settlement`. No input or output, and no clock.
+An effect that can fail comes last; its outcome, Done or Failed, is an event. That of a line of the trail comes once the
+line is on disk or lost, with those of other jobs, and that of MAKE_END once the ledger has answered; the others come at
+once. Stopped and Vouched come from outside, at any time. A job that is stopped while it is ADMITTING has its end
+written only if its admission is on disk. One that is COMPLETING is not stopped: whether it has a receipt is decided by
+the disk, and a denial or reload is a line of its own, after those that waited: nothing completes behind it. One that is
+stopped while it is ENDING has a receipt on disk, which is settled without it: `settlement`. No input or output, and no
+clock.
 """
 
 import enum
@@ -63,12 +69,19 @@ class Vouched:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The last effect failed; or the cell failed, its channel closed, the caller left, or the key was dropped."""
+    """The last effect failed."""
 
     refusal: Refusal
 
 
-Event = Done | Vouched | Failed
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The cell failed, its channel closed, the caller left, or the key was dropped."""
+
+    refusal: Refusal
+
+
+Event = Done | Vouched | Failed | Stopped
 
 
 class Action(enum.Enum):
@@ -95,7 +108,7 @@ class WriteReceipt:
 
 @dataclass(frozen=True, slots=True)
 class WriteEnd:
-    """Append the end to the audit trail, or where that fails, once the trail is available again."""
+    """Append the end of an admission that is on disk; where that fails, once the trail is available again."""
 
     refusal: Refusal
 
@@ -128,9 +141,12 @@ def advance(phase: Phase, event: Event) -> Step:
     match phase, event:
         case Phase.RUNNING, Vouched(cell, front):
             return Phase.COMPLETING, (WriteReceipt(cell, front),)
-        case ((Phase.ADMITTING | Phase.ENDING), Failed(refusal)):
+        case (Phase.ADMITTING, Failed(refusal)) | (Phase.ENDING, Failed(refusal) | Stopped(refusal)):
             return Phase.OVER, (Action.KILL_CELL, Refuse(refusal))
-        case ((Phase.OPENING | Phase.RUNNING | Phase.COMPLETING), Failed(refusal)):
+        case ((Phase.OPENING | Phase.COMPLETING), Failed(refusal)) | (
+            (Phase.ADMITTING | Phase.RUNNING),
+            Stopped(refusal),
+        ):
             return Phase.OVER, (Action.KILL_CELL, WriteEnd(refusal), Refuse(refusal))
         case _, Done():
             return _DONE.get(phase, (phase, ()))

@@ -2,11 +2,13 @@
 
 The key is generated at every start, in secret memory; its thumbprint is inside the TPM quote of the evidence. It is a
 pair with ML-DSA-87 if a key of the worker takes hybrid jobs; the receipts of other jobs are signed with its P-384 half.
-`sequence` and `previous_sha384` continue across restarts: the audit trail has the last receipt.
+`sequence` and `previous_sha384` continue across restarts: the audit trail has the last receipt. One that waits for the
+disk counts as the last; if it is lost, so is every receipt that was signed after it.
 """
 
 import dataclasses
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -90,9 +92,9 @@ class ReceiptSigner:
         crypto: LoadedModule,
         host: HostState,
         trail: str,
-        last: JobCompleted | None,
+        last: Callable[[], JobCompleted | None],
     ) -> None:
-        """`trail` is the identity of the audit trail, `last` its last receipt."""
+        """`trail` is the identity of the audit trail; `last` returns the event with its last receipt."""
         self._anchor = anchor
         hybrid = any(key.ml_kem_seed_file is not None for key in config.keys)
         self._private = _new_key(hybrid=hybrid)
@@ -119,8 +121,7 @@ class ReceiptSigner:
         self._machine = partial(Machine, simulated=simulated, code_sha384=code_sha384.hex(), fips=fips.mode, **tables)
         self._failures = partial(FailureClaims, **machine)
         self._origin = _origin(config.worker.id)
-        self._sequence = claims_unverified(last.compact).sequence if last else 0
-        self._previous = receipt_sha384(last.compact) if last else FIRST_PREVIOUS
+        self._last = last
 
     @property
     def machine(self) -> Machine:
@@ -128,17 +129,17 @@ class ReceiptSigner:
         return self._machine(host_profile=self._host.profile)
 
     def sign(self, job: Attempt, agreed: Agreed, holdings: Holdings, *, tasks: TasksClaim | UnsetType = UNSET) -> str:
-        """The receipt of a job that is about to complete. It counts once `issued` was called.
+        """The receipt of a job that is about to complete. It counts once its event waits in the trail, or is there.
 
-        Raises at COMMIT the holdings' Reason if the evidence has expired meanwhile.
+        Raises at COMMIT the holdings' Reason if the evidence has expired meanwhile, and the Refusal of the trail.
         """
         attestation = holdings.evidence()
         if attestation is None:
             raise Refusal(holdings.why(), stage=Stage.COMMIT)
-        header, transport = job.admission.header, job.request.transport
+        header, transport, last = job.admission.header, job.request.transport, self._last()
         claims = self._claims(
-            sequence=self._sequence + 1,
-            previous_sha384=self._previous,
+            sequence=claims_unverified(last.compact).sequence + 1 if last else 1,
+            previous_sha384=receipt_sha384(last.compact) if last else FIRST_PREVIOUS,
             job_id=header.job_id.hex(),
             header_sha384=header.sha384.hex(),
             result_header_sha384=agreed.result_header_sha384.hex(),
@@ -246,8 +247,3 @@ class ReceiptSigner:
         key = self._private.p384 if isinstance(self._private, SigningPair) else self._private
         note = sign_checkpoint(tree, origin=self._origin, key=key).decode()
         return TrailCheckpoint(note=note, receipt_key=b64url(self.thumbprint))
-
-    def issued(self, receipt: str) -> None:
-        """Continue the sequence after a receipt that is on disk."""
-        self._sequence += 1
-        self._previous = receipt_sha384(receipt)

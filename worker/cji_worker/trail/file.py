@@ -2,9 +2,13 @@
 
 Contract and invariants
 * `append` returns after the line is on disk. Until then its content must not be disclosed.
-* A failed write makes the trail unavailable, for that event and every later one. `maintain`, called every second, reads
-  the file again from the disk once there is room, requires exactly what was acknowledged, and appends a line. If it
-  finds anything else, or fails too often, it raises a StartupError: the worker must end.
+* `enter` lets a line wait for a group, which one sync makes durable, and calls its owner back then. While a thread
+  syncs a group, the next one gathers. What `append` writes, or what reads the trail, ends the wait of all (`settle`).
+* Nothing here counts a line that waits: head, ledger and tree are those of the lines on disk. Only the order of a job's
+  events, the number of its submitter's jobs and the sequence of receipts include those that wait.
+* A failed write or sync makes the trail unavailable, for every line of its group and every later event. `maintain`,
+  called every second, reads the file again from the disk once there is room, requires exactly what was acknowledged,
+  and appends a line. If it finds anything else, or fails too often, it raises a StartupError: the worker must end.
 * At start, the line at the ledger's mark must still be the one that was recorded, and every line after it is verified
   and applied. Lines before it were verified when they were applied; `cji audit verify` reads them all again. A missing
   ledger is built from the whole trail.
@@ -18,6 +22,7 @@ Contract and invariants
 Not thread-safe.
 """
 
+import queue
 import sqlite3
 from collections import deque
 from collections.abc import Callable
@@ -30,14 +35,16 @@ import msgspec
 
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.log import log
+from cji_core.strict import hex_decode
 from cji_core.trail.chain import GENESIS, ChainError, Head, Record, append_record, read
 from cji_core.trail.compact import ReceiptError
 from cji_core.trail.events import Event, JobAdmitted, JobCompleted
-from cji_core.trail.fields import utc_hundredths
+from cji_core.trail.fields import unix_seconds, utc_hundredths
 from cji_core.trail.merkle import Frontier
 from cji_core.trail.pruned import Pruned
 from cji_core.trail.short_receipts import Stated, whole
-from cji_core.trail.worker_events import TrailAnchored
+from cji_core.trail.task_events import TaskAdmitted
+from cji_core.trail.worker_events import TrailAnchored, TrailCheckpoint, TrailStarted
 from cji_worker.trail.opening import (
     RolledBackError,
     cause_of,
@@ -51,6 +58,7 @@ from cji_worker.trail.opening import (
     recovered,
 )
 from cji_worker.trail.replay_ledger import (
+    DAY_S,
     JobEntry,
     JobState,
     ReplayLedger,
@@ -59,6 +67,7 @@ from cji_worker.trail.replay_ledger import (
     remove_replay_ledger,
 )
 from cji_worker.trail.storage import MIB, TrailChangedError, TrailStorage, has_room
+from cji_worker.trail.waiting import Line, SyncThread, Then, Waiting
 
 # Room that must be left for a job to be admitted: its own lines and those of every job that already runs.
 RESERVE_BYTES: Final = 16 * MIB
@@ -100,6 +109,10 @@ class AuditFile:
         self._owed: deque[Event] = deque()
         self._base: tuple[int, Stated] | None = None
         """A whole receipt that was read, by the offset of its line."""
+        self._waiting = Waiting()
+        self._thread: SyncThread | None = None
+        self._wake: Callable[[], object] = lambda: None
+        self._completed: JobCompleted | None = None
         self._head, self._line = GENESIS, 0
         self.began = False
         """Whether this process wrote the first line."""
@@ -171,7 +184,8 @@ class AuditFile:
 
     @property
     def tree(self) -> Frontier:
-        """The right edge of the Merkle tree of all lines; it grows with the trail."""
+        """The right edge of the Merkle tree of all lines, once none waits; it grows with the trail."""
+        self.settle()
         return self._ledger.mark.tree
 
     @property
@@ -186,16 +200,17 @@ class AuditFile:
 
     def entry(self, job_id: bytes) -> JobEntry | None:
         """The ledger's entry of one admitted job. Raises Refusal(AUDIT_UNAVAILABLE)."""
-        return self._looked_up(lambda: self._ledger.entry(job_id), Stage.ADMIT)
+        return self._entry(job_id, Stage.ADMIT)
 
     def admitted(self, *, day: date, submitter: str, ori: str) -> int:
         """Admissions of this submitter and requesting agency on a UTC day. Raises Refusal(AUDIT_UNAVAILABLE)."""
         time = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
-        return self._looked_up(lambda: self._ledger.admitted(time=time, submitter=submitter, ori=ori), Stage.ADMIT)
+        on_disk = self._looked_up(lambda: self._ledger.admitted(time=time, submitter=submitter, ori=ori), Stage.ADMIT)
+        return on_disk + self._waiting.counted(time // DAY_S, submitter, ori)
 
     def completion(self, job_id: bytes) -> JobCompleted | None:
         """The event with the job's receipt, if the job completed. Raises Refusal(AUDIT_UNAVAILABLE)."""
-        entry = self._looked_up(lambda: self._ledger.entry(job_id), Stage.RECEIPT)
+        entry = self._entry(job_id, Stage.RECEIPT)
         if entry is None or entry.state is not JobState.COMPLETED:
             return None
         return self._completion_at(entry.line, entry.admission, entry.base)
@@ -206,12 +221,19 @@ class AuditFile:
         return tuple(self._completion_at(*each) for each in lines)
 
     def last_completion(self) -> JobCompleted | None:
-        """The event with the latest receipt; the next receipt names its digest. Raises Refusal(AUDIT_UNAVAILABLE)."""
+        """The event with the latest receipt, which may wait; the next receipt names its digest.
+
+        Raises Refusal(AUDIT_UNAVAILABLE).
+        """
         mark = self._ledger.mark
-        return None if mark.receipt is None else self._completion_at(mark.receipt, mark.admission, mark.base)
+        if self._completed is None and mark.receipt is not None:
+            self._completed = self._completion_at(mark.receipt, mark.admission, mark.base)
+        return self._waiting.completion() or self._completed
 
     def base(self) -> Stated | None:
         """The last whole receipt, which the next one may be like. Raises Refusal(AUDIT_UNAVAILABLE)."""
+        if self._waiting.has_whole_receipt:
+            self.settle()
         line = self._ledger.mark.base
         return None if line is None else self._base_at(line)
 
@@ -221,29 +243,55 @@ class AuditFile:
         return None if line is None else self._event_at(line, TrailAnchored).counter
 
     def append(self, event: Event) -> Record:
-        """Append `event` durably and return its record.
+        """Append `event` durably and return its record; with it every line that waits.
 
         Raises Refusal(AUDIT_UNAVAILABLE) if it could not be made durable. Raises ValueError if a field of the event
         does not fit its type, or the event the job's state or the lines so far; then nothing was written.
         """
-        if self._closed or self._fault is not None:
-            raise _unavailable(Stage.COMMIT)
-        if not self._looked_up(lambda: in_order(event, self._ledger), Stage.COMMIT):
-            raise ValueError("event out of order")
-        head, line = append_record(event, head=self._head, time=utc_hundredths(self._clock()), worker=self._worker)
-        offset = self._storage.size
-        try:
-            self._storage.append(line)
-        except OSError as error:
-            self._fail(error)
-            raise _unavailable(Stage.COMMIT) from error
-        self._head, self._line = head, offset
-        record = read(line)
-        try:
-            self._ledger.apply(record, line, line=offset, file=self._storage.identity)
-        except sqlite3.Error as error:  # the line is on disk, so it counts; `maintain` makes the ledger follow
-            self._fail(error)
-        return record
+        line = self._add(event, None)
+        self.settle()
+        if not line.on_disk:
+            raise _unavailable(Stage.COMMIT) from self._fault
+        return line.record
+
+    def enter(self, event: Event, then: Then, *, whole: JobCompleted | None = None) -> Line:
+        """Append `event` with the next group. `deliver` calls `then` once it is on disk, or lost.
+
+        `whole` is the event with its whole receipt, where the line has a short one. Raises as `append` does; then
+        nothing waits, and `then` is not called.
+        """
+        line = self._add(event, then, whole)
+        self._begin_group()
+        return line
+
+    def attach(self, wake: Callable[[], object], wake_from_thread: Callable[[], object]) -> None:
+        """Let a thread sync. Both are called when `follow` has something to do.
+
+        `wake` after a fault, `wake_from_thread` by that thread after each group, also one that `settle` decided.
+        """
+        self._wake, self._thread = wake, SyncThread(wake_from_thread)
+        self._begin_group()
+
+    def follow(self) -> None:
+        """Go on after a wake: decide the group that was synced, begin the next one, and call who waited."""
+        self._end_group(wait=False)
+        self._begin_group()
+        self._waiting.deliver()
+
+    def settle(self) -> None:
+        """Decide every line that waits without calling anybody; `deliver` does. A fault makes the trail unavailable."""
+        self._end_group(wait=True)
+        if self._fault is None and self._waiting.gathered:
+            try:
+                self._storage.append(b"".join(line.data for line in self._waiting.take()))
+            except OSError as error:
+                self._lose_group(error)
+            else:
+                self._count_group()
+
+    def deliver(self) -> None:
+        """Call what waited for the lines that were decided. Not in the middle of a job's step."""
+        self._waiting.deliver()
 
     def record(self, event: Event) -> bool:
         """Append `event`, or keep it until the trail is available again; return whether it is on disk."""
@@ -259,6 +307,7 @@ class AuditFile:
 
     def rotate(self) -> None:
         """Close the current file as a segment, if it is large enough and ends with a checkpoint."""
+        self.settle()
         if self._closed or self._fault is not None or self.uncovered:
             return
         if self._storage.current_bytes < self._segment_bytes:
@@ -300,6 +349,7 @@ class AuditFile:
         """Commit the ledger; after a failure, try to continue. Call it every second. StartupError if it cannot."""
         if self._closed:
             return
+        self.settle()
         if self._fault is None:
             try:
                 self._ledger.commit()
@@ -311,12 +361,16 @@ class AuditFile:
             self._recover()
 
     def close(self) -> None:
-        """Commit the ledger, close both files and release the lock. Closing twice is allowed."""
+        """Sync what waits, commit the ledger, close both files and release the lock. Closing twice is allowed."""
         if self._closed:
             return
+        self.settle()
         self._closed = True
-        with suppress(sqlite3.Error):  # the next start applies what is missing
-            self._ledger.commit()
+        if self._thread is not None:
+            self._thread.end()
+        if self._fault is None:  # else a line may be applied in part; the next start applies what is missing
+            with suppress(sqlite3.Error):
+                self._ledger.commit()
         self._ledger.close()
         self._storage.close()
 
@@ -366,6 +420,87 @@ class AuditFile:
     def _fail(self, error: Exception) -> None:
         log("audit unavailable", error=type(error).__name__)
         self._fault = error
+        self._waiting.lose(_unavailable(Stage.COMMIT))
+        if self._waiting.undelivered:
+            self._wake()
+
+    # ---- lines that wait ----
+
+    def _add(self, event: Event, then: Then | None, whole: JobCompleted | None = None) -> Line:
+        """Let a line wait. Of one job only one does; what is about the lines before it waits for none."""
+        job_id = getattr(event, "job_id", None)
+        if isinstance(event, TrailStarted | TrailCheckpoint) or (job_id and self._waiting.has_job(job_id)):
+            self.settle()
+        if self._closed or self._fault is not None:
+            raise _unavailable(Stage.COMMIT)
+        if not self._looked_up(lambda: in_order(event, self._ledger), Stage.COMMIT):
+            raise ValueError("event out of order")
+        last = self._waiting.last
+        head, offset = (self._head, self._storage.size) if last is None else (last.head, last.end)
+        _, data = append_record(event, head=head, time=utc_hundredths(self._clock()), worker=self._worker)
+        record, counts = read(data), None
+        if (
+            isinstance(event, JobAdmitted | TaskAdmitted)
+            and self._entry(hex_decode(event.job_id), Stage.COMMIT) is None
+        ):
+            counts = unix_seconds(record.time) // DAY_S, event.submitter, event.requesting_ori
+        line = Line(record=record, data=data, offset=offset, then=then, counts=counts, whole=whole or _whole(event))
+        self._waiting.add(line)
+        return line
+
+    def _begin_group(self) -> None:
+        """Have the lines that gathered synced by the thread, unless it is busy."""
+        if self._thread is None or self._waiting.group or self._fault is not None or not self._waiting.gathered:
+            return
+        lines = self._waiting.take()
+        try:
+            self._thread.begin(self._storage.write(b"".join(line.data for line in lines)))
+        except OSError as error:
+            self._lose_group(error)
+
+    def _end_group(self, *, wait: bool) -> None:
+        """Decide the group that the thread syncs, once it is done."""
+        if self._thread is None or not self._waiting.group:
+            return
+        try:
+            error = self._thread.result(wait=wait)
+        except queue.Empty:
+            return
+        if error is not None:
+            self._storage.withdraw()
+            self._lose_group(error)
+            return
+        self._storage.acknowledge()
+        self._count_group()
+
+    def _lose_group(self, error: OSError) -> None:
+        self._waiting.decide(_unavailable(Stage.COMMIT))
+        self._fail(error)
+
+    def _count_group(self) -> None:
+        """The group is on disk: it counts, and the ledger follows."""
+        error = None
+        for line in self._waiting.group:
+            self._head, self._line = line.head, line.offset
+            if isinstance(line.record.event, JobCompleted):
+                self._completed = line.whole
+            if error is None:
+                error = self._apply(line)
+        self._waiting.decide()
+        if error is not None:
+            self._fail(error)
+
+    def _apply(self, line: Line) -> sqlite3.Error | None:
+        try:
+            self._ledger.apply(line.record, line.data, line=line.offset, file=self._storage.identity)
+        except sqlite3.Error as error:  # the line is on disk, so it counts; `maintain` makes the ledger follow
+            return error
+        return None
+
+    def _entry(self, job_id: bytes, stage: Stage) -> JobEntry | None:
+        if self._waiting.has_job(job_id.hex()):
+            self.settle()
+        return self._looked_up(lambda: self._ledger.entry(job_id), stage)
 
     def _looked_up(self, look: Callable[[], T], stage: Stage) -> T:
         try:
@@ -404,6 +539,11 @@ class AuditFile:
         if not isinstance(event, kind):
             raise _unavailable(Stage.RECEIPT)
         return event
+
+
+def _whole(event: Event) -> JobCompleted | None:
+    """The event, if it has a whole receipt."""
+    return event if isinstance(event, JobCompleted) and isinstance(event.receipt, str) else None
 
 
 def _unavailable(stage: Stage) -> Refusal:

@@ -82,7 +82,7 @@ RETENTION_S: Final = 24 * 3600  # after not_after
 GROUP: Final = 1000  # lines; what a start has to replay after a crash, at most
 _LEAVING: Final = 64  # entries that leave with each admission, at most
 DAYS: Final = 31
-_DAY_S: Final = 24 * 3600
+DAY_S: Final = 24 * 3600
 
 
 class JobState(enum.IntEnum):
@@ -200,7 +200,7 @@ class ReplayLedger:
     def admitted(self, *, time: int, submitter: str, ori: str) -> int:
         """Jobs of this submitter for this requesting agency, first admitted on the UTC day of `time` (Unix seconds)."""
         query = "SELECT jobs FROM admission WHERE day = ? AND submitter = ? AND ori = ?"
-        found = self._database.execute(query, (time // _DAY_S, submitter, ori)).fetchone()
+        found = self._database.execute(query, (time // DAY_S, submitter, ori)).fetchone()
         return 0 if found is None else int(found[0])
 
     def unfinished(self) -> list[int]:
@@ -332,11 +332,11 @@ class ReplayLedger:
                 attempts = (known.attempts if known else 0) + (event.attempt is None)
                 self._put(event, JobState.ADMITTED, line, attempts=attempts, admitted=time)
                 if known is None:  # else it counted with its first attempt, or its first task
-                    self._count(time // _DAY_S, event)
+                    self._count(time // DAY_S, event)
                 self._leave(time - RETENTION_S)
             case TaskAdmitted() if self.entry(hex_decode(event.job_id)) is None:
                 self._put(event, JobState.IN_PARTS, line, attempts=0, admitted=time)
-                self._count(time // _DAY_S, event)
+                self._count(time // DAY_S, event)
                 self._leave(time - RETENTION_S)
             case JobCompleted() | JobEnded() | AttemptSuperseded():
                 state = JobState.COMPLETED if isinstance(event, JobCompleted) else JobState.ENDED

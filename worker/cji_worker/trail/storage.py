@@ -1,12 +1,13 @@
 """The bytes of the audit trail on disk, of which the first `size` are acknowledged: closed segments, one locked file.
 
 Contract and invariants
-* `append` returns after the bytes are on disk (write, fsync). After an OSError nothing more is written until `recover`.
+* Lines are written, then synced, which another thread may do, then acknowledged; `append` does all three. After an
+  OSError nothing more is written until `recover`.
 * There is one writer: the file is locked (flock) while it is open, is never a symbolic link, and must keep its name.
 * `rotate` gives the file the name of a closed segment (`cji_core.trail.segments`) and goes on in a new one, which is
   locked before it gets the trail's name. A crash between both renames leaves no current file: the next start makes it.
 * The kernel reports a failed fsync once and then treats the pages as written. So `recover` closes the file, drops its
-  last pages from the cache and reads from the disk; only what `append` tried to write last may stand after `size`.
+  last pages from the cache and reads from the disk; only what was written last may stand after `size`.
 """
 
 import errno
@@ -48,7 +49,7 @@ class TrailStorage:
         closed segments that are missing or not in their order.
         """
         self._path = path
-        self._unacknowledged = b""
+        self._unacknowledged, self._written = b"", 0
         self._fd = _open_locked(path, os.O_CREAT)
         try:
             self.before: Closed = closed(path)
@@ -79,19 +80,38 @@ class TrailStorage:
         room = os.fstatvfs(self._fd)
         return room.f_bavail * room.f_frsize
 
-    def append(self, line: bytes) -> None:
-        """Write one line at the end and sync it. Raises OSError; what stays behind is removed by `recover`."""
-        self._unacknowledged = line
+    def append(self, lines: bytes) -> None:
+        """Write lines at the end, sync and acknowledge them. Raises OSError; `recover` removes what stays behind."""
+        fd = self.write(lines)
+        try:
+            os.fsync(fd)
+        except OSError:
+            self.withdraw()
+            raise
+        self.acknowledge()
+
+    def write(self, lines: bytes) -> int:
+        """Write lines at the end; return the descriptor to sync before `acknowledge` or `withdraw`. Raises OSError."""
+        self._unacknowledged = lines
         try:
             self._check_identity()
-            _write_all(self._fd, line)
-            os.fsync(self._fd)
+            _write_all(self._fd, lines)
         except OSError:
-            with suppress(OSError):
-                os.ftruncate(self._fd, self.current_bytes)
+            self.withdraw()
             raise
-        self._unacknowledged = b""
-        self.size += len(line)
+        self._written = len(lines)
+        return self._fd
+
+    def acknowledge(self) -> None:
+        """Count what was written: it is synced."""
+        self.size += self._written
+        self._unacknowledged, self._written = b"", 0
+
+    def withdraw(self) -> None:
+        """Remove what was written and cannot be synced, as far as that is possible; `recover` does the rest."""
+        self._written = 0
+        with suppress(OSError):
+            os.ftruncate(self._fd, self.current_bytes)
 
     def read(self, offset: int, length: int = MAX_LINE_BYTES) -> bytes:
         """The line at `offset`, with its line feed if it has one within `length` bytes. Raises OSError."""
@@ -186,7 +206,7 @@ class TrailStorage:
         os.fsync(self._fd)
 
     def recover(self, last: int) -> bytes:
-        """Open the file again after a failed `append`; return the unacknowledged bytes at its end.
+        """Open the file again after a failed write or sync; return the unacknowledged bytes at its end.
 
         `last` is the offset of the last acknowledged line. Raises OSError, after which it may be tried again, or
         TrailChangedError, which is final.
@@ -202,7 +222,7 @@ class TrailStorage:
                 raise TrailChangedError
             start = max(0, last - self.before.end)
             os.posix_fadvise(fd, start - start % _PAGE, 0, os.POSIX_FADV_DONTNEED)
-            tail = os.pread(fd, MAX_LINE_BYTES + 1, self.current_bytes)
+            tail = os.pread(fd, len(self._unacknowledged) + 1, self.current_bytes)
             if not self._unacknowledged.startswith(tail):
                 raise TrailChangedError
         except BaseException:
@@ -232,7 +252,8 @@ class TrailStorage:
     def _check_identity(self) -> None:
         """Raise OSError unless the path still names this file, with the length that we left."""
         ours, theirs = os.fstat(self._fd), os.stat(self._path, follow_symlinks=False)
-        if (ours.st_dev, ours.st_ino, ours.st_size) != (theirs.st_dev, theirs.st_ino, self.current_bytes):
+        length = self.current_bytes + self._written
+        if (ours.st_dev, ours.st_ino, ours.st_size) != (theirs.st_dev, theirs.st_ino, length):
             raise OSError(errno.ESTALE, "the audit file was replaced or changed")
 
     def _beside(self, suffix: str) -> Path:
