@@ -9,15 +9,16 @@ from cji_core.strict import b64url
 SERVICE: Final = "AttestationService"
 """Issuer of what the service itself read from evidence."""
 
-# claim -> the rule that misses it; each must be true. These are the facts that Microsoft's own default policy for
-# AzureGuest denies the absence of, so they are known to be among its incoming claims; facts of the hardware, which
-# stand under x-ms-isolation-tee in the token, are not, and are for the release policy and the worker to demand.
+# claim -> the rule that misses it; each must be true. Microsoft's own default policy for AzureGuest denies what is
+# false of them, so they are known to be among its incoming claims; facts of the hardware, which stand under
+# x-ms-isolation-tee in the token, are not, and are for the release policy and the worker to demand. Two more claims of
+# that default are left out: `default-securebootkeysvalidated` and `dbvalidated` state that db has Microsoft's keys and
+# no other, and a key of the agency's signs the image. Which image ran, under which keys, is in PCR 4 and PCR 7, which
+# the release policy pins, and in PCR 11, which reference values pin.
 REQUIRED: Final[Mapping[str, str]] = {
     "secureboot": "MP11",
     "x-ms-azurevm-debuggersdisabled": "MP12",
     "x-ms-azurevm-signingdisabled": "MP13",
-    "x-ms-azurevm-default-securebootkeysvalidated": "MP14",
-    "x-ms-azurevm-dbvalidated": "MP14",
     "x-ms-azurevm-dbxvalidated": "MP14",
 }
 
