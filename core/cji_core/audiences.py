@@ -8,4 +8,3 @@ MONITOR: Final = {"azure-us": "https://monitor.azure.com/", "azure-usgov": "http
 """Logs Ingestion; the slash belongs to it."""
 EVENT_HUBS: Final = "https://eventhubs.azure.net/"
 """One audience in all clouds; the slash belongs to it."""
-CONFIDENTIAL_LEDGER: Final = "https://confidential-ledger.azure.com"

@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cji_attestation import Fault
 from cji_attestation.appraisal import IdKey, Mrtd, check_timestamp
 from cji_attestation.appraisal.corim import CorimValues, read_corim
+from cji_attestation.appraisal.corim.cose import CoseError, parse_cbor
 from cji_attestation.evidence import Evidence, parse_hcl
 from cji_attestation.evidence.imds import read_thim
 from cji_attestation.evidence.imported import bundle_of, read_collateral, read_quote, read_trustee
-from cji_core.cose import CoseError, parse_cbor
 from tests.fuzz.attestation_targets import target
 from tests.fuzz.engine import Target
 from tests.fuzz.mutators import BYTES, DER, IN_PLACE, JSON

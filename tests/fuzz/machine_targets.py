@@ -44,11 +44,8 @@ client_id = "11111111-1111-4111-8111-111111111111"
 [[sinks]]
 kind = "event_hubs"
 
-[[witnesses]]
-kind = "confidential_ledger"
-
-[[witnesses]]
-kind = "blob"
+[log]
+policy = "policy.toml"
 """
 
 

@@ -1,38 +1,28 @@
-"""The readers of what witnesses and the deliverer's state hold."""
+"""The readers of what the log, its witnesses and the deliverer's state hold."""
 
 import functools
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from scitt_cose import build_receipt
 
-from cji_core.cose import CoseError
 from cji_core.tlog.leaves import ConflictLeaf, LeafError, decode_leaf, encode_leaf
 from cji_core.tlog.proofs import parse_proof
 from cji_core.tlog.requests import parse_body
 from cji_core.tlog.tiles import encode_bundle, parse_path, split_bundle
 from cji_core.trail.checkpoint import CheckpointError, parse_cosigned, sign_checkpoint
 from cji_core.trail.merkle import Frontier, leaf_hash
-from cji_core.trail.witnesses.cose import Inclusion, sign_statement, verify_receipt, verify_statement
 from cji_core.trail.witnesses.records import (
-    FileReceipt,
-    LedgerReceipt,
+    LogReceipt,
     Offer,
     Position,
     RecordError,
-    ScittReceipt,
     Witnessed,
-    decode_offer,
     decode_witnessed,
 )
 from tests.fuzz.attestation_targets import target
-from tests.fuzz.mutators import BYTES, IN_PLACE, JSON
+from tests.fuzz.mutators import BYTES, JSON
 
 __all__ = ["WITNESSES"]
-
-NOTE: Final = b"note"
-CLAIMS: Final = {"issuer": "https://pd.example", "subject": "cji-worker/w"}
 
 
 @functools.cache
@@ -50,38 +40,9 @@ def _offer() -> Offer:
 
 def _records() -> tuple[bytes, ...]:
     position = Position(seq=1, hash="00" * 48, start=0, peaks=("00" * 32,))
-    receipts = (
-        FileReceipt(name="x"),
-        LedgerReceipt(transaction="2.1", answer={"receipt": {"proof": [{"left": "00"}]}}),
-        ScittReceipt(statement=b"\xd2", receipt=b"\xd2"),
-    )
+    receipt = LogReceipt(trail="00" * 48, entry=_leaf().decode(), proof="a proof")
     at = "2026-11-24T16:00:00.00Z"
-    return tuple(
-        Witnessed(witness="w", offer=_offer(), at=at, clock="witness", receipt=each, position=position).encode()
-        for each in receipts
-    )
-
-
-@functools.cache
-def _receipts() -> tuple[bytes, ...]:
-    pem = _key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    entries = [b"a".hex(), b"b".hex(), b"c".hex()]
-    return (
-        build_receipt(
-            leaf_entry_hex=entries[1],
-            leaf_index=1,
-            tree_entries_hex=entries,
-            alg="ES384",
-            log_private_key_pem=pem,
-            iat=7,
-            iss="ts",
-        ),
-    )
-
-
-@functools.cache
-def _statements() -> tuple[bytes, ...]:
-    return (sign_statement(NOTE, key=_key(), **CLAIMS),)
+    return (Witnessed(offer=_offer(), at=at, receipt=receipt, position=position).encode(),)
 
 
 def _in_one_form(data: bytes, value: Any) -> bool:
@@ -161,39 +122,12 @@ WITNESSES: Final = (
         weight=5,
     ),
     target(
-        "witness-offer",
-        lambda: (_offer().encode(),),
-        decode_offer,
-        refusals=(RecordError,),
-        fair=_in_one_form,
-        mutators=JSON,
-        weight=10,
-    ),
-    target(
         "witness-record",
         _records,
         decode_witnessed,
         refusals=(RecordError,),
         fair=_in_one_form,
         mutators=JSON,
-        weight=10,
-    ),
-    target(
-        "scitt-receipt",
-        _receipts,
-        lambda data: verify_receipt(data, entry=b"b", key=_key().public_key()),
-        refusals=(CoseError,),
-        fair=lambda _, value: value == Inclusion(index=1, size=3, issued=7, issuer="ts"),
-        mutators=(*BYTES, *IN_PLACE),
-        weight=10,
-    ),
-    target(
-        "scitt-statement",
-        _statements,
-        lambda data: verify_statement(data, payload=NOTE, key=_key().public_key(), **CLAIMS),
-        refusals=(CoseError,),
-        fair=lambda data, _: NOTE in data,
-        mutators=(*BYTES, *IN_PLACE),
         weight=10,
     ),
 )

@@ -1,5 +1,6 @@
 """Every caller of a service, against servers that keep to no protocol: it ends in time, and reports a failure."""
 
+import base64
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,6 @@ from typing import Any, Final
 import msgspec
 import pytest
 from azure.core.exceptions import AzureError
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_attestation import AZURE_US, AttestationError, Fault, Trust
 from cji_attestation.bundle.errors import BundleRefused
@@ -23,6 +23,8 @@ from cji_attestation.release.keyspec import VaultKey
 from cji_attestation.trust import endpoint
 from cji_audit.reconcile import workspace
 from cji_audit.reconcile.workspace import WorkspaceError
+from cji_audit.tlog.cosigning import Cosigner, CosigningError
+from cji_audit.tlog.store import LogStore
 from cji_client import errors as client_errors
 from cji_client.vault_keys import VaultSigner
 from cji_core.azure_client import client_options
@@ -32,14 +34,10 @@ from cji_core.https import Client, ExchangeError, tls_context
 from cji_core.pool.errors import StoreError
 from cji_core.pool.queue import Queue
 from cji_core.pool.store import Blobs
-from cji_core.trail.checkpoint import origin_of, sign_checkpoint
+from cji_core.trail.checkpoint import Checkpoint
 from cji_core.trail.delivery import DeliveryError, load_delivery
-from cji_core.trail.merkle import Frontier, leaf_hash
-from cji_core.trail.witnesses.blob import BlobWitness
-from cji_core.trail.witnesses.confidential_ledger import LedgerWitness
-from cji_core.trail.witnesses.records import Offer
-from cji_core.trail.witnesses.scitt import ScittWitness
-from cji_core.trail.witnesses.settings import BlobTable, LedgerTable, ScittTable
+from cji_core.trail.witnesses.agency_log import LogWitness
+from cji_core.trail.witnesses.settings import LogTable
 from cji_deploy import vault_signer
 from cji_deploy.identity import graph
 from cji_deploy.identity.files import IdentityError
@@ -49,11 +47,11 @@ from cji_worker.deliverer.sinks import sinks
 from cji_worker.door import est
 from cji_worker.probe import notice
 from tests.support.console_tools import VIEW
+from tests.support.fixed_credential import FixedCredential
 from tests.support.hostile_http import BEHAVIOURS, Hostile, hostile
 from tests.support.sink_faults import Trail as Events
 from tests.support.sink_faults import azure_of
-from tests.support.witness_kinds import FixedCredential
-from tests.support.witness_services import private_pem, public_pem
+from tests.support.tlog_site import ORIGIN, Machine, a_policy, write_policy
 
 LIMIT: Final = 0.4
 ENOUGH: Final = 3.0
@@ -115,34 +113,27 @@ def sink(table: str, at: Hostile) -> None:
     found.advance()
 
 
-def blob_witness(at: Hostile) -> None:
-    table = BlobTable(name="blob", account_url=url(at), container="audit", ca_file=at.ca_file)
-    BlobWitness(table, identity=lambda _: TOKEN, seconds=LIMIT).newest(None)
+def agency_log(at: Hostile) -> None:
+    folder = Path(at.ca_file).parent
+    policy = a_policy(url=f"{url(at)}/trails")
+    write_policy(folder / "policy.toml", policy)
+    (folder / "token").write_text("s" * 40)
+    table = LogTable(policy=str(folder / "policy.toml"), token_file=str(folder / "token"), ca_file=at.ca_file)
+    machine = Machine(folder=folder)
+    LogWitness(table, trail=machine.trail.path, seconds=LIMIT).newest(None)
 
 
-def ledger_witness(at: Hostile) -> None:
-    table = LedgerTable(name="ledger", url=url(at), service_certificate=at.ca_file)
-    LedgerWitness(table, identity=lambda _: TOKEN, clock=time_now, seconds=LIMIT).newest(None)
-
-
-def time_now() -> Any:
-    raise AssertionError  # nothing is dated that failed
-
-
-def scitt_witness(at: Hostile) -> None:
-    folder, key = Path(at.ca_file).parent, ec.generate_private_key(ec.SECP384R1())
-    (folder / "key.pem").write_bytes(private_pem(key))
-    (folder / "key.pub").write_bytes(public_pem(key))
-    public, private = str(folder / "key.pub"), str(folder / "key.pem")
-    table = ScittTable(
-        name="scitt", url=url(at), issuer="i", key_file=private, issuer_key=public, service_key=public,
-        ca_file=at.ca_file,
-    )  # fmt: skip
-    tree = Frontier()
-    tree.append(leaf_hash(b"line"))
-    note = sign_checkpoint(tree, origin=origin_of("worker-1"), key=key).decode()
-    offer = Offer(previous=0, consistency=(), note=note)
-    ScittWitness(table, clock=time_now, seconds=LIMIT, registration_seconds=LIMIT).submit(offer)
+def cosigner(at: Hostile) -> None:
+    store = LogStore(Path(at.ca_file).parent / "log.db", origin=ORIGIN)
+    try:
+        policy = a_policy(url="https://log.example", witness=url(at))
+        client = Client(tls_context(ca_file=at.ca_file), seconds=LIMIT)
+        asked = Cosigner(witness=policy.witnesses[1], client=client, policy=policy, store=store, seconds=LIMIT)
+        root = base64.b64encode(store.root(0)).decode()
+        text = f"{ORIGIN}\n0\n{root}\n"
+        asked.ask(Checkpoint(origin=ORIGIN, size=0, root=store.root(0), text=text.encode(), signatures=()), cosigned=0)
+    finally:
+        store.close()
 
 
 def blobs(at: Hostile) -> None:
@@ -214,9 +205,8 @@ CALLERS: Final[dict[str, tuple[Callable[[Hostile], None], bool, tuple[type[Excep
     "metadata service": (location, False, (AttestationError,)),
     "sink monitor": (partial(sink, MONITOR), True, (DeliveryError,)),
     "sink event_hubs": (partial(sink, HUB), True, (DeliveryError,)),
-    "witness blob": (blob_witness, True, (DeliveryError,)),
-    "witness confidential_ledger": (ledger_witness, True, (DeliveryError,)),
-    "witness scitt": (scitt_witness, True, (DeliveryError,)),
+    "agency's log": (agency_log, True, (DeliveryError,)),
+    "witness of a log": (cosigner, True, (CosigningError,)),
     "fleet blobs": (blobs, True, (StoreError,)),
     "fleet queue": (queue, True, (StoreError,)),
     "key release": (release, True, (AttestationError,)),

@@ -171,7 +171,7 @@ VIEW: Final = View(
     certificate_until=NOW + 15 * _DAY,
     destinations=(
         Destination(kind="sink", name="sentinel", line=4711, waiting_since=None),
-        Destination(kind="witness", name="blob-eastus", line=4200, waiting_since=NOW - timedelta(minutes=12)),
+        Destination(kind="log", name="log", line=4200, waiting_since=NOW - timedelta(minutes=12)),
     ),
     reviews=Reviews(last_signed="2026-W46", due=NOW + 3 * _DAY),
     fleet=Metrics(

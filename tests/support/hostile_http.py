@@ -11,7 +11,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.support.witness_services import Authority, private_pem
+from tests.support.authority import Authority, private_pem
 
 __all__ = ["BEHAVIOURS", "Hostile", "hostile"]
 

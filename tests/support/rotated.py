@@ -8,6 +8,7 @@ from typing import Final
 from cji_core.trail import HoldPlaced, TrailPruned
 from cji_core.trail.pruned import Pruned
 from cji_core.trail.segments import segment_path
+from cji_core.trail.worker_events import TrailStarted
 from cji_worker.trail.file import AuditFile
 from cji_worker.trail.retention import Candidate, Survey, survey
 from tests.support.audit_events import ledger_of
@@ -33,9 +34,11 @@ def split(lines: Sequence[bytes], path: Path, *ends: int) -> Path:
     return path
 
 
-def two_years(*, jobs: int = 6) -> Writer:
+def two_years(*, jobs: int = 6, identified: bool = False) -> Writer:
     """Two starts in 2024 with some jobs each, then one in 2026; the first two end with a checkpoint and an anchor."""
     writer = Writer(now=OLD)
+    if identified:
+        writer.add(TrailStarted(nonce="07" * 32))
     for start in range(3):
         if start == 2:
             writer.now = RECENT

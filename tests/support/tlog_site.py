@@ -1,11 +1,13 @@
 """An agency's log with its witnesses, as real servers on loopback, and the machines whose trails it takes."""
 
 import hashlib
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,10 +25,16 @@ from cji_core.jose import public_jwk
 from cji_core.tlog.keys import LOG_TYPES, WITNESS_TYPES, NoteSigner, new_signers
 from cji_core.tlog.leaves import CheckpointLeaf, FirstLine, KeyBinding, LeafError, new_salt, sha384
 from cji_core.tlog.policy import Policy, PolicyFile, WitnessTable
+from cji_core.tlog.slots import identity_of
 from cji_core.tlog.submissions import MAX_SUBMISSION_BYTES
+from cji_core.trail.delivery import load_delivery
 from cji_core.trail.fields import TpmClock
 from cji_core.trail.merkle import Frontier, consistency_proof, leaf_hash, node_hash
-from cji_core.trail.witnesses.agency_log import first_line
+from cji_core.trail.witnesses.agency_log import LogWitness, first_line
+from cji_core.trail.witnesses.configured import records_of
+from cji_core.trail.witnesses.destination import LogDestination
+from cji_core.trail.witnesses.keys import read_keys
+from cji_core.trail.witnesses.settings import LogTable, log_table
 from cji_core.trail.worker_events import TrailStarted
 from tests.support.witness_trails import Trail, new_key
 
@@ -93,7 +101,7 @@ class Machine:
 
     @property
     def identity(self) -> str:
-        return str(msgspec.json.decode(self.trail.lines[0])["hash"])
+        return identity_of(self.trail.lines[0])
 
     def restarted(self, key: ec.EllipticCurvePrivateKey | None = None) -> None:
         """A new boot: another receipt key, a newer quote."""
@@ -165,6 +173,7 @@ class Site:
     handler: Later
     server: Server
     stack: ExitStack
+    clock: Callable[[], float] = time.time
     attested: dict[bytes, KeyBinding] = field(default_factory=dict)
     log: AgencyLog = field(init=False)
 
@@ -178,7 +187,12 @@ class Site:
         opened = LogStore(self.folder / store, origin=ORIGIN)
         self.stack.callback(opened.close)
         log = AgencyLog(
-            opened, self.policy, signers or self.signers, appraise=self.appraise, client=Client(None, plain=True)
+            opened,
+            self.policy,
+            signers or self.signers,
+            appraise=self.appraise,
+            client=Client(None, plain=True),
+            clock=self.clock,
         )
         self.log = log
         self.handler.handle = LogHandler(log, reader=READER, submitter=SUBMITTER)
@@ -188,14 +202,17 @@ class Site:
         """One run of a monitor with a file of this name."""
         store = LogStore(self.folder / name, origin=ORIGIN)
         try:
-            return Monitor(store, self.policy, Client(None, plain=True), token=token, **options).run()
+            given: dict[str, Any] = {"clock": self.clock, **options}
+            return Monitor(store, self.policy, Client(None, plain=True), token=token, **given).run()
         finally:
             store.close()
 
 
 @contextmanager
-def site(folder: Path, *, count: int = 4, quorum: int = 3, faulty: int = 1) -> Iterator[Site]:
-    """A log with `count` witnesses."""
+def site(
+    folder: Path, *, count: int = 4, quorum: int = 3, faulty: int = 1, clock: Callable[[], float] = time.time
+) -> Iterator[Site]:
+    """A log with `count` witnesses, whose time is the clock's."""
     with ExitStack() as stack:
         signers, operator, hosts = new_signers(ORIGIN, LOG_TYPES), new_key(), []
         for number in range(count):
@@ -205,7 +222,13 @@ def site(folder: Path, *, count: int = 4, quorum: int = 3, faulty: int = 1) -> I
             own = new_signers(f"w{number}.example", WITNESS_TYPES)
             logs = {ORIGIN: [each.key for each in signers]}
             host = WitnessHost(
-                name=f"w{number}", state=state, signers=own, handler=handler, server=server, logs=dict(logs)
+                name=f"w{number}",
+                state=state,
+                signers=own,
+                handler=handler,
+                server=server,
+                logs=dict(logs),
+                clock=clock,
             )
             host.start()
             hosts.append(host)
@@ -229,9 +252,99 @@ def site(folder: Path, *, count: int = 4, quorum: int = 3, faulty: int = 1) -> I
             handler=later,
             server=server,
             stack=stack,
+            clock=clock,
         )
         found.start()
         yield found
+
+
+def a_policy(*, url: str, witness: str = "https://witness.example") -> Policy:
+    """A policy whose three witnesses are at one address."""
+    witnesses = tuple(
+        WitnessTable(
+            name=f"w{number}",
+            url=witness,
+            keys=tuple(each.key.vkey for each in new_signers(f"w{number}.example", WITNESS_TYPES)),
+            agency=number == 0,
+        )
+        for number in range(3)
+    )
+    file = PolicyFile(
+        origin=ORIGIN,
+        url=url,
+        keys=tuple(each.key.vkey for each in new_signers(ORIGIN, LOG_TYPES)),
+        operators=(public_jwk(new_key().public_key()),),
+        witnesses=witnesses,
+    )
+    return Policy(file)
+
+
+def write_policy(path: Path, policy: Policy) -> None:
+    """The policy as its file."""
+    file = msgspec.to_builtins(policy.file)
+    witnesses = file.pop("witnesses")
+    lines = [f"{name} = {json.dumps(value)}" for name, value in file.items()]
+    for each in witnesses:
+        lines += ["[[witnesses]]", *(f"{name} = {json.dumps(value)}" for name, value in each.items())]
+    path.write_text("\n".join(lines))
+
+
+class Delivery:
+    """A deliverer of one trail to the log of a site: `audit.toml`, the state, and evidence of each start."""
+
+    def __init__(self, agency: Site, folder: Path, trail: Path) -> None:
+        self.agency, self.folder, self.trail = agency, folder, trail
+        self.state, self.keys, self.config = folder / "state", folder / "keys", folder / "audit.toml"
+        for each in (folder, self.state, self.keys):
+            each.mkdir(exist_ok=True)
+        (folder / "token").write_text(SUBMITTER + "\n")
+        write_policy(folder / "policy.toml", agency.policy)
+        self.config.write_text(
+            f'trail = "{trail.name if trail.parent == folder else trail}"\nstate = "state"\nreceipt_keys = "keys"\n'
+            '[log]\npolicy = "policy.toml"\ntoken_file = "token"\nca_file = "policy.toml"\n'
+        )
+        self.clock = [0.0]
+
+    @property
+    def records(self) -> Path:
+        return records_of(self.state)
+
+    def attest(self, *keys: ec.EllipticCurvePrivateKey, ak: str = "a" * 64) -> None:
+        """Evidence of starts with these receipt keys, one after another, which the log accepts."""
+        for key in keys:
+            number = len(list(self.keys.iterdir()))
+            jwk = public_jwk(key.public_key())
+            file = json.dumps({"version": 5, "receipt_jwk": jwk}).encode()
+            (self.keys / f"{number:03}.json").write_bytes(file)
+            self.agency.attested[file] = KeyBinding(
+                receipt_jwk=jwk,
+                ak_sha256=ak,
+                clock=TpmClock(clock=5, reset_count=1 + number, restart_count=0),
+                evidence_sha384=sha384(file),
+                simulated=True,
+            )
+
+    def table(self) -> LogTable:
+        found = log_table(load_delivery(self.config), folder=self.folder)
+        assert found is not None
+        return found
+
+    def destination(self) -> LogDestination:
+        """The destination of a deliverer that has just started."""
+        return LogDestination(
+            LogWitness(self.table(), trail=self.trail, evidence=self.keys, clock=self.agency.clock),
+            trail=self.trail,
+            records=self.records,
+            keys=partial(read_keys, self.keys),
+            interval=60,
+            state=self.state,
+            monotonic=lambda: self.clock[0],
+        )
+
+    def advance(self, destination: LogDestination | None = None) -> int:
+        """Deliver what is new, a minute later."""
+        self.clock[0] += 60
+        return (destination or self.destination()).advance().seq
 
 
 def origin_hash() -> str:

@@ -29,6 +29,7 @@ from cji_core.trail import (
     sign,
     utc_hundredths,
 )
+from cji_core.trail.chain import read
 from cji_core.trail.checkpoint import Checkpoint, origin_of, parse_checkpoint, sign_checkpoint
 from cji_core.trail.merkle import Frontier, leaf_hash
 from cji_core.trail.rules import CheckpointKeys
@@ -107,6 +108,8 @@ class Writer:
 
     def receipt(self, number: int, **changes: object) -> str:
         plain = completed(job_id(number), HEADER)
+        if b'"kind":"trail_started"' in self.lines[0]:  # then a receipt names the trail by the hash of that line
+            changes = {"trail": read(self.lines[0]).hash, **changes}
         claims = msgspec.structs.replace(
             CLAIMS,
             worker=self.worker,

@@ -29,6 +29,7 @@ class Trail:
     path: Path
     key: ec.EllipticCurvePrivateKey = field(default_factory=new_key)
     worker: str = WORKER
+    time: str = TIME
     head: Head = GENESIS
     tree: Frontier = field(default_factory=Frontier)
     lines: list[bytes] = field(default_factory=list)
@@ -47,7 +48,7 @@ class Trail:
         return note.encode()
 
     def append(self, event: Event) -> None:
-        self.head, line = append_record(event, head=self.head, time=TIME, worker=self.worker)
+        self.head, line = append_record(event, head=self.head, time=self.time, worker=self.worker)
         self.tree.append(leaf_hash(line))
         self.lines.append(line)
         with self.path.open("ab") as file:

@@ -9,19 +9,27 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from cji_core.cose import (
+from cji_attestation.appraisal.corim.cose import (
     SIGN1,
     CoseError,
     SignatureError,
+    algorithm_of,
     parse_cbor,
-    sign_sign1,
     split_sign1,
     to_be_signed,
     verify_sign1,
 )
 
 KEY = ec.generate_private_key(ec.SECP384R1())
-MESSAGE = parse_cbor(sign_sign1({3: "text/plain"}, b"payload", KEY), limit=1000, tags=frozenset({SIGN1})).value
+
+
+def signed(header: dict[int, object], payload: bytes) -> bytes:
+    protected = cbor2.dumps({1: -35, **header}, canonical=True)
+    r, s = decode_dss_signature(KEY.sign(to_be_signed(protected, payload), ec.ECDSA(hashes.SHA384())))
+    return cbor2.dumps(CBORTag(SIGN1, [protected, {}, payload, r.to_bytes(48, "big") + s.to_bytes(48, "big")]))
+
+
+MESSAGE = parse_cbor(signed({3: "text/plain"}, b"payload"), limit=1000, tags=frozenset({SIGN1})).value
 
 
 @pytest.mark.parametrize("value", [1.5, CBORTag(32, 1.5), [1.5], {1: 1.5}, {b"x": 1}, CBORTag(33, 1)])
@@ -81,7 +89,7 @@ def test_a_signature_of_another_key_or_length_is_refused() -> None:
         with pytest.raises(SignatureError):
             verify_sign1(split_sign1(_with(at, value)), KEY.public_key())
     with pytest.raises(CoseError, match="not on P-256 or P-384"):
-        sign_sign1({}, b"", ec.generate_private_key(ec.SECP521R1()))
+        algorithm_of(ec.generate_private_key(ec.SECP521R1()).public_key())
 
 
 @pytest.mark.parametrize("data", [b"", b"\x18\x01", b"\xff", b"\x01\x01", b"\xa2\x01\x01\x01\x02"])

@@ -16,7 +16,6 @@ from tests.support.paths import ROOT
 from tests.support.wheels import DISTRIBUTIONS
 
 DISTRIBUTION_OF = {
-    "azure.confidentialledger": "azure-confidentialledger",
     "azure.core": "azure-core",
     "azure.identity": "azure-identity",
     "azure.keyvault": "azure-keyvault-keys",
@@ -49,7 +48,6 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "https": ("sessions.py",),
         "azure": ("azure_client.py",),
         "pool": ("pool/",),
-        "witnesses": ("trail/witnesses/", "cose.py"),
     },
     "attestation": {
         "cli": ("verbs/",),

@@ -39,7 +39,6 @@ from cji_core.trail.checkpoint import sign_checkpoint
 from cji_core.trail.confirmations import ConfirmationClaims, CountedOutput, sign_confirmation
 from cji_core.trail.merkle import Frontier
 from cji_core.trail.statements import sign_statement as sign_task
-from cji_core.trail.witnesses.cose import sign_statement as sign_for_witness
 from cji_worker.door.est import _request as request_certificate
 from tests.support.bundles import made
 from tests.support.column_keys import CEKS, statement, worker_key
@@ -135,10 +134,6 @@ SIGNED: Final[dict[str, tuple[bytes | str, Callable[[Any], object]]]] = {
     "failure receipt": ("cji-failure+jws", lambda key: sign_failure(FAILURE, key)),
     "task statement": ("cji-task+jws", task),
     "checkpoint": (b"cji-worker/", lambda key: sign_checkpoint(Frontier(), origin="cji-worker/w", key=key)),
-    "statement to a witness": (
-        b"\x84\x6aSignature1",
-        lambda key: sign_for_witness(b"x", issuer="i", subject="s", key=key),
-    ),
     "confirmation": ("cji-confirmation+jws", lambda key: sign_confirmation(CONFIRMED, key)),
     "policy": ("cji-policy+jws", lambda key: sign_policy(b"policy", key, now=NOW)),
     "review": ("cji-review+jws", lambda key: sign_review(REVIEW, key)),
@@ -153,7 +148,6 @@ SIGNED: Final[dict[str, tuple[bytes | str, Callable[[Any], object]]]] = {
 SHOWN: Final = {b"\x84\x6aSignature1": "`84 6a`, then `Signature1`"}
 
 SITES: Final = {
-    "core/cji_core/cose.py:sign_sign1": "statement to a witness",
     "core/cji_core/fips.py:_operations_work": "a key of this call alone, which is forgotten",
     "core/cji_core/format/columns/sealing.py:seal_keys": "column keys",
     "core/cji_core/format/envelope/admission.py:sign_admission": "admission",
@@ -170,7 +164,6 @@ SITES: Final = {
     "core/cji_core/trail/failures.py:sign_failure": "failure receipt",
     "core/cji_core/trail/receipts.py:sign": "receipt",
     "core/cji_core/trail/statements.py:sign_statement": "task statement",
-    "core/cji_core/trail/witnesses/cose.py:sign_statement": "statement to a witness",
     "attestation/cji_attestation/appraisal/advisories/signed.py:sign_statement": "table of advisories, "
     "acceptance, list of processors",
     "attestation/cji_attestation/bundle/signatures.py:es384": "bundle",
@@ -195,7 +188,7 @@ SITES: Final = {
     "engine/cji_engine/certificates.py:certificate": "certificates of the engine's own authority",
 }
 """Each function of the product that calls a signing function, and what that signs."""
-_SIGNING: Final = {"sign", "sign_message", "sign_sign1", "es384_sign", "es384"}
+_SIGNING: Final = {"sign", "sign_message", "es384_sign", "es384"}
 _RECEIVERS: Final = {"_signer"}  # a ReceiptSigner, whose `sign` is listed
 
 

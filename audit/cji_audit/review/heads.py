@@ -1,4 +1,4 @@
-"""Lines of a trail that others have seen: destinations of its delivery, witnesses, holders of checkpoints, reviewers.
+"""Lines of a trail that others have seen: destinations of its delivery, the log, holders of checkpoints, reviewers.
 
 Files of other programs are read as claims: bounded, and compared with the trail. One that cannot be read is an error,
 because its destination would otherwise seem to have no objection.
@@ -17,10 +17,10 @@ from cji_core.documents import decode
 from cji_core.strict import StrictError
 from cji_core.trail.checkpoint import MAX_BYTES as MAX_NOTE_BYTES
 from cji_core.trail.checkpoint import CheckpointError, parse_checkpoint
+from cji_core.trail.delivery import LOG
 from cji_core.trail.fields import Count
 
 _CURSORS: Final = "*.delivered"
-_WITNESSES: Final = "witnesses"
 _RECORD: Final = "[0-9]" * 20 + ".json"
 _ORIGIN: Final = "cji-worker/"
 _MAX_BYTES: Final = 256 * 1024
@@ -37,7 +37,6 @@ class _Offer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Witnessed(msgspec.Struct, frozen=True, kw_only=True):
-    witness: str
     offer: _Offer
 
 
@@ -49,14 +48,13 @@ class HeadError(AuditError):
 
 
 def heads_of_state(folder: Path) -> list[KnownHead]:
-    """The line that each sink has, and the last checkpoint of each witness, in the state of `cji audit deliver`.
+    """The line that each sink has, and the last checkpoint that the log proved, in the state of `cji audit deliver`.
 
     Raises HeadError or OSError.
     """
     found = [_of_cursor(path) for path in sorted(folder.glob(_CURSORS))]
-    for witness in sorted(folder.glob(f"{_WITNESSES}/*")):
-        if records := sorted(witness.glob(_RECORD)):
-            found.append(_of_witness(records[-1]))
+    if records := sorted(folder.glob(f"{LOG}/{_RECORD}")):
+        found.append(_of_log(records[-1]))
     return found
 
 
@@ -81,12 +79,12 @@ def _of_cursor(path: Path) -> KnownHead:
     return KnownHead(source=cursor.destination, kind="destination", worker=None, line=cursor.seq, hash=cursor.hash)
 
 
-def _of_witness(path: Path) -> KnownHead:
+def _of_log(path: Path) -> KnownHead:
     try:
         record = decode(_bytes(path, _MAX_BYTES), _Witnessed, limit=_MAX_BYTES)
     except StrictError as error:
-        raise HeadError(f"{path}: not the record of a witness") from error
-    return _of_note(record.offer.note.encode(), source=record.witness, path=path)
+        raise HeadError(f"{path}: not a record of the log") from error
+    return _of_note(record.offer.note.encode(), source=LOG, path=path)
 
 
 def _of_note(note: bytes, *, source: str, path: Path) -> KnownHead:

@@ -51,6 +51,7 @@ class Cosigner:
     client: Client
     policy: Policy
     store: LogStore
+    seconds: float = SECONDS
 
     def ask(self, note: Checkpoint, *, cosigned: int) -> tuple[NoteSignature, ...]:
         """Its cosignatures on a checkpoint that the log signed, verified. Raises CosigningError.
@@ -84,7 +85,9 @@ class Cosigner:
         proof = consistency_proof(old, note.size, self.store.subtree) if 0 < old < note.size else []
         url = self.witness.url.rstrip("/") + "/add-checkpoint"
         try:
-            answer = self.client.exchange("POST", url, body=encode_body(old, proof, note.encode()), seconds=SECONDS)
+            answer = self.client.exchange(
+                "POST", url, body=encode_body(old, proof, note.encode()), seconds=self.seconds
+            )
         except ExchangeError as error:
             raise CosigningError(f"{self.witness.name}: {error}") from error
         return answer.status, answer.headers.get("content-type", "").strip(), answer.body
@@ -93,7 +96,7 @@ class Cosigner:
         """Raise LogBehindError if the witness shows a checkpoint that this log signed, and does not have."""
         url = f"{self.witness.url.rstrip('/')}/{sha256(note.origin.encode()).hexdigest()}/checkpoint"
         try:
-            answer = self.client.exchange("GET", url, seconds=SECONDS)
+            answer = self.client.exchange("GET", url, seconds=self.seconds)
             if answer.status != 200:
                 return
             shown = parse_cosigned(answer.body)

@@ -63,6 +63,11 @@ class MonitorReport:
     findings: list[MonitorFinding] = field(default_factory=list)
 
 
+def has_entries(store: LogStore) -> bool:
+    """Whether a monitor keeps its file with entries, and not with hashes alone."""
+    return store.meta(_MODE) == b"read"
+
+
 class LeavesDifferError(AuditError):
     """The leaves are not those of the checkpoint."""
 

@@ -7,6 +7,7 @@
     quorum = 3                            # of the witnesses below
     faulty = 1                            # witnesses that may be evil, or restored from a backup
     max_age_seconds = 86400               # of the quorum's cosignatures
+    max_delay_seconds = 3600              # until a line of a trail is under a cosigned checkpoint
 
     [[witnesses]]
     name = "other-agency"
@@ -67,6 +68,7 @@ class PolicyFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     quorum: Annotated[int, Meta(ge=1, le=MAX_WITNESSES)] = 3
     faulty: Annotated[int, Meta(ge=0, le=MAX_WITNESSES)] = 1
     max_age_seconds: Annotated[int, Meta(ge=60, le=31 * 86_400)] = 86_400
+    max_delay_seconds: Annotated[int, Meta(ge=300, le=7 * 86_400)] = 3600
     witnesses: Annotated[tuple[WitnessTable, ...], Meta(min_length=1, max_length=MAX_WITNESSES)]
 
 

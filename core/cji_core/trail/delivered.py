@@ -6,8 +6,8 @@
 and its content is on disk before it takes its name. The keyholder reads it as another process's claim: bounded, of one
 shape, and true only if the trail has exactly this line there.
 
-A sink's file names the last line that it got, a witness's the last line that its newest checkpoint covers. Anchors and
-checkpoints do not wait: a witness never has those that follow the last line of an idle worker.
+A sink's file names the last line that it got, the log's the last line that its newest cosigned checkpoint covers.
+Anchors and checkpoints do not wait: the log never has those that follow the last line of an idle worker.
 """
 
 import os

@@ -1,13 +1,13 @@
-"""Delivery of a trail to where a machine's operator cannot change it: sinks get its events, witnesses its checkpoints.
+"""Delivery of a trail to where a machine's operator cannot change it: sinks get its events, the log its checkpoints.
 
 A process of its own delivers (`cji audit deliver`), with its own user: it reads the trail, and has no key, no TPM and
 no right to write a line. Its configuration is `audit.toml`:
 
     trail = "/var/lib/cji/audit.log"      # read only
-    state = "/var/lib/cji-audit"          # what was delivered where, and the proofs of witnesses
+    state = "/var/lib/cji-audit"          # what was delivered where, and the proofs of the log
     receipt_keys = "/etc/cji/receipt-keys"  # the worker's public keys, with which it signs checkpoints
     [[sinks]]                             # each with its `kind`, a `name`, and the keys of its kind
-    [[witnesses]]
+    [log]                                 # the agency's log, whose checkpoints witnesses cosign: docs/witnesses.md
 
 `cji_worker.deliverer.sinks` and `cji_core.trail.witnesses` make a `Destination` of each table.
 """
@@ -25,6 +25,8 @@ from cji_core.format.configuration.worker import DestinationName
 
 MAX_BYTES: Final = 256 * 1024
 MAX_DESTINATIONS: Final = 16
+LOG: Final = "log"
+"""The name of the log as a destination."""
 _REMEDY: Final = "Compare it with docs/audit.md."
 
 
@@ -51,7 +53,7 @@ class Delivered:
 
 
 class Destination(Protocol):
-    """One sink or witness."""
+    """One sink, or the log."""
 
     @property
     def name(self) -> str:
@@ -66,28 +68,28 @@ class Destination(Protocol):
 
 
 class DeliveryFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`audit.toml`; sinks and witnesses are checked by their own rooms."""
+    """`audit.toml`; sinks and the log are checked by their own rooms."""
 
     trail: Annotated[str, Meta(min_length=1, max_length=1024)]
     state: Annotated[str, Meta(min_length=1, max_length=1024)]
     receipt_keys: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
     sinks: tuple[dict[str, object], ...] = ()
-    witnesses: tuple[dict[str, object], ...] = ()
+    log: dict[str, object] | None = None
 
     def __post_init__(self) -> None:
-        if not self.sinks and not self.witnesses:
-            raise ValueError("neither [[sinks]] nor [[witnesses]]")
-        if len(self.sinks) + len(self.witnesses) > MAX_DESTINATIONS:
-            raise ValueError(f"more than {MAX_DESTINATIONS} destinations")
-        if self.witnesses and self.receipt_keys is None:
-            raise ValueError("[[witnesses]] needs receipt_keys")
-        names = [each.get("name") for each in (*self.sinks, *self.witnesses)]
+        if not self.sinks and self.log is None:
+            raise ValueError("neither [[sinks]] nor [log]")
+        if len(self.sinks) >= MAX_DESTINATIONS:
+            raise ValueError(f"more than {MAX_DESTINATIONS - 1} sinks")
+        if self.log is not None and self.receipt_keys is None:
+            raise ValueError("[log] needs receipt_keys")
+        names = [each.get("name") for each in self.sinks]
         try:
             convert(names, list[DestinationName])
         except msgspec.ValidationError as error:
             raise ValueError("a name has 1 to 63 of a-z, 0-9, _ and -, the first of them no sign") from error
-        if len(set(names)) != len(names):
-            raise ValueError("each of [[sinks]] and [[witnesses]] needs a name of its own")
+        if len(set(names)) != len(names) or LOG in names:
+            raise ValueError(f"each of [[sinks]] needs a name of its own, which is not {LOG}")
 
 
 def load_delivery(path: Path) -> DeliveryFile:

@@ -1,9 +1,10 @@
-"""Whoever holds what a witness returned finds every change to a trail, and names it: a table of attacks."""
+"""Whoever holds what the log took finds every change to a trail, and names it: a table of attacks."""
 
 import json
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,59 +12,39 @@ from typing import Any
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_core.command import build
+from cji_core.jose import public_jwk
 from cji_core.trail.checkpoint import parse_checkpoint, sign_checkpoint
+from cji_core.trail.delivery import DeliveryError
 from cji_core.trail.merkle import Frontier, leaf_hash
-from cji_core.trail.witnesses.destination import WitnessDestination
-from cji_core.trail.witnesses.file_copy import FileWitness
-from cji_core.trail.witnesses.keys import read_keys
-from cji_core.trail.witnesses.records import Offer, Witnessed, decode_offer, decode_witnessed
-from cji_core.trail.witnesses.settings import FileTable
-from tests.support.witness_services import NOW
-from tests.support.witness_trails import Trail, keys_folder, new_key, rewritten
+from cji_core.trail.witnesses.records import Offer, decode_witnessed
+from cji_core.trail.worker_events import TrailStarted
+from tests.support.tlog_site import Delivery, Site, site
+from tests.support.witness_trails import Trail, new_key, rewritten
 
 SEEN = "2026-11-24T16:00:00.00Z"
+RESUMED = TrailStarted(nonce="08" * 32)  # any event but an anchor or a checkpoint waits for a witness
+NOW = datetime(2026, 11, 24, 16, tzinfo=UTC).timestamp()
 
 
 @dataclass(kw_only=True)
 class Scene:
-    """A trail of 21 lines, whose first 5, 11 and 17 a witness saw, with the auditor's own copies of everything."""
+    """A trail of 21 lines, of whose first 5, 11 and 17 the log has checkpoints, with the auditor's own copies."""
 
     folder: Path
     trail: Trail
-    keys: list[ec.EllipticCurvePrivateKey] = field(default_factory=list)
-    clock: list[float] = field(default_factory=lambda: [0.0])
 
     @property
     def records(self) -> Path:
-        return self.folder / "state" / "witnesses" / "mount"
+        return self.folder / "state" / "log"
 
     @property
-    def copies(self) -> Path:
-        return self.folder / "copies"
-
-    def witnessed(self, *, name: str = "mount") -> None:
-        """Hand the newest checkpoint to the witness."""
-        self.copies.mkdir(exist_ok=True)
-        keys = keys_folder(self.folder / "keys", self.keys)
-        destination = WitnessDestination(
-            FileWitness(FileTable(name=name, folder=str(self.copies)), clock=lambda: NOW),
-            name=name,
-            trail=self.trail.path,
-            records=self.folder / "state" / "witnesses" / name,
-            keys=partial(read_keys, keys),
-            interval=60,
-        )
-        destination.advance()
+    def monitor(self) -> Path:
+        return self.folder / "monitor.db"
 
     def verify(self, *options: object) -> Result:
         config = self.folder / "audit.toml"
-        config.write_text(
-            'trail = "audit.log"\nstate = "state"\nreceipt_keys = "keys"\n'
-            '[[witnesses]]\nkind = "file"\nname = "mount"\nfolder = "copies"\n'
-        )
         command = ["audit", "witness", "verify", str(self.trail.path), "--config", str(config), *map(str, options)]
         return CliRunner().invoke(build(), command, catch_exceptions=False)
 
@@ -73,28 +54,56 @@ class Scene:
         assert result.exit_code == (3 if found else 0)
         return found
 
+    def add_key(self) -> None:
+        """The auditor trusts the key with which the trail is signed now."""
+        jwk = public_jwk(self.trail.key.public_key())
+        (self.folder / "keys" / f"{len(list((self.folder / 'keys').iterdir())):03}.jwk").write_text(jwk)
+
+
+def begun(folder: Path, nonce: str) -> Trail:
+    trail = Trail(path=folder / "audit.log")
+    trail.append(TrailStarted(nonce=nonce * 32))
+    return trail.write(4)
+
+
+@pytest.fixture(scope="module")
+def agency(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with site(tmp_path_factory.mktemp("agency"), count=2, quorum=2, clock=lambda: NOW) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def prepared(agency: Site) -> Scene:
+    """Delivered once for all tests, each of which has a copy."""
+    folder = agency.folder / "worker"
+    folder.mkdir()
+    trail = begun(folder, "07")
+    delivery = Delivery(agency, folder, trail.path)
+    delivery.attest(trail.key)
+    for size in (5, 11, 17):
+        trail.checkpoint()
+        assert delivery.advance() == size
+        trail.append(RESUMED)
+        trail.write(4 if size < 17 else 2)
+    assert not agency.monitor("worker/monitor.db").findings
+    return Scene(folder=folder, trail=trail)
+
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Scene:
-    key = new_key()
-    made = Scene(folder=tmp_path, trail=Trail(path=tmp_path / "audit.log", key=key), keys=[key])
-    for _ in range(3):
-        made.trail.write(5).checkpoint()
-        made.witnessed()
-    made.trail.write(3)
-    return made
+def scene(prepared: Scene, tmp_path: Path) -> Scene:
+    shutil.copytree(prepared.folder, tmp_path / "copy")
+    trail = Trail(path=tmp_path / "copy" / "audit.log", key=prepared.trail.key)
+    trail.lines = list(prepared.trail.lines)
+    return Scene(folder=tmp_path / "copy", trail=trail.restore(21))
 
 
 def test_a_good_trail(scene: Scene) -> None:
-    shown = scene.verify("--copies", scene.copies)
-    assert shown.exit_code == 0
-    assert f"mount: 3 checkpoints, the newest of 17 lines at {SEEN} by the deliverer's clock" in shown.stdout
-    assert "the first 17 lines are what witnesses saw" in shown.stdout
-    assert f"{scene.copies}: 3 checkpoints, the newest of 17 lines" in shown.stdout
-    key = scene.folder / "keys" / "0.jwk"
-    evidence = scene.folder / "evidence.json"
-    evidence.write_text(json.dumps({"version": 5, "receipt_jwk": key.read_text()}))
-    assert scene.verify("--key", evidence).exit_code == 0
+    shown = scene.verify("--monitor", scene.monitor)
+    assert shown.exit_code == 0, shown.output
+    assert f"log: 3 checkpoints, the newest of 17 lines, cosigned at {SEEN}" in shown.stdout
+    assert "the first 17 lines are those of the log" in shown.stdout
+    assert "monitor: 3 checkpoints, the newest of 17 lines" in shown.stdout
+    assert scene.verify("--key", scene.folder / "keys" / "000.json").exit_code == 0
 
 
 def flip(line: bytes) -> bytes:
@@ -115,10 +124,9 @@ def restart_on_older_copy(scene: Scene, lines: int) -> None:
     """A backup is put in its place, and the next start of the worker, with another key, continues it."""
     trail = scene.trail.restore(lines)
     trail.key = new_key()
-    scene.keys.append(trail.key)
-    keys_folder(scene.folder / "keys", scene.keys)
     trail.write(10, mark=1000).checkpoint()
     scene.trail = trail
+    scene.add_key()
 
 
 def two_histories(scene: Scene) -> None:
@@ -164,44 +172,94 @@ ATTACKS: dict[str, tuple[Callable[[Scene], Any], str, dict[str, Any]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("source", ["state", "copies"])
+@pytest.mark.parametrize("source", ["state", "monitor"])
 @pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_is_named(scene: Scene, name: str, source: str) -> None:
     attack, fault, expected = ATTACKS[name]
     assert not scene.findings()
     kept = scene.folder / "auditor"
     shutil.copytree(scene.folder / "state", kept)
-    shutil.copytree(scene.copies, scene.folder / "auditors-copies")
     attack(scene)
     if source == "state":
         [found] = scene.findings("--state", kept)
-        assert found["witness"] == "mount"
+        assert found["source"] == "log"
         assert SEEN in found["text"]
     else:
         (scene.folder / "empty").mkdir()
-        [found] = scene.findings("--state", scene.folder / "empty", "--copies", scene.folder / "auditors-copies")
+        options = ("--state", scene.folder / "empty", "--monitor", scene.monitor)
+        if name in {"a whole new chain", "an empty trail"}:  # another trail, or none: the log has nothing of it
+            assert scene.verify(*options).exit_code in {3, 4}
+            return
+        [found] = scene.findings(*options)
     assert found["fault"] == fault, found
     assert {key: found[key] for key in expected} == expected, found
 
 
-def test_a_checkpoint_that_no_witness_saw_makes_no_fork(scene: Scene) -> None:
-    scene.trail.write(2).checkpoint()
-    scene.trail.write(3).checkpoint()
-    scene.witnessed()
-    recompute(scene, 25)
+def test_a_checkpoint_that_the_log_lacks_makes_no_fork(agency: Site, tmp_path: Path) -> None:
+    trail = begun(tmp_path, "02")
+    delivery = Delivery(agency, tmp_path, trail.path)
+    delivery.attest(trail.key, ak="b" * 64)
+    trail.checkpoint()
+    delivery.advance()
+    trail.write(2).checkpoint()
+    trail.write(3).checkpoint()
+    assert delivery.advance() == 12
+    scene = Scene(folder=tmp_path, trail=trail)
+    recompute(scene, 10)
     [found] = scene.findings()
-    assert (found["fault"], found["after"], found["size"]) == ("rewritten", 17, 27)
+    assert (found["fault"], found["after"], found["size"]) == ("rewritten", 5, 12)
 
 
 @pytest.mark.parametrize("size", [5, 11, 17])
-def test_any_one_checkpoint_finds_a_whole_new_chain(scene: Scene, size: int) -> None:
-    one = scene.folder / "one"
-    one.mkdir()
-    shutil.copy(scene.copies / f"{size:020}.json", one)
+def test_any_one_record_finds_a_whole_new_chain(scene: Scene, size: int) -> None:
+    for each in scene.records.iterdir():
+        if each.name != f"{size:020}.json":
+            each.unlink()
     recompute(scene, 1)
-    (scene.folder / "empty").mkdir()
-    faults = {each["fault"] for each in scene.findings("--state", scene.folder / "empty", "--copies", one)}
+    faults = {each["fault"] for each in scene.findings()}
     assert faults == ({"rewritten"} if size == 5 else {"rewritten", "gap"})  # the ones before it are not there
+
+
+def test_lines_that_waited_too_long_are_named(scene: Scene) -> None:
+    policy = scene.folder / "policy.toml"
+    policy.write_text(policy.read_text().replace("max_delay_seconds = 3600", "max_delay_seconds = 3599"))
+    [found] = scene.findings()
+    assert (found["fault"], found["size"]) == ("late", 11)
+    assert "waited for that of 11 lines for 3600 s; the policy allows 3599 s" in found["text"]
+
+
+def test_lines_under_no_checkpoint_are_named(scene: Scene) -> None:
+    scene.trail.time = "2026-11-24T16:00:00.00Z"
+    scene.trail.append(RESUMED)
+    assert not scene.findings()
+    scene.trail.time = "2026-11-24T16:00:01.00Z"
+    scene.trail.append(RESUMED)
+    [found] = scene.findings()
+    assert (found["fault"], found["size"]) == ("late", None)
+
+
+def test_a_frozen_trail_is_named(agency: Site, tmp_path: Path) -> None:
+    """A copy of the trail on another machine goes on elsewhere: the log freezes it, and a monitor's file shows it."""
+    trail = begun(tmp_path, "03")
+    delivery = Delivery(agency, tmp_path, trail.path)
+    delivery.attest(trail.key, ak="c" * 64)
+    trail.checkpoint()
+    delivery.advance()
+    (tmp_path / "copy").mkdir()
+    shutil.copy(trail.path, tmp_path / "copy")
+    copy = Trail(
+        path=tmp_path / "copy" / "audit.log", head=trail.head, tree=Frontier(trail.tree.size, trail.tree.peaks)
+    )
+    copy.write(3).checkpoint()
+    second = Delivery(agency, tmp_path / "copy", copy.path)
+    shutil.copy(delivery.keys / "000.json", second.keys)
+    second.attest(copy.key, ak="d" * 64)
+    with pytest.raises(DeliveryError, match="another machine"):
+        second.advance()
+    agency.log.refresh()
+    agency.monitor(str(tmp_path / "monitor.db"))
+    [found] = Scene(folder=tmp_path, trail=trail).findings("--monitor", tmp_path / "monitor.db")
+    assert (found["fault"], found["text"]) == ("frozen", "the log froze this trail: other_machine")
 
 
 def changed_offer(scene: Scene, size: int, change: Callable[[Offer], Offer]) -> None:
@@ -239,24 +297,6 @@ def another_trail(scene: Scene) -> None:
     renote(scene, 17, sign_checkpoint(other_tree(17), origin="cji-worker/worker-2", key=scene.trail.key))
 
 
-def contradict(scene: Scene) -> None:
-    """A copy with another history of the same size, signed by the same key."""
-    other = scene.folder / "other"
-    other.mkdir()
-    note = sign_checkpoint(other_tree(5), origin="cji-worker/worker-1", key=scene.trail.key).decode()
-    (other / f"{5:020}.json").write_bytes(Offer(previous=0, consistency=(), note=note).encode())
-
-
-def rename(scene: Scene) -> None:
-    shutil.copytree(scene.records, scene.records.with_name("stranger"))
-
-
-def move(scene: Scene) -> None:
-    path = scene.records / f"{11:020}.json"
-    record = decode_witnessed(path.read_bytes())
-    path.write_bytes(msgspec.structs.replace(record, witness="another").encode())
-
-
 def wrong_receipt(scene: Scene) -> None:
     path, other = scene.records / f"{11:020}.json", scene.records / f"{17:020}.json"
     receipt = decode_witnessed(other.read_bytes()).receipt
@@ -266,10 +306,11 @@ def wrong_receipt(scene: Scene) -> None:
 FALSE_RECORDS: dict[str, tuple[Callable[[Scene], Any], set[str]]] = {
     "a forged checkpoint": (forge, {"forged"}),
     "a checkpoint of another key": (another_key, {"unknown_key"}),
-    "a checkpoint of another trail": (another_trail, {"mixed", "fork"}),
-    "two histories of one size": (contradict, {"fork"}),
-    "a witness that is not configured": (rename, {"witness"}),
-    "a record under another name": (move, {"witness", "gap"}),
+    "a checkpoint of another trail": (another_trail, {"receipt"}),
+    "another size than its name": (
+        lambda s: (s.records / f"{17:020}.json").rename(s.records / f"{18:020}.json"),
+        {"unreadable"},
+    ),
     "a receipt for another checkpoint": (wrong_receipt, {"receipt"}),
     "a removed record": (lambda s: (s.records / f"{11:020}.json").unlink(), {"gap"}),
     "a file that is no record": (lambda s: (s.records / f"{17:020}.json").write_bytes(b"{}\n"), {"unreadable"}),
@@ -287,8 +328,7 @@ FALSE_RECORDS: dict[str, tuple[Callable[[Scene], Any], set[str]]] = {
 def test_a_false_record_is_named(scene: Scene, name: str) -> None:
     attack, faults = FALSE_RECORDS[name]
     attack(scene)
-    other = scene.folder / "other"
-    found = scene.findings(*(("--copies", other) if other.exists() else ()))
+    found = scene.findings()
     assert {each["fault"] for each in found} == faults, found
     for each in found:
         assert each["text"].isprintable()
@@ -298,7 +338,7 @@ def test_a_trail_without_anything_seen_is_not_good(scene: Scene) -> None:
     shutil.rmtree(scene.folder / "state")
     shown = scene.verify()
     assert shown.exit_code == 3
-    assert "No witness saw this trail" in shown.output
+    assert "The log has nothing of this trail" in shown.output
 
 
 def test_a_trail_of_two_workers_is_named(scene: Scene) -> None:
@@ -327,10 +367,3 @@ def test_a_false_checkpoint_in_the_trail_is_named(scene: Scene, kind: str) -> No
     trail.checkpoint(note.decode())
     [found] = scene.findings()
     assert (found["fault"], found["line"], found["after"]) == ("rewritten", 22, 17)
-
-
-def test_copies_are_what_the_file_witness_has(scene: Scene) -> None:
-    offers = [decode_offer(path.read_bytes()) for path in sorted(scene.copies.iterdir())]
-    records = [decode_witnessed(path.read_bytes()) for path in sorted(scene.records.iterdir())]
-    assert [each.offer for each in records] == offers
-    assert all(isinstance(each, Witnessed) for each in records)

@@ -36,7 +36,7 @@ from cji_core.log import events_only
 from cji_core.pool.errors import StoreError
 from cji_core.pool.queue import Queue
 from cji_core.pool.store import Blobs
-from tests.support.witness_kinds import FixedCredential
+from tests.support.fixed_credential import FixedCredential
 
 events_only()
 url, ca_file = sys.argv[1:]

@@ -294,14 +294,14 @@ def test_an_earlier_review_is_a_witness(done: Desk) -> None:
 
 def test_states_and_checkpoints_are_compared(desk: Desk, calm: Trail) -> None:
     state = desk.folder / "state"
-    witness = state / "witnesses/blob"
-    witness.mkdir(parents=True)
+    log = state / "log"
+    log.mkdir(parents=True)
     tree = Frontier()
     for line in calm.lines[:1000]:
         tree.append(leaf_hash(line))
     note = sign_checkpoint(tree, origin=origin_of("worker-1"), key=new_signing_key())
-    record = {"version": 1, "witness": "blob", "offer": {"note": note.decode()}}
-    (witness / f"{1000:020}.json").write_text(json.dumps(record))
+    record = {"version": 1, "offer": {"note": note.decode()}}
+    (log / f"{1000:020}.json").write_text(json.dumps(record))
     (desk.folder / "mine.checkpoint").write_bytes(note)
     cursor = {"version": 1, "destination": "sentinel", "seq": calm.head.seq, "hash": calm.head.hash, "offset": 1}
     (state / "sentinel.delivered").write_text(json.dumps(cursor))
@@ -310,7 +310,7 @@ def test_states_and_checkpoints_are_compared(desk: Desk, calm: Trail) -> None:
     heads = decode((desk.reviews / WEEK / "review.json").read_bytes()).heads
     assert {(each.head.source, each.state, each.lines_behind) for each in heads} == {
         ("sentinel", "same", 0),
-        ("blob", "same", calm.head.seq - 1000),
+        ("log", "same", calm.head.seq - 1000),
         ("mine.checkpoint", "same", calm.head.seq - 1000),
     }
     cursor |= {"hash": "00" * 48}

@@ -1,6 +1,5 @@
 """A deliverer's way to the agency's log, with evidence that the log appraises."""
 
-import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -15,18 +14,18 @@ from cji_core.tlog.keys import new_signers
 from cji_core.tlog.leaves import CheckpointLeaf, LeafError, decode_leaf
 from cji_core.tlog.policy import Policy
 from cji_core.trail.checkpoint import parse_checkpoint
-from cji_core.trail.delivery import DeliveryError, load_delivery
+from cji_core.trail.delivery import DeliveryError, DeliveryFile, load_delivery
 from cji_core.trail.witnesses.agency_log import LogWitness
-from cji_core.trail.witnesses.configured import needs, witness_for
-from cji_core.trail.witnesses.destination import WitnessDestination
+from cji_core.trail.witnesses.configured import needs
+from cji_core.trail.witnesses.destination import LogDestination
 from cji_core.trail.witnesses.examination import examine
 from cji_core.trail.witnesses.keys import read_keys
-from cji_core.trail.witnesses.records import LogReceipt, Records, Witnessed
-from cji_core.trail.witnesses.settings import LogTable, tables
+from cji_core.trail.witnesses.records import Records, Witnessed
+from cji_core.trail.witnesses.settings import log_table
 from tests.support import evidence_files
 from tests.support.evidence_files import evidence_file
 from tests.support.forge import decided, machine
-from tests.support.tlog_site import ORIGIN, SUBMITTER, Machine, Site, site
+from tests.support.tlog_site import ORIGIN, SUBMITTER, Machine, Site, site, write_policy
 
 
 @pytest.fixture
@@ -50,16 +49,15 @@ class Host:
         (folder / "token").write_text(SUBMITTER + "\n")
         write_policy(folder / "policy.toml", policy)
         (folder / "ca.pem").write_text("")
-        raw = {"kind": "log", "name": "log", "policy": "policy.toml", "token_file": "token", "ca_file": "ca.pem"}
-        (found,) = tables([raw], folder=folder)
-        assert isinstance(found, LogTable)
+        raw: dict[str, object] = {"policy": "policy.toml", "token_file": "token", "ca_file": "ca.pem"}
+        found = log_table(DeliveryFile(trail="t", state="s", receipt_keys="keys", log=raw), folder=folder)
+        assert found is not None
         self.table = found
         self.clock = [0.0]
 
-    def destination(self, records: str = "records") -> WitnessDestination:
-        return WitnessDestination(
+    def destination(self, records: str = "records") -> LogDestination:
+        return LogDestination(
             LogWitness(self.table, trail=self.machine.trail.path, evidence=self.keys),
-            name="log",
             trail=self.machine.trail.path,
             records=self.folder / records,
             keys=partial(read_keys, self.keys),
@@ -67,18 +65,9 @@ class Host:
             monotonic=lambda: self.clock[0],
         )
 
-    def advance(self, destination: WitnessDestination) -> int:
+    def advance(self, destination: LogDestination) -> int:
         self.clock[0] += 60
         return destination.advance().seq
-
-
-def write_policy(path: Path, policy: Policy) -> None:
-    file = msgspec.to_builtins(policy.file)
-    witnesses = file.pop("witnesses")
-    lines = [f"{name} = {json.dumps(value)}" for name, value in file.items()]
-    for each in witnesses:
-        lines += ["[[witnesses]]", *(f"{name} = {json.dumps(value)}" for name, value in each.items())]
-    path.write_text("\n".join(lines))
 
 
 @pytest.fixture
@@ -95,7 +84,7 @@ def test_a_trail_is_delivered_and_examined(agency: Site, host: Host) -> None:
         assert host.advance(destination) == size
         destination = host.destination()
     kept = [record for _, record in Records(host.folder / "records")]
-    assert all(isinstance(each, Witnessed) and each.clock == "witness" for each in kept)
+    assert all(isinstance(each, Witnessed) for each in kept)
     assert agency.log.store.size == 3
     (binding,) = [
         leaf.key
@@ -106,9 +95,8 @@ def test_a_trail_is_delivered_and_examined(agency: Site, host: Host) -> None:
     assert binding.clock.clock == verdict.clock.clock
     result = examine(
         trail.path,
-        state={"log": host.folder / "records"},
-        copies=[],
-        witnesses={"log": witness_for(host.table)},
+        records=host.folder / "records",
+        log=LogWitness(host.table),
         keys=read_keys(host.keys),
     )
     assert (result.findings, result.last_agreed) == ([], 12)
@@ -125,13 +113,12 @@ def test_a_false_receipt_is_a_finding(agency: Site, host: Host) -> None:
     one, other = [record for _, record in Records(host.folder / "records")]
     assert isinstance(one, Witnessed)
     assert isinstance(other, Witnessed)
-    witness = witness_for(host.table)
-    assert isinstance(other.receipt, LogReceipt)
+    witness = LogWitness(host.table)
     witness.verify(other.offer, other.receipt)
     for receipt in (
         one.receipt,
         msgspec.structs.replace(other.receipt, trail="0" * 96),
-        msgspec.structs.replace(other.receipt, proof=one.receipt.proof),  # type: ignore[union-attr]
+        msgspec.structs.replace(other.receipt, proof=one.receipt.proof),
         msgspec.structs.replace(other.receipt, proof=other.receipt.proof.replace("index 1", "index 0")),
         msgspec.structs.replace(other.receipt, proof="\n\n".join(other.receipt.proof.split("\n\n")[:2]) + "\n\n"),
     ):
@@ -149,9 +136,9 @@ def test_a_receipt_is_verified_under_the_policy_of_its_time(agency: Site, host: 
     keys = tuple(each.key.vkey for each in new_signers(ORIGIN, (1, 6)))
     write_policy(host.folder / "policy.toml", Policy(msgspec.structs.replace(agency.policy.file, keys=keys)))
     with pytest.raises(DeliveryError):
-        witness_for(host.table).verify(record.offer, record.receipt)
+        LogWitness(host.table).verify(record.offer, record.receipt)
     table = msgspec.structs.replace(host.table, earlier_policies=(str(host.folder / "policy-1.toml"),))
-    witness_for(table).verify(record.offer, record.receipt)
+    LogWitness(table).verify(record.offer, record.receipt)
 
 
 def test_a_jwk_alone_begins_no_trail(agency: Site, host: Host) -> None:
@@ -213,7 +200,7 @@ def test_an_older_copy_is_found_before_it_is_sent(agency: Site, host: Host) -> N
 
 
 def test_a_configuration_names_its_files(agency: Site, host: Host) -> None:
-    text = 'trail = "audit.log"\nstate = "."\nreceipt_keys = "keys"\n[[witnesses]]\nkind = "log"\nname = "log"\n'
+    text = 'trail = "audit.log"\nstate = "."\nreceipt_keys = "keys"\n[log]\n'
     (host.folder / "audit.toml").write_text(text + 'policy = "policy.toml"\ntoken_file = "token"\n')
     found = needs(load_delivery(host.folder / "audit.toml"), folder=host.folder)
     assert str(host.folder / "policy.toml") in found.read

@@ -1,7 +1,7 @@
-"""A witness, a state and a trail that do not fit together: each contradiction is named, and nothing is overwritten."""
+"""A log, records and a trail that do not fit together: each contradiction is named, and nothing is overwritten."""
 
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -10,11 +10,36 @@ from cji_core.trail import ChainError
 from cji_core.trail.checkpoint import sign_checkpoint
 from cji_core.trail.delivery import DeliveryError
 from cji_core.trail.merkle import Frontier, leaf_hash
-from cji_core.trail.witnesses.records import Offer, Position, decode_witnessed
-from tests.support.witness_kinds import Setting
-from tests.support.witness_trails import Trail, keys_folder, new_key
+from cji_core.trail.witnesses.agency_log import LogWitness
+from cji_core.trail.witnesses.records import Position, decode_witnessed
+from tests.support.tlog_site import Delivery, Machine, Site, site
+from tests.support.witness_trails import Trail, new_key
 
 ORIGIN = "cji-worker/worker-1"
+
+
+class Setting(Delivery):
+    """A trail of five lines, and its deliverer."""
+
+    def __init__(self, agency: Site, folder: Path, trail: Trail) -> None:
+        super().__init__(agency, folder, trail.path)
+        self.lines = trail
+        self.attest(trail.key)
+
+    def record(self, size: int) -> Path:
+        return self.records / name_of(size)
+
+
+@pytest.fixture
+def agency(tmp_path: Path) -> Iterator[Site]:
+    with site(tmp_path, count=2, quorum=2) as found:
+        yield found
+
+
+@pytest.fixture
+def setting(agency: Site, tmp_path: Path) -> Setting:
+    (tmp_path / "worker").mkdir()
+    return Setting(agency, tmp_path / "worker", Machine(folder=tmp_path / "worker").trail.write(4))
 
 
 def other_tree(size: int) -> Frontier:
@@ -28,50 +53,23 @@ def name_of(size: int) -> str:
     return f"{size:020}.json"
 
 
-def test_a_witness_that_lost_its_newest_checkpoint_only(setting: Setting) -> None:
-    destination = setting.destination("file")
-    for _ in range(2):
-        setting.trail.write(5).checkpoint()
-        destination.advance()
-        setting.clock[0] += 60
-    (setting.folder / "copies" / name_of(11)).unlink()
-    with pytest.raises(DeliveryError, match="the witness lost its checkpoint of 11 lines"):
-        setting.destination("file").advance()
+def test_a_log_that_lost_the_trail(agency: Site, setting: Setting) -> None:
+    """It was set up again under the same keys."""
+    setting.lines.checkpoint()
+    setting.advance()
+    agency.start(store="another.db")
+    with pytest.raises(DeliveryError, match="the log lost its checkpoint of 5 lines"):
+        setting.advance()
 
 
-def test_a_checkpoint_that_the_worker_did_not_sign(setting: Setting) -> None:
-    """Somebody who can write to the witness puts one there for this trail, with a key of his own."""
-    trail = setting.trail.write(5)
-    trail.checkpoint()
-    note = sign_checkpoint(trail.tree, origin=ORIGIN, key=new_key()).decode()
-    setting.services.blobs.blobs[name_of(6)] = Offer(previous=0, consistency=(), note=note).encode()
+def test_a_checkpoint_of_a_key_that_is_not_there(setting: Setting) -> None:
+    """The log has a checkpoint of a start whose evidence was taken from the folder."""
+    setting.lines.checkpoint()
+    setting.advance()
+    (setting.keys / "000.json").unlink()
+    setting.record(5).unlink()
     with pytest.raises(DeliveryError, match="no key in receipt_keys signed"):
-        setting.destination("blob").advance()
-
-
-def test_a_witness_of_another_trail(setting: Setting) -> None:
-    """Two workers share a container by mistake, and the deliverer has the keys of both."""
-    other = Trail(path=setting.folder / "other.log", worker="worker-2", key=setting.trail.key).write(9)
-    setting.services.blobs.blobs[name_of(9)] = Offer(
-        previous=0, consistency=(), note=other.checkpoint().decode()
-    ).encode()
-    setting.trail.write(5).checkpoint()
-    with pytest.raises(DeliveryError, match="the witness has checkpoints of another trail: 'cji-worker/worker-2'"):
-        setting.destination("blob").advance()
-
-
-def test_another_process_put_another_checkpoint_in_its_place(setting: Setting) -> None:
-    destination = setting.destination("blob")
-    setting.trail.write(5).checkpoint()
-    destination.advance()
-    note = sign_checkpoint(other_tree(11), origin=ORIGIN, key=setting.trail.key).decode()
-    theirs = Offer(previous=0, consistency=(), note=note).encode()
-    setting.services.blobs.blobs[name_of(11)] = theirs
-    setting.trail.write(5).checkpoint()
-    setting.clock[0] += 60
-    with pytest.raises(DeliveryError, match=r"the container has another 0+11\.json"):
-        destination.advance()
-    assert setting.services.blobs.blobs[name_of(11)] == theirs
+        setting.advance()
 
 
 CHANGE = msgspec.structs.replace
@@ -86,61 +84,45 @@ POSITIONS: dict[str, tuple[Callable[[Position], Position], type[Exception], str]
 
 
 @pytest.mark.parametrize("name", POSITIONS)
-def test_a_state_that_does_not_fit(setting: Setting, name: str) -> None:
-    setting.trail.write(5).checkpoint()
-    setting.destination("file").advance()
-    path = setting.state / "witnesses" / "file" / name_of(5)
-    record = decode_witnessed(path.read_bytes())
+def test_a_state_that_does_not_fit(agency: Site, setting: Setting, name: str) -> None:
+    setting.lines.checkpoint()
+    setting.advance()
+    record = decode_witnessed(setting.record(5).read_bytes())
     change, error, text = POSITIONS[name]
-    path.write_bytes(msgspec.structs.replace(record, position=change(record.position)).encode())
-    setting.trail.write(5).checkpoint()
+    setting.record(5).write_bytes(msgspec.structs.replace(record, position=change(record.position)).encode())
+    setting.lines.write(5).checkpoint()
     with pytest.raises(error, match=text):
-        setting.destination("file").advance()
-    assert len(list((setting.folder / "copies").iterdir())) == 1
+        setting.advance()
+    assert agency.log.store.size == 1
 
 
 def test_a_torn_record_is_made_again(setting: Setting) -> None:
-    """A crash while the record was written: the witness has the checkpoint, the state a part of a file."""
-    setting.trail.write(5).checkpoint()
-    setting.destination("confidential_ledger").advance()
-    path = setting.state / "witnesses" / "confidential-ledger" / name_of(5)
-    whole = path.read_bytes()
+    """A crash while the record was written: the log has the checkpoint, the state a part of a file."""
+    setting.lines.checkpoint()
+    setting.advance()
+    whole = setting.record(5).read_bytes()
     for size in (0, 1, len(whole) // 2, len(whole) - 1):
-        path.write_bytes(whole[:size])
-        assert setting.destination("confidential_ledger").advance().seq == 5
-        setting.witness("confidential_ledger").verify(
-            decode_witnessed(path.read_bytes()).offer, decode_witnessed(path.read_bytes()).receipt
-        )
-
-
-def test_a_torn_copy_is_completed(setting: Setting) -> None:
-    setting.trail.write(5).checkpoint()
-    setting.destination("file").advance()
-    path = setting.folder / "copies" / name_of(5)
-    whole = path.read_bytes()
-    for size in (0, 1, len(whole) // 2, len(whole) - 1):
-        shutil.rmtree(setting.state)
-        path.write_bytes(whole[:size])
-        assert setting.destination("file").advance().seq == 5
-        assert path.read_bytes() == whole
+        setting.record(5).write_bytes(whole[:size])
+        assert setting.advance() == 5
+        again = decode_witnessed(setting.record(5).read_bytes())
+        LogWitness(setting.table()).verify(again.offer, again.receipt)
 
 
 def test_two_starts_of_a_worker_in_one_trail(setting: Setting) -> None:
     """Each start has its own key; a checkpoint of the second continues one of the first."""
-    trail, destination = setting.trail, setting.destination("scitt")
+    trail, destination = setting.lines, setting.destination()
+    trail.checkpoint()
+    assert setting.advance(destination) == 5
+    trail.key = new_key()
+    setting.attest(trail.key)
     trail.write(5).checkpoint()
-    assert destination.advance().seq == 5
-    first, trail.key = trail.key, new_key()
-    keys_folder(setting.folder / "keys", [first, trail.key])
-    trail.write(5).checkpoint()
-    setting.clock[0] += 60
-    assert destination.advance().seq == 11
+    assert setting.advance(destination) == 11
 
 
 @pytest.mark.parametrize("fault", ["root", "signature", "origin", "size", "text"])
-def test_a_false_checkpoint_in_the_trail(setting: Setting, fault: str) -> None:
+def test_a_false_checkpoint_in_the_trail(agency: Site, setting: Setting, fault: str) -> None:
     """Somebody who can write the file, but has no key, adds a line with a checkpoint: nothing is handed over."""
-    trail = setting.trail.write(5)
+    trail = setting.lines
     good = sign_checkpoint(trail.tree, origin=ORIGIN, key=trail.key).decode()
     other = sign_checkpoint(other_tree(5), origin=ORIGIN, key=trail.key).decode()
     note, detail = {
@@ -155,5 +137,5 @@ def test_a_false_checkpoint_in_the_trail(setting: Setting, fault: str) -> None:
     }[fault]
     trail.checkpoint(note)
     with pytest.raises(ChainError, match=f"audit line 6: event: {detail}"):
-        setting.destination("file").advance()
-    assert not list((setting.folder / "copies").iterdir())
+        setting.advance()
+    assert agency.log.store.size == 0

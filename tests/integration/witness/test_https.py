@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_core.https import Client, tls_context
 from cji_core.sessions import session as session_of
-from tests.support.witness_services import Authority, private_pem
+from tests.support.authority import Authority, private_pem
 
 
 def bounded_session(ca_file: str, **bounds: Any) -> requests.Session:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from cji_attestation import AttestationError, Fault
 from cji_attestation.appraisal import check_timestamp
 from cji_attestation.appraisal.corim import read_corim
+from cji_attestation.appraisal.corim.cose import parse_cbor
 from cji_attestation.evidence.imds import read_thim
 from cji_attestation.evidence.imported import read_collateral, read_quote, read_trustee
 from cji_attestation.evidence.tpm_structures import selected_pcrs
-from cji_core.cose import parse_cbor
 from tests.support.corim_forge import AMD, INTEL, NOW, corim, intel_triple, measurement, oid_bytes, raw, snp_triple
 from tests.support.import_forge import VALUES, collateral, oldest, quote, serialized, thim, versioned
 from tests.support.tsa_forge import tsa

@@ -5,7 +5,7 @@ from typing import Any
 import cbor2
 import pytest
 
-from cji_core.cose import MAX_DEPTH, CoseError, parse_cbor
+from cji_attestation.appraisal.corim.cose import MAX_DEPTH, CoseError, parse_cbor
 
 TAGS = frozenset({1, 37, 111, 501})
 

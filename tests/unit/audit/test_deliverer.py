@@ -23,8 +23,8 @@ from cji_worker.deliverer.deliverer import FIRST_S, MOST_S, Deliverer, TrailChan
 from cji_worker.service_rights import ports
 from tests.support.paths import ROOT
 from tests.support.sink_faults import Trail
-from tests.support.witness_trails import Trail as WitnessedTrail
-from tests.support.witness_trails import keys_folder
+from tests.support.tlog_site import Delivery, Machine
+from tests.support.tlog_site import site as log_site
 
 
 class Sent:
@@ -142,21 +142,16 @@ def test_the_command_delivers_and_names_a_changed_trail(site: Path) -> None:
     assert len((site / "out/events.jsonl").read_text().splitlines()) == 5
 
 
-def test_the_command_hands_checkpoints_to_witnesses(tmp_path: Path) -> None:
-    trail = WitnessedTrail(path=tmp_path / "audit.log").write(3)
+def test_the_command_hands_checkpoints_to_the_log(tmp_path: Path) -> None:
+    (tmp_path / "worker").mkdir()
+    trail = Machine(folder=tmp_path / "worker").trail.write(3)
     note = trail.checkpoint()
-    keys_folder(tmp_path / "keys", [trail.key])
-    for name in ("state", "copies"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "audit.toml").write_text(
-        'trail = "audit.log"\nstate = "state"\nreceipt_keys = "keys"\n'
-        '[[witnesses]]\nname = "mount"\nkind = "file"\nfolder = "copies"\n'
-    )
-    done = deliver(tmp_path)
+    with log_site(tmp_path, count=2, quorum=2) as agency:
+        made = Delivery(agency, tmp_path / "worker", trail.path)
+        made.attest(trail.key)
+        done = deliver(tmp_path / "worker")
     assert done.returncode == 0, done.stderr
-    (copy,) = (tmp_path / "copies").glob("*.json")
-    (record,) = (tmp_path / "state/witnesses/mount").glob("*.json")
-    assert json.loads(copy.read_text())["note"].encode() == note
+    (record,) = made.records.glob("*.json")
     assert json.loads(record.read_text())["offer"]["note"].encode() == note
 
 

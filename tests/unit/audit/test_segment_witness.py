@@ -1,7 +1,7 @@
-"""A witness gets checkpoints across rotations and prunings, each with the proof that it continues the one before."""
+"""The log gets checkpoints across rotations and prunings, each with the proof that it continues the one before."""
 
+from collections.abc import Iterator
 from datetime import datetime
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,49 +12,42 @@ from cji_core.trail.delivered import Standing, line_at_of, standing
 from cji_core.trail.delivery import DeliveryError
 from cji_core.trail.merkle import verify_consistency
 from cji_core.trail.segments import segment_path
-from cji_core.trail.witnesses.destination import WitnessDestination
-from cji_core.trail.witnesses.file_copy import FileWitness
-from cji_core.trail.witnesses.keys import read_keys
-from cji_core.trail.witnesses.records import Offer, decode_offer
-from cji_core.trail.witnesses.settings import FileTable
+from cji_core.trail.witnesses.records import Offer, Records, Witnessed
 from tests.support.rotated import ends_of, prune, split, two_years
-from tests.support.witness_services import NOW
-from tests.support.witness_trails import keys_folder
+from tests.support.tlog_site import Delivery, Site, site
 
-TRAIL = two_years(jobs=12)
+TRAIL = two_years(jobs=12, identified=True)
 ENDS = ends_of(TRAIL)
 
 
 class Scene:
-    """A file witness of one trail; `hand_over` is what a deliverer that was just started does."""
+    """The log of one trail; `hand_over` is what a deliverer that was just started does."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path, self.copies, self.records = folder / "audit.log", folder / "copies", folder / "records"
-        self.copies.mkdir()
-        self._keys = keys_folder(folder / "keys", [TRAIL.key])
+    def __init__(self, agency: Site, folder: Path) -> None:
+        self.path = folder / "audit.log"
+        self.delivery = Delivery(agency, folder, self.path)
+        self.delivery.attest(TRAIL.key)
+        self.records = self.delivery.records
 
     def standing(self) -> Standing:
-        return standing(self.path.parent, "mount", line_at_of(self.path))
+        return standing(self.delivery.state, "log", line_at_of(self.path))
 
     def hand_over(self) -> int:
-        destination = WitnessDestination(
-            FileWitness(FileTable(name="mount", folder=str(self.copies)), clock=lambda: NOW),
-            name="mount",
-            trail=self.path,
-            records=self.records,
-            keys=partial(read_keys, self._keys),
-            interval=60,
-            state=self.path.parent,
-        )
-        return destination.advance().seq
+        return self.delivery.advance()
 
     def offers(self) -> list[Offer]:
-        return [decode_offer(path.read_bytes()) for path in sorted(self.copies.glob("*.json"))]
+        return [each.offer for _, each in Records(self.records) if isinstance(each, Witnessed)]
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Scene:
-    return Scene(tmp_path)
+def agency(tmp_path: Path) -> Iterator[Site]:
+    with site(tmp_path, count=2, quorum=2) as found:
+        yield found
+
+
+@pytest.fixture
+def scene(agency: Site, tmp_path: Path) -> Scene:
+    return Scene(agency, tmp_path)
 
 
 def test_checkpoints_are_handed_over_across_segments(scene: Scene) -> None:
@@ -77,21 +70,25 @@ def test_checkpoints_are_handed_over_across_segments(scene: Scene) -> None:
         )
 
 
-def test_witnesses_go_on_and_begin_after_pruned_lines(scene: Scene, tmp_path: Path) -> None:
+def test_a_pruned_trail_goes_on_also_with_a_lost_record(scene: Scene) -> None:
     split(TRAIL.lines[: ENDS[1] + 12], scene.path, *ENDS)
-    assert scene.hand_over() > ENDS[1]
+    seen = scene.hand_over()
+    assert seen > ENDS[1]
     prune(scene.path)
-    assert scene.hand_over() > ENDS[1]
-    other = tmp_path / "other"
-    other.mkdir()
-    fresh = Scene(other)
-    fresh.path = scene.path
-    assert fresh.hand_over() > ENDS[1]
-    (offer,) = fresh.offers()
-    assert (offer.previous, offer.consistency) == (0, ())
+    assert scene.hand_over() >= seen
+    for record in scene.records.iterdir():
+        record.unlink()
+    assert scene.hand_over() >= seen
 
 
-def test_a_witness_that_was_behind_what_was_pruned_says_so(scene: Scene) -> None:
+def test_a_pruned_trail_begins_in_no_log(scene: Scene) -> None:
+    split(TRAIL.lines[: ENDS[1] + 12], scene.path, *ENDS)
+    prune(scene.path)
+    with pytest.raises(DeliveryError, match="needs this trail's first line, which was pruned"):
+        scene.hand_over()
+
+
+def test_a_log_that_was_behind_what_was_pruned_says_so(scene: Scene) -> None:
     split(TRAIL.lines[: ENDS[0] - 3], scene.path)
     seen = scene.hand_over()
     split(TRAIL.lines, scene.path, *ENDS)
@@ -100,7 +97,7 @@ def test_a_witness_that_was_behind_what_was_pruned_says_so(scene: Scene) -> None
         scene.hand_over()
     for record in scene.records.iterdir():
         record.unlink()
-    with pytest.raises(DeliveryError, match=f"the witness has a checkpoint of {seen} lines, which were pruned"):
+    with pytest.raises(DeliveryError, match=f"the log has a checkpoint of {seen} lines, which were pruned"):
         scene.hand_over()
 
 
@@ -112,7 +109,7 @@ def test_a_segment_that_was_changed_is_named(scene: Scene) -> None:
         scene.hand_over()
 
 
-def test_the_state_of_a_witness_is_what_a_worker_can_require(scene: Scene) -> None:
+def test_the_state_of_the_log_is_what_a_worker_can_require(scene: Scene) -> None:
     """No line waits once the last checkpoint was handed over: what follows it in an idle trail is no event."""
     split(TRAIL.lines[: ENDS[0] - 3], scene.path)
     assert scene.standing().seq == 0
@@ -120,7 +117,7 @@ def test_the_state_of_a_witness_is_what_a_worker_can_require(scene: Scene) -> No
     seen = scene.hand_over()
     assert seen == len(TRAIL.lines) - 2  # a checkpoint and an anchor follow
     assert (scene.standing().seq, scene.standing().waiting_since, scene.standing().cause) == (seen, None, None)
-    (scene.path.parent / "mount.delivered").unlink()
+    (scene.delivery.state / "log.delivered").unlink()
     scene.hand_over()
     assert scene.standing().seq == seen
     writer = TRAIL.copy()

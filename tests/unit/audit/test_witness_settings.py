@@ -1,84 +1,86 @@
-"""`[[witnesses]]` tables: strict and closed. What is not as it should be is named."""
+"""`[log]` of audit.toml: strict and closed. What is not as it should be is named."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cji_core.azure_client import brokered_identity
 from cji_core.errors import StartupError
-from cji_core.trail.delivery import load_delivery
-from cji_core.trail.witnesses.configured import needs, witnesses
+from cji_core.trail.delivery import DeliveryFile, load_delivery
+from cji_core.trail.witnesses.configured import log_destination, needs
 from cji_core.trail.witnesses.keys import read_key, read_keys
-from cji_core.trail.witnesses.settings import ScittTable, tables
+from cji_core.trail.witnesses.settings import LogTable, log_table
+from tests.support.tlog_site import a_policy, write_policy
 from tests.support.witness_trails import keys_folder, new_key
 
-FILE = {"kind": "file", "name": "mount", "folder": "copies"}
-BLOB = {"kind": "blob", "name": "blob", "account_url": "https://a.blob.core.windows.net", "container": "audit"}
-LEDGER = {"kind": "confidential_ledger", "name": "acl", "url": "https://l.example", "service_certificate": "acl.pem"}
-SCITT = {
-    "kind": "scitt", "name": "ts", "url": "https://ts.example", "issuer": "https://pd.example",
-    "key_file": "a", "issuer_key": "/b", "service_key": "c",
-}  # fmt: skip
+TABLE: dict[str, object] = {"policy": "policy.toml", "token_file": "/token", "earlier_policies": ["policy-1.toml"]}
 TEXT = """
 trail = "audit.log"
 state = "state"
 receipt_keys = "keys"
-[[witnesses]]
-kind = "file"
-name = "mount"
-folder = "copies"
-[[witnesses]]
-kind = "blob"
-name = "blob"
-account_url = "https://a.blob.core.windows.net"
-container = "audit"
+[log]
+policy = "policy.toml"
+token_file = "token"
 """
 
 
+def table_of(raw: dict[str, object]) -> LogTable | None:
+    return log_table(DeliveryFile(trail="t", state="s", receipt_keys="keys", log=raw), folder=Path("/etc/cji"))
+
+
 def test_paths_are_relative_to_the_folder() -> None:
-    [table] = tables([SCITT], folder=Path("/etc/cji"))
-    assert isinstance(table, ScittTable)
-    assert (table.key_file, table.issuer_key, table.service_key) == ("/etc/cji/a", "/b", "/etc/cji/c")
+    table = table_of(TABLE)
+    assert table is not None
+    assert (table.policy, table.token_file) == ("/etc/cji/policy.toml", "/token")
+    assert table.earlier_policies == ("/etc/cji/policy-1.toml",)
     assert (table.ca_file, table.interval_seconds) == ("/etc/ssl/certs/ca-certificates.crt", 600)
 
 
 @pytest.mark.parametrize(
-    "raw",
+    "changes",
     [
-        {}, FILE | {"kind": "another"}, FILE | {"name": ""}, FILE | {"name": "../x"}, FILE | {"name": "A"},
-        FILE | {"name": "_"},
-        FILE | {"more": 1}, FILE | {"interval_seconds": 59}, FILE | {"interval_seconds": 86_401}, FILE | {"folder": ""},
-        {"kind": "file", "name": "mount"},
-        BLOB | {"account_url": "http://a.blob.core.windows.net"}, BLOB | {"account_url": "https://a b"},
-        BLOB | {"container": "A"}, BLOB | {"container": "a/b"}, BLOB | {"client_id": "x"},
-        LEDGER | {"url": "http://l.example"}, LEDGER | {"collection": "a b"}, LEDGER | {"audience": "x"},
-        {"kind": "confidential_ledger", "name": "acl", "url": "https://l.example"},
-        SCITT | {"issuer": "a b"}, SCITT | {"entry": "another"}, SCITT | {"url": "file:///"},
+        {"policy": ""}, {"token_file": 1}, {"more": 1}, {"interval_seconds": 59}, {"interval_seconds": 86_401},
+        {"earlier_policies": ["x"] * 17}, {"kind": "log"}, {"name": "log"},
     ],
 )  # fmt: skip
-def test_a_wrong_table_is_named(raw: dict[str, Any]) -> None:
-    with pytest.raises(StartupError, match=r"\[\[witnesses\]\], table 2: "):
-        tables([FILE, raw], folder=Path())
+def test_a_wrong_table_is_named(changes: dict[str, Any]) -> None:
+    with pytest.raises(StartupError, match=r"\[log\]: "):
+        table_of(TABLE | changes)
 
 
-def test_not_too_many() -> None:
-    with pytest.raises(StartupError, match="more than 16"):
-        tables([FILE] * 17, folder=Path())
-
-
-def test_from_the_file_to_destinations(tmp_path: Path) -> None:
+def test_from_the_file_to_the_destination(tmp_path: Path) -> None:
     path = tmp_path / "audit.toml"
     path.write_text(TEXT)
-    made = witnesses(load_delivery(path), folder=tmp_path, identity=brokered_identity)
-    assert [each.name for each in made] == ["mount", "blob"]
+    write_policy(tmp_path / "policy.toml", a_policy(url="https://log.example/trails"))
+    made = log_destination(load_delivery(path), folder=tmp_path)
+    assert made is not None
+    assert made.name == "log"
     found = needs(load_delivery(path), folder=tmp_path)
-    assert found.read == (str(tmp_path / "keys"), "/etc/ssl/certs/ca-certificates.crt")
-    assert found.write == (str(tmp_path / "copies"),)
-    assert found.urls == ("https://a.blob.core.windows.net",)
-    path.write_text(TEXT.replace('receipt_keys = "keys"', ""))
-    with pytest.raises(StartupError, match="needs receipt_keys"):
-        load_delivery(path)
+    files = ("keys", "policy.toml", "token", "/etc/ssl/certs/ca-certificates.crt")
+    assert found.read == tuple(str(tmp_path / each) for each in files)
+    assert found.urls == ("https://log.example/trails",)
+
+
+def test_an_interval_above_the_published_delay_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "audit.toml"
+    path.write_text(TEXT + "interval_seconds = 3600\n")
+    write_policy(tmp_path / "policy.toml", a_policy(url="https://log.example/trails"))
+    with pytest.raises(StartupError, match="delivers every 3600 s, and the policy allows 3600 s"):
+        needs(load_delivery(path), folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ('receipt_keys = "keys"', "", "needs receipt_keys"),
+        ("[log]", '[[sinks]]\nname = "log"\n[log]', "a name of its own, which is not log"),
+        ("[log]", "[[witnesses]]", "witnesses"),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path: Path, old: str, new: str, why: str) -> None:
+    (tmp_path / "audit.toml").write_text(TEXT.replace(old, new))
+    with pytest.raises(StartupError, match=why):
+        load_delivery(tmp_path / "audit.toml")
 
 
 def test_keys_that_cannot_be_used_are_named(tmp_path: Path) -> None:

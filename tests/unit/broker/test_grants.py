@@ -43,14 +43,8 @@ cloud = "azure-usgov"
 kind = "event_hubs"
 [[sinks]]
 kind = "journald"
-[[witnesses]]
-kind = "blob"
-client_id = "witness"
-[[witnesses]]
-kind = "confidential_ledger"
-audience = "https://ledger.example"
-[[witnesses]]
-kind = "scitt"
+[log]
+policy = "policy.toml"
 """
 CLOUDS = {trust.name: trust for trust in (AZURE_US, AZURE_USGOV)}
 
@@ -75,8 +69,7 @@ def test_each_user_has_its_own_requests_only() -> None:
     assert found["cji-probe"].requests == {get(EVENTS), get(INSTANCE)}
     assert found["cji-audit"].requests == {
         *(token("https://monitor.azure.com/", "sink"), token("https://monitor.azure.us/", None)),
-        *(token("https://eventhubs.azure.net/", None), token(STORAGE, "witness")),
-        token("https://ledger.example", None),
+        token("https://eventhubs.azure.net/", None),
     }
     assert {name for name, one in found.items() if one.any_identity} == {"root"}
 

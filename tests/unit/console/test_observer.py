@@ -135,7 +135,7 @@ def test_what_was_before_the_console_is_not_in_its_hour() -> None:
     assert totals(jobs().jobs) == Totals(51, 2, 18, 1_150_000, 6_300_000_000)
 
 
-# ------------------------------------------------------------------ sinks and witnesses
+# ------------------------------------------------------------------ sinks and the log
 
 
 def cursor(folder: Path, name: str, seq: int, **changes: object) -> None:
@@ -143,22 +143,17 @@ def cursor(folder: Path, name: str, seq: int, **changes: object) -> None:
     (folder / f"{name}.delivered").write_text(json.dumps(document))
 
 
-def witnessed(folder: Path, name: str, *sizes: int) -> None:
-    (folder / name).mkdir(exist_ok=True)
-    for size in sizes:
-        (folder / name / f"{size:020}.json").write_text("{}")
-
-
-def test_sinks_and_witnesses_are_found_with_their_last_line(tmp_path: Path) -> None:
+def test_sinks_and_the_log_are_found_with_their_last_line(tmp_path: Path) -> None:
     cursor(tmp_path, "sentinel", 90)
     cursor(tmp_path, "hub", 100)
-    witnessed(tmp_path, "blob", 10, 95)
+    cursor(tmp_path, "log", 95)
+    (tmp_path / "log").mkdir()
     (tmp_path / "sentinel.delivered.new").write_text("half")
     found = Deliveries(tmp_path).read(100, now=NOW)
     assert found == (
+        Destination(kind="log", name="log", line=95, waiting_since=NOW),
         Destination(kind="sink", name="hub", line=100, waiting_since=None),
         Destination(kind="sink", name="sentinel", line=90, waiting_since=NOW),
-        Destination(kind="witness", name="blob", line=95, waiting_since=NOW),
     )
 
 

@@ -62,9 +62,9 @@ def test_numbers_are_those_of_the_reports() -> None:
     assert sample(VIEW, "cji_job_duration_seconds_bucket", operation="link", le="3600.0") == 7
     assert sample(VIEW, "cji_job_duration_seconds_sum", operation="link") == 7203.5
     assert sample(VIEW, "cji_expiry_seconds", subject="key") == 47 * 60
-    assert sample(VIEW, "cji_audit_undelivered_lines", kind="witness") == 511
+    assert sample(VIEW, "cji_audit_undelivered_lines", kind="log") == 511
     assert sample(VIEW, "cji_audit_undelivered_lines", kind="sink") == 0
-    assert sample(VIEW, "cji_audit_delivery_stalled_seconds", kind="witness") == 720
+    assert sample(VIEW, "cji_audit_delivery_stalled_seconds", kind="log") == 720
     assert sample(VIEW, "cji_audit_delivery_stalled_seconds", kind="sink") == 0
     assert sample(VIEW, "cji_worker_serving") == 1
     assert sample(SICK, "cji_worker_serving") == 0

@@ -3,7 +3,7 @@
     user        documents                                   tokens: identity and audience of
     cji         AMD's certificates, TD quotes, region       the vault of each of [[keys]]; [ledger]
     cji-fleet                                               [fleet], Azure Storage
-    cji-audit                                               each of [[sinks]] and [[witnesses]] of audit.toml
+    cji-audit                                               each of [[sinks]] of audit.toml
     cji-door                                                [listen.enrollment]
     cji-probe   scheduled events, name of the machine
     root        user data, and all of the above             storage, by the identity that user data name
@@ -24,7 +24,7 @@ from msgspec import Meta
 
 from cji_attestation import AttestationError, Trust
 from cji_attestation.trust import endpoint
-from cji_core.audiences import CONFIDENTIAL_LEDGER, EVENT_HUBS, MONITOR, STORAGE
+from cji_core.audiences import EVENT_HUBS, MONITOR, STORAGE
 from cji_core.documents import toml
 from cji_core.errors import StartupError
 from cji_core.metadata import AMD_CERTIFICATES, EVENTS, INSTANCE, LOCATION, TD_QUOTE, USER_DATA, token_target
@@ -83,14 +83,12 @@ class _Worker(msgspec.Struct, frozen=True, kw_only=True):
 class _Destination(_Identity, frozen=True, kw_only=True):
     kind: _Text
     cloud: _Text = "azure-us"
-    audience: _Text = CONFIDENTIAL_LEDGER
 
 
 class _Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """audit.toml."""
 
     sinks: Annotated[tuple[_Destination, ...], Meta(max_length=16)] = ()
-    witnesses: Annotated[tuple[_Destination, ...], Meta(max_length=16)] = ()
 
 
 def grants(worker: bytes, delivery: bytes, *, clouds: Mapping[str, Trust]) -> dict[str, Grants]:
@@ -146,11 +144,6 @@ def _deliverer(config: _Delivery) -> Iterator[str]:
             yield get(token_target(MONITOR[sink.cloud], sink.client_id))
         elif sink.kind == "event_hubs":
             yield get(token_target(EVENT_HUBS, sink.client_id))
-    for witness in config.witnesses:
-        if witness.kind == "blob":
-            yield get(token_target(STORAGE, witness.client_id))
-        elif witness.kind == "confidential_ledger":
-            yield get(token_target(witness.audience, witness.client_id))
 
 
 def _decoded(data: bytes, kind: type[_T], name: str) -> _T:

@@ -38,7 +38,7 @@ _LOG: Final = "Look at the worker's log. A process that stays silent ends the wo
 _TRAIL: Final = REASONS[Reason.AUDIT_UNAVAILABLE].remedy
 _CONDITIONS: Final[dict[Condition | None, Cause]] = {
     "trail": Cause(what="The audit trail cannot be written.", remedy=_TRAIL),
-    "anchor": Cause(what="The head of the audit trail has not reached the vTPM or a witness in time.", remedy=_TRAIL),
+    "anchor": Cause(what="The head of the audit trail has not reached the vTPM or the log in time.", remedy=_TRAIL),
     "delivery": Cause(what="A required destination of the audit trail is overdue.", remedy=_TRAIL),
     "cells": Cause(what="No cell has been ready since the start.", remedy="Look at the worker's log."),
     "ledger": Cause(what="The pool ledger does not answer.", remedy=REASONS[Reason.LEDGER_UNAVAILABLE].remedy),

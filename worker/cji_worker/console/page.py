@@ -37,7 +37,7 @@ def _content(view: View) -> Iterator[Element]:
     if status is not None and status.jobs is not None:
         yield section("Jobs", _now(status, view.minutes), *_last_hour(view), *_by_operation(status.jobs))
         yield section("Refusals since the start", *_reasons(status.jobs))
-    yield section("Review, sinks and witnesses", *_accountability(view))
+    yield section("Review, sinks and the log", *_accountability(view))
     if status is not None:
         yield section("Machine and processes", *_machine(status))
 
@@ -157,7 +157,7 @@ def _accountability(view: View) -> Iterator[Element]:
         heads = ("kind", "name", "last line", "progress")
         yield table(heads, [_destination_row(each, view.at) for each in view.destinations])
     else:
-        yield element("p", "No state of sinks or witnesses is configured, or there is none yet.", class_="more")
+        yield element("p", "No state of sinks or the log is configured, or there is none yet.", class_="more")
 
 
 def _destination_row(each: Destination, now: datetime) -> tuple[Part, ...]:

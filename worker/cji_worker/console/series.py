@@ -206,7 +206,7 @@ SERIES: Final = (
     Series(
         name="cji_audit_undelivered_lines",
         kind="gauge",
-        help="Lines that the sink or witness furthest behind does not have",
+        help="Lines that the sink furthest behind, or the log, does not have",
         labels={"kind": read.KINDS},
         unit="{line}",
         samples=read.undelivered,
@@ -214,7 +214,7 @@ SERIES: Final = (
     Series(
         name="cji_audit_delivery_stalled_seconds",
         kind="gauge",
-        help="Time for which a sink or witness has made no progress while lines wait",
+        help="Time for which a sink or the log has made no progress while lines wait",
         labels={"kind": read.KINDS},
         unit="s",
         samples=read.stalled,

@@ -26,7 +26,7 @@ _MAX_CURSOR_BYTES: Final = 1024
 _MAX_CERTIFICATE_BYTES: Final = 1 << 20
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _CURSOR_SUFFIX: Final = ".delivered"
-_CHECKPOINT: Final = re.compile(r"([0-9]{20})\.json")
+_LOG: Final = "log"  # the destination of the agency's log
 _WEEK: Final = re.compile(r"([0-9]{4})-W([0-9]{2})")
 _SIGNED: Final = "review.signed.json"
 
@@ -39,10 +39,7 @@ class _Cursor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Deliveries:
-    """Sinks and witnesses by their files in the deliverer's folder, and since when each makes no progress.
-
-    A sink has `NAME.delivered`, a witness a folder NAME of `SIZE.json`, its size as 20 digits.
-    """
+    """Sinks and the log by their files `NAME.delivered` in the deliverer's folder, and since when each is still."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -73,9 +70,7 @@ class Deliveries:
                     if not _NAME.fullmatch(name):
                         continue
                     if name != entry.name:
-                        yield "sink", name, _cursor(Path(entry.path), name)
-                    elif entry.is_dir(follow_symlinks=False):
-                        yield "witness", name, _newest(Path(entry.path))
+                        yield "log" if name == _LOG else "sink", name, _cursor(Path(entry.path), name)
         except OSError:
             yield "sink", "state", -1
 
@@ -86,20 +81,6 @@ def _cursor(path: Path, name: str) -> int:
     except (OSError, ValueError):
         return -1
     return found.seq if found.destination == name else -1
-
-
-def _newest(folder: Path) -> int:
-    newest = 0
-    try:
-        with os.scandir(folder) as entries:
-            for number, entry in enumerate(entries):
-                if number >= MAX_ENTRIES:
-                    return -1
-                if size := _CHECKPOINT.fullmatch(entry.name):
-                    newest = max(newest, int(size[1]))
-    except OSError:
-        return -1
-    return newest
 
 
 def reviews_in(folder: Path, *, days: int, now: datetime) -> Reviews:

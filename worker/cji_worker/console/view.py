@@ -18,7 +18,7 @@ OPERATIONS: Final = (
 Silence = Literal["no answer", "supervisor silent", "not understood"]
 """Why there is no status: nobody answers, the control process has heard nothing, or the answer is another version's."""
 SILENCES: Final[tuple[Silence, ...]] = get_args(Silence)
-DestinationKind = Literal["sink", "witness"]
+DestinationKind = Literal["sink", "log"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Minute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
-    """A sink or a witness of the trail: the last line that it has, and since when it made no progress."""
+    """A sink of the trail, or the log: the last line that it has, and since when it made no progress."""
 
     kind: DestinationKind
     name: str

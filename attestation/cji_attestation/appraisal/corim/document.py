@@ -16,9 +16,17 @@ from typing import Any, Final
 import cbor2
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cji_attestation.appraisal.corim.cose import (
+    SIGN1,
+    CoseError,
+    SignatureError,
+    UnverifiedSign1,
+    parse_cbor,
+    split_sign1,
+    verify_sign1,
+)
 from cji_attestation.appraisal.corim.refusal import CHECK, array, mapping, octets, oid, refused, tagged, text, whole
 from cji_attestation.errors import AttestationError, Fault
-from cji_core.cose import SIGN1, CoseError, SignatureError, UnverifiedSign1, parse_cbor, split_sign1, verify_sign1
 
 MAX_CORIM_BYTES: Final = 256 * 1024
 MOST_TRIPLES: Final = 256

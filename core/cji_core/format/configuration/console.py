@@ -59,7 +59,7 @@ class ConsoleConfig(_Section, frozen=True, kw_only=True):
     review_days: Annotated[int, Meta(ge=1, le=31)] = 7
     """Days after the end of a week within which its review is signed."""
     delivery: _Path | None = None
-    """`state` of audit.toml: how far sinks and witnesses are."""
+    """`state` of audit.toml: how far sinks and the log are."""
     fleet: _Path | None = None
     """`fleet.state` of worker.toml: the queue of the pool, and what became of tickets."""
     otlp: OtlpSection | None = None

@@ -17,7 +17,7 @@ from cji_core.format.configuration.fleet import ClientId, FleetSection, PoolLedg
 
 _Text = Annotated[str, Meta(min_length=1, max_length=1024)]
 DestinationName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}\Z")]
-"""Name of a sink or witness of the audit trail, and of its file."""
+"""Name of a sink of the audit trail, or `log`, and of its file."""
 FrontSetting: TypeAlias = Literal["auto"] | Annotated[int, Meta(ge=1, le=16)]
 NonEmpty = Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"\A[^\x00]*\Z")]
 

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from cji_core.errors import StartupError
-from cji_core.https import Client, ExchangeError, tls_context
+from cji_core.https import MAX_RETRY_AFTER, Client, ExchangeError, retry_after, tls_context
 from cji_core.tlog.leaves import CheckpointLeaf, FirstLine, LeafError, decode_leaf
 from cji_core.tlog.policy import Cosigned, Policy, load_policy
 from cji_core.tlog.proofs import parse_proof
@@ -27,15 +27,19 @@ from cji_core.trail.checkpoint import CheckpointError, parse_checkpoint
 from cji_core.trail.delivery import DeliveryError
 from cji_core.trail.fields import utc_hundredths
 from cji_core.trail.merkle import Frontier, leaf_hash
-from cji_core.trail.trail import lines, opened
-from cji_core.trail.witnesses.destination import OtherPositionError
+from cji_core.trail.trail import opened
 from cji_core.trail.witnesses.keys import read_evidence_for
-from cji_core.trail.witnesses.records import LogReceipt, Offer, Receipt, Seen
-from cji_core.trail.witnesses.refusals import ReceiptRefusedError, by_status
+from cji_core.trail.witnesses.records import LogReceipt, Offer, Seen
 from cji_core.trail.witnesses.settings import LogTable
 
 SECONDS: Final = 60.0
 _WANTS_EVIDENCE: Final = 428
+_STATUS: Final = {
+    403: "does not accept the token",
+    404: "is not at this address",
+    413: "finds the submission too large",
+    503: "has no quorum of witnesses yet, and keeps the entry",
+}
 _TEXT: Final = {
     "frozen": "this trail waits for a person's decision (cji log decide)",
     "fork": "the log has another history of this trail, and froze it",
@@ -49,6 +53,14 @@ _TEXT: Final = {
     "unknown_key": "the log needs the evidence of this start: put its evidence.json into receipt_keys",
     "consistency": "the log does not accept the proof",
 }
+
+
+class OtherPositionError(DeliveryError):
+    """The log has another entry as this trail's last one than the records say: both are compared again."""
+
+
+class ReceiptRefusedError(DeliveryError):
+    """The log returned something that is not its proof of this checkpoint."""
 
 
 class LogWitness:
@@ -76,7 +88,7 @@ class LogWitness:
         if status == 404:
             return None
         if status != 200:
-            raise by_status("the agency's log", status, retry)
+            raise _by_status(status, retry)
         try:
             found = read_message(body, Newest)
         except LeafError as error:
@@ -102,10 +114,8 @@ class LogWitness:
             return self._seen(offer, body)
         raise _refused(status, retry, body)
 
-    def verify(self, offer: Offer, receipt: Receipt) -> None:
+    def verify(self, offer: Offer, receipt: LogReceipt) -> None:
         """Verify a receipt under the policy, or one before it, whatever its age. Raises ReceiptRefusedError."""
-        if not isinstance(receipt, LogReceipt):
-            raise ReceiptRefusedError("not a receipt of this witness for this checkpoint")
         try:
             policy, _, _ = self._service(online=False)
             policies = [policy, *(load_policy(Path(each)) for each in self._table.earlier_policies)]
@@ -126,7 +136,7 @@ class LogWitness:
         policy, _, _ = self._service()
         found = _verified(policy, offer, receipt, now=int(self._clock()))
         at = utc_hundredths(datetime.fromtimestamp(found.at, UTC))
-        return Seen(receipt=receipt, at=at, clock="witness")
+        return Seen(receipt=receipt, at=at)
 
     def _service(self, *, online: bool = True) -> tuple[Policy, Client, str]:
         """The policy, the client and the token; offline without the files that only a submission needs."""
@@ -154,15 +164,19 @@ class LogWitness:
         return answer.status, answer.headers.get("retry-after"), answer.body
 
     def _trail_id(self) -> str:
-        """The identity of the trail, which is the hash of its first line."""
+        """The identity of the trail, which is the hash of its first line, also of one that was pruned."""
         if self._identity is None:
             try:
-                first = next(lines(self._path()), None)
-                if first is None:
-                    raise DeliveryError("the trail has no line yet")
-                self._identity = identity_of(first)
+                with opened(self._path()) as trail:
+                    first = next(trail.lines(), None)
+                    if trail.pruned is not None:
+                        self._identity = trail.pruned.first_hash
+                    elif first is None:
+                        raise DeliveryError("the trail has no line yet")
+                    else:
+                        self._identity = identity_of(first)
             except LeafError as error:
-                raise DeliveryError(f"the trail's first line is not there: {error}") from error
+                raise DeliveryError(f"this is not a trail from its start: {error}") from error
         return self._identity
 
     def _first(self, offer: Offer) -> FirstLine | None:
@@ -227,9 +241,15 @@ def _refused(status: int, retry: str | None, body: bytes) -> DeliveryError:
     try:
         cause = read_message(body, Refused).cause
     except LeafError:
-        return by_status("the agency's log", status, retry)
+        return _by_status(status, retry)
     if cause == "previous":
         return OtherPositionError("the agency's log has another entry as this trail's last one")
     if cause in _TEXT:
         return DeliveryError(_TEXT[cause])
-    return by_status("the agency's log", status, retry)
+    return _by_status(status, retry)
+
+
+def _by_status(status: int, retry: str | None) -> DeliveryError:
+    """The error for an answer with this HTTP status and Retry-After header."""
+    seconds = retry_after(retry, most=MAX_RETRY_AFTER) or 0.0
+    return DeliveryError(f"the agency's log {_STATUS.get(status, 'fails')} (HTTP {status})", after=seconds)

@@ -1,60 +1,45 @@
-"""A witness as a destination of deliveries: from a trail's newest checkpoint to a kept, verified receipt.
+"""The log as a destination of deliveries: from a trail's newest checkpoint to a kept, verified proof.
 
-At start, what the witness itself has is compared with the trail, because everything on this machine may have been set
-back together: a trail that is shorter than a witnessed checkpoint, or whose root at that size is another one, is a
-ChainError. A witness that lost a checkpoint is a DeliveryError.
+At start, what the log itself has is compared with the trail, because everything on this machine may have been set back
+together: a trail that is shorter than a checkpoint in the log, or whose root at that size is another one, is a
+ChainError. A log that lost a checkpoint is a DeliveryError.
 
-The record is kept after the witness confirmed. A crash in between makes the same or a newer checkpoint go to the
-witness again, which all kinds allow. Then the file of the destination names the last line that the witness's newest
-checkpoint covers, as a sink's names the last line that it got, so that a worker can require both.
+The record is kept after the log returned its proof. A crash in between makes the same or a newer checkpoint go to the
+log again, which it allows. Then the file of the destination names the last line that the newest proven checkpoint
+covers, as a sink's names the last line that it got, so that a worker can require both.
 """
 
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from cji_core.errors import StartupError
 from cji_core.trail.chain import GENESIS, ChainError
 from cji_core.trail.chain import read as read_line
 from cji_core.trail.checkpoint import origin_of
 from cji_core.trail.delivered import write_position
-from cji_core.trail.delivery import Delivered, DeliveryError
+from cji_core.trail.delivery import LOG, Delivered, DeliveryError
 from cji_core.trail.segments import PrunedError
 from cji_core.trail.trail import Position as Reached
 from cji_core.trail.trail import lines
+from cji_core.trail.witnesses.agency_log import LogWitness, OtherPositionError
 from cji_core.trail.witnesses.follower import START, Follower, Found, frontier_of
 from cji_core.trail.witnesses.keys import ReceiptKeys
-from cji_core.trail.witnesses.records import Offer, Position, Receipt, RecordError, Records, Seen, Witnessed
+from cji_core.trail.witnesses.records import Offer, Position, RecordError, Records, Seen, Witnessed
 
 _NOTHING: Final = Delivered(seq=0, hash=GENESIS.hash)
 
 
-class OtherPositionError(DeliveryError):
-    """The witness has another newest checkpoint than the records say: both are compared again."""
+class LogDestination:
+    """The log of one trail. Not thread-safe."""
 
-
-class Witness(Protocol):
-    """One kind of witness."""
-
-    def newest(self, known: Offer | None) -> Offer | None:
-        """The largest checkpoint that the witness has, `known` if it cannot be asked. Raises DeliveryError."""
-
-    def submit(self, offer: Offer) -> Seen:
-        """Hand it a checkpoint, again if need be, and verify its receipt. Raises DeliveryError."""
-
-    def verify(self, offer: Offer, receipt: Receipt) -> None:
-        """Verify a receipt without a network. Raises ReceiptRefusedError."""
-
-
-class WitnessDestination:
-    """One witness of one trail. Not thread-safe."""
+    name: Final = LOG
 
     def __init__(
         self,
-        witness: Witness,
+        log: LogWitness,
         *,
-        name: str,
         trail: Path,
         records: Path,
         keys: Callable[[], ReceiptKeys],
@@ -62,24 +47,19 @@ class WitnessDestination:
         state: Path | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`records` is the folder of this witness's records, `interval` the least time between two, in seconds.
+        """`records` is the folder of the log's proofs, `interval` the least time between two, in seconds.
 
         `state` is the folder of the destinations' files; without it there is none.
         """
-        self._witness, self._name, self._trail = witness, name, trail
+        self._log, self._trail = log, trail
         self._records, self._keys = Records(records), keys
         self._interval, self._state, self._monotonic = interval, state, monotonic
         self._follower: Follower | None = None
         self._last: Witnessed | None = None
         self._next = float("-inf")
 
-    @property
-    def name(self) -> str:
-        """Its name in the configuration."""
-        return self._name
-
     def advance(self) -> Delivered:
-        """Hand the newest checkpoint to the witness, if there is a new one and the interval has passed.
+        """Hand the newest checkpoint to the log, if there is a new one and the interval has passed.
 
         Raises DeliveryError, or ChainError for a trail that was changed.
         """
@@ -90,7 +70,7 @@ class WitnessDestination:
             if found is not None and self._monotonic() >= self._next:
                 self._submit(follower, found)
         except RecordError as error:
-            raise DeliveryError(f"the state of the witness: {error}") from error
+            raise DeliveryError(f"the records of the log: {error}") from error
         except StartupError as error:
             raise DeliveryError(str(error)) from error
         except PrunedError as error:
@@ -112,15 +92,15 @@ class WitnessDestination:
     def _open(self) -> Follower:
         last = self._records.newest()
         if last is not None:
-            self._witness.verify(last.offer, last.receipt)
+            self._log.verify(last.offer, last.receipt)
         known = last.offer if last else None
-        theirs = self._witness.newest(known)
+        theirs = self._log.newest(known)
         self._last = last
         follower = Follower(self._trail, keys=self._keys, at=last.position if last else START)
         if last is not None and known is not None:
             _require_same(last.position, known)
             if theirs is None or theirs.checkpoint().size < known.checkpoint().size:
-                raise DeliveryError(f"the witness lost its checkpoint of {known.checkpoint().size} lines")
+                raise DeliveryError(f"the log lost its checkpoint of {known.checkpoint().size} lines")
         if theirs is not None and (known is None or theirs != known):
             follower = self._adopt(follower, known, theirs)
         if self._last is not None:
@@ -129,28 +109,28 @@ class WitnessDestination:
         return follower
 
     def _adopt(self, follower: Follower, known: Offer | None, theirs: Offer) -> Follower:
-        """Compare the trail with a checkpoint of the witness that this machine has no record of, and keep one."""
+        """Compare the trail with a checkpoint of the log that this machine has no record of, and keep one."""
         checkpoint = theirs.checkpoint()
         self._require_our_trail(checkpoint.origin)
         if self._keys().judge(checkpoint) != "verified":
             raise DeliveryError(
-                f"the witness has a checkpoint of {checkpoint.size} lines that no key in receipt_keys signed"
+                f"the log has a checkpoint of {checkpoint.size} lines that no key in receipt_keys signed"
             )
         size = checkpoint.size
         if known is not None and size == known.checkpoint().size:
             if checkpoint.root != known.checkpoint().root:
-                raise ChainError(line=size, field="root", detail="the witness has another root of this size")
+                raise ChainError(line=size, field="root", detail="the log has another root of this size")
             return follower
         follower.read(until=size)
         if follower.head.seq < size:
             raise ChainError(
-                line=follower.head.seq + 1, field="line", detail=f"the witness has a checkpoint of {size} lines"
+                line=follower.head.seq + 1, field="line", detail=f"the log has a checkpoint of {size} lines"
             )
         if follower.head.seq > size:
-            raise DeliveryError(f"the witness has a checkpoint of {size} lines, which were pruned")
+            raise DeliveryError(f"the log has a checkpoint of {size} lines, which were pruned")
         if follower.root() != checkpoint.root:
-            raise ChainError(line=size, field="root", detail="the witness has another root of this size")
-        self._keep(theirs, self._witness.submit(theirs), follower.position())
+            raise ChainError(line=size, field="root", detail="the log has another root of this size")
+        self._keep(theirs, self._log.submit(theirs), follower.position())
         follower.rebase(follower.position())
         return follower
 
@@ -163,14 +143,12 @@ class WitnessDestination:
         )
         if self._last is not None:
             offer.continues(self._last.offer)
-        self._keep(offer, self._witness.submit(offer), found.position)
+        self._keep(offer, self._log.submit(offer), found.position)
         follower.rebase(found.position)
         self._next = self._monotonic() + self._interval
 
     def _keep(self, offer: Offer, seen: Seen, position: Position) -> None:
-        record = Witnessed(
-            witness=self._name, offer=offer, at=seen.at, clock=seen.clock, receipt=seen.receipt, position=position
-        )
+        record = Witnessed(offer=offer, at=seen.at, receipt=seen.receipt, position=position)
         self._records.add(record)
         self._last = record
         self._note(position)
@@ -181,14 +159,14 @@ class WitnessDestination:
             return
         reached = Reached(seq=position.seq, hash=position.hash, offset=position.start)
         try:
-            write_position(self._state, self._name, reached)
+            write_position(self._state, LOG, reached)
         except OSError as error:
             raise DeliveryError("the delivery state cannot be written") from error
 
     def _require_our_trail(self, origin: str) -> None:
         first = next(lines(self._trail), None)
         if first is not None and origin_of(read_line(first, number=1).worker) != origin:
-            raise DeliveryError(f"the witness has checkpoints of another trail: {origin!a}")
+            raise DeliveryError(f"the log has checkpoints of another trail: {origin!a}")
 
 
 def _require_same(position: Position, offer: Offer) -> None:

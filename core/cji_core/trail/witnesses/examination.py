@@ -1,85 +1,72 @@
-"""The examination of a trail against everything that witnesses returned, without a network."""
+"""The examination of a trail against everything that its log took, without a network.
 
-from collections.abc import Mapping, Sequence
+There are two sources: the deliverer's records, each with the proof that a quorum cosigned it, and the entries in a
+monitor's copy of the log, which proved them when it read them.
+"""
+
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from cji_core.trail.delivery import DeliveryError
+from cji_core.trail.delivery import LOG, DeliveryError
+from cji_core.trail.witnesses.agency_log import LogWitness
 from cji_core.trail.witnesses.comparison import compare
-from cji_core.trail.witnesses.destination import Witness
-from cji_core.trail.witnesses.findings import Examination, Fault, Finding, Sighting
+from cji_core.trail.witnesses.findings import Examination, Fault, Finding, Sighting, Source
 from cji_core.trail.witnesses.keys import ReceiptKeys
-from cji_core.trail.witnesses.records import (
-    Offer,
-    RecordError,
-    Records,
-    Witnessed,
-    decode_offer,
-    file_name,
-    read_file,
-    sizes_in,
-)
+from cji_core.trail.witnesses.records import Offer, RecordError, Records, Witnessed
+
+MONITOR: Source = "monitor"
 
 
 def examine(
     trail: Path,
     *,
-    state: Mapping[str, Path],
-    copies: Sequence[Path],
-    witnesses: Mapping[str, Witness],
+    records: Path | None,
+    log: LogWitness,
+    entries: Sequence[Offer] = (),
     keys: ReceiptKeys,
+    max_delay: int | None = None,
 ) -> Examination:
-    """Compare a trail with the records in `state` (by witness) and with copies of the folders of file witnesses.
+    """Compare a trail with the records in a folder, and with a monitor's entries of this trail.
 
-    Raises OSError if a folder or the trail cannot be read.
+    `max_delay` is the delay that the log's policy publishes, in seconds. Raises OSError if the folder or the trail
+    cannot be read.
     """
     result = Examination()
-    for name, folder in state.items():
-        _records(result, name, folder, witnesses.get(name), keys)
-    for folder in copies:
-        _copies(result, folder, keys)
+    if records is not None:
+        _records(result, records, log, keys)
+    _entries(result, entries, keys)
     result.sightings.sort(key=lambda each: each.checkpoint.size)
     _two_histories(result)
-    compare(result, trail, keys)
+    compare(result, trail, keys, max_delay=max_delay)
     return result
 
 
-def _records(result: Examination, name: str, folder: Path, witness: Witness | None, keys: ReceiptKeys) -> None:
-    series = _Series(result, name, keys)
+def _records(result: Examination, folder: Path, log: LogWitness, keys: ReceiptKeys) -> None:
+    series = _Series(result, LOG, keys)
     for file, record in Records(folder):
         if isinstance(record, RecordError):
-            result.add(Finding(fault="unreadable", witness=name, text=f"{file}: {record}"))
-        elif witness is None or record.witness != name:
-            text = f"{file} is of the witness {record.witness}, which the configuration does not have here"
-            result.add(Finding(fault="witness", witness=name, text=text))
+            result.add(Finding(fault="unreadable", source=LOG, text=f"{file}: {record}"))
         else:
-            series.take(record.offer, record, witness)
+            series.take(record.offer, record, log)
 
 
-def _copies(result: Examination, folder: Path, keys: ReceiptKeys) -> None:
-    series = _Series(result, str(folder), keys)
-    for size in sizes_in(folder):
-        name = file_name(size)
-        try:
-            offer = decode_offer(read_file(folder / name))
-            if offer.checkpoint().size != size:
-                raise RecordError("it is named for another size")
-        except RecordError as error:
-            result.add(Finding(fault="unreadable", witness=str(folder), text=f"{name}: {error}"))
-        else:
-            series.take(offer, None, None)
+def _entries(result: Examination, offers: Iterable[Offer], keys: ReceiptKeys) -> None:
+    series = _Series(result, MONITOR, keys)
+    for offer in offers:
+        series.take(offer, None, None)
 
 
 class _Series:
-    """The checkpoints of one folder, each of which continues the one before."""
+    """The checkpoints of one source, each of which continues the one before."""
 
-    def __init__(self, result: Examination, name: str, keys: ReceiptKeys) -> None:
-        self._result, self._name, self._keys = result, name, keys
+    def __init__(self, result: Examination, source: Source, keys: ReceiptKeys) -> None:
+        self._result, self._source, self._keys = result, source, keys
         self._before: tuple[Offer, bool] | None = None
 
-    def take(self, offer: Offer, record: Witnessed | None, witness: Witness | None) -> None:
+    def take(self, offer: Offer, record: Witnessed | None, log: LogWitness | None) -> None:
         """Add a sighting, or what is wrong with it."""
-        good = self._sound(offer, record, witness)
+        good = self._sound(offer, record, log)
         size, before = offer.checkpoint().size, self._before
         had = before[0].checkpoint().size if before else 0
         if offer.previous != had:
@@ -91,11 +78,10 @@ class _Series:
                 self._fault("fork", size, f"the checkpoint of {size} lines does not continue that of {had}: {error}")
         self._before = offer, good
         if good:
-            at, clock = (record.at, record.clock) if record else (None, None)
-            checkpoint = offer.checkpoint()
-            self._result.sightings.append(Sighting(witness=self._name, checkpoint=checkpoint, at=at, clock=clock))
+            at = None if record is None else record.at
+            self._result.sightings.append(Sighting(source=self._source, checkpoint=offer.checkpoint(), at=at))
 
-    def _sound(self, offer: Offer, record: Witnessed | None, witness: Witness | None) -> bool:
+    def _sound(self, offer: Offer, record: Witnessed | None, log: LogWitness | None) -> bool:
         checkpoint = offer.checkpoint()
         verdict = self._keys.judge(checkpoint)
         if verdict == "forged":
@@ -103,21 +89,22 @@ class _Series:
         elif verdict == "unknown_key":
             text = f"the checkpoint of {checkpoint.size} lines is signed by a key that is not among those given"
             self._fault("unknown_key", checkpoint.size, text)
-        elif record is not None and witness is not None:
+        elif record is not None and log is not None:
             try:
-                witness.verify(offer, record.receipt)
+                log.verify(offer, record.receipt)
             except DeliveryError as error:
                 self._fault("receipt", checkpoint.size, f"the checkpoint of {checkpoint.size} lines: {error}")
                 return False
         return verdict == "verified"
 
     def _fault(self, fault: Fault, size: int, text: str) -> None:
-        self._result.add(Finding(fault=fault, witness=self._name, size=size, text=text))
+        self._result.add(Finding(fault=fault, source=self._source, size=size, text=text))
 
 
 def _two_histories(result: Examination) -> None:
     for one, other in pairwise(result.sightings):
         same = one.checkpoint.origin == other.checkpoint.origin and one.checkpoint.size == other.checkpoint.size
         if same and one.checkpoint.root != other.checkpoint.root:
-            text = f"{one.witness} and {other.witness} saw two histories of {one.checkpoint.size} lines, both signed"
+            size = one.checkpoint.size
+            text = f"the {one.source} and the {other.source} have two histories of {size} lines, both signed"
             result.add(Finding(fault="fork", size=one.checkpoint.size, text=text))

@@ -1,16 +1,17 @@
-"""The result of an examination: what each witness saw, and each fault by its name.
+"""The result of an examination: what the log has, and each fault by its name.
 
-    rewritten   a line does not continue the chain, or a witnessed root is another one and no key of the worker signed
+    rewritten   a line does not continue the chain, or a root in the log is another one and no key of the worker signed
                 the lines as they are
-    cut         the trail ends before a witnessed checkpoint: its end was cut off, or an older copy was restored
-    rollback    lines after an older state: a later start of the worker signed them, and a witness saw others
+    cut         the trail ends before a checkpoint in the log: its end was cut off, or an older copy was restored
+    rollback    lines after an older state: a later start of the worker signed them, and the log has others
     fork        one start of the worker signed two histories
     forged      a checkpoint has a wrong signature
     unknown_key a checkpoint is signed by a key that the examiner does not have
     mixed       a checkpoint or line of another trail
-    receipt     a receipt is not that of this witness for this checkpoint
-    witness     a record of a witness that the configuration does not have
+    receipt     the proof does not show that a quorum of the policy cosigned an entry of this checkpoint
+    frozen      the log has a conflict of this trail that waits for a person's decision
     gap         a record is missing: a checkpoint continues one that is not there
+    late        lines were under a cosigned checkpoint later than the policy allows, or are under none
     unreadable  a file is not a record
 
 Only checkpoints with a good signature, origin and receipt count against the trail.
@@ -22,8 +23,20 @@ from typing import Final, Literal
 from cji_core.trail.checkpoint import Checkpoint
 
 Fault = Literal[
-    "rewritten", "cut", "rollback", "fork", "forged", "unknown_key", "mixed", "receipt", "witness", "gap", "unreadable"
+    "rewritten",
+    "cut",
+    "rollback",
+    "fork",
+    "forged",
+    "unknown_key",
+    "mixed",
+    "receipt",
+    "frozen",
+    "gap",
+    "late",
+    "unreadable",
 ]
+Source = Literal["log", "monitor"]
 MAX_FINDINGS: Final = 1000
 
 
@@ -33,7 +46,7 @@ class Finding:
 
     fault: Fault
     text: str
-    witness: str | None = None
+    source: Source | None = None
     size: int | None = None
     after: int | None = None
     line: int | None = None
@@ -41,12 +54,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """A checkpoint that a witness saw; `at` is None for a copy without the deliverer's record."""
+    """A checkpoint in the log. `at` is when a quorum had cosigned it, None for a monitor's entry."""
 
-    witness: str
+    source: Source
     checkpoint: Checkpoint
     at: str | None
-    clock: Literal["witness", "deliverer"] | None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,7 +1,7 @@
-"""Offers to witnesses and records of their receipts: files of canonical JSON that are written once.
+"""Records of what the log returned: files of canonical JSON that are written once.
 
-An `Offer` is what leaves the machine: a checkpoint, and the proof that it continues the one before. A `Witnessed` is
-the deliverer's record of it, with the witness's receipt. Both lie in folders as `<size, 20 digits>.json`.
+An `Offer` is a checkpoint, and the proof that it continues the one before. A `Witnessed` is the deliverer's record of
+it, with the log's proof. Records lie in a folder as `<size, 20 digits>.json`.
 """
 
 import os
@@ -20,7 +20,7 @@ from cji_core.errors import CoreError
 from cji_core.strict import StrictError, hex_decode
 from cji_core.trail.checkpoint import MAX_BYTES as MAX_NOTE_BYTES
 from cji_core.trail.checkpoint import Checkpoint, CheckpointError, parse_checkpoint
-from cji_core.trail.fields import Count, Token, Utc
+from cji_core.trail.fields import Count, Utc
 from cji_core.trail.merkle import MAX_SIZE, ProofError, verify_consistency
 
 MAX_FILE_BYTES: Final = 256 * 1024
@@ -34,23 +34,18 @@ class RecordError(CoreError):
     """A record that cannot be read or does not fit together; the text names the fault."""
 
     code = "witness-record-invalid"
-    remedy = "Compare the record with the witness itself."
+    remedy = "Compare the record with the log itself."
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A checkpoint for a witness. `previous` is the size of the one before it, 0 in the first.
+    """A checkpoint for the log. `previous` is the size of the one before it, 0 in the first.
 
     `consistency` is the RFC 9162 §2.1.4 proof from that tree to this one, hexadecimal.
     """
 
-    version: Literal[1] = 1
     previous: Count
     consistency: Annotated[tuple[Hex64, ...], Meta(max_length=2 * MAX_SIZE.bit_length())]
     note: Annotated[str, Meta(max_length=MAX_NOTE_BYTES)]
-
-    def encode(self) -> bytes:
-        """The one text of this offer, with a line feed."""
-        return msgspec.json.encode(self) + b"\n"
 
     def checkpoint(self) -> Checkpoint:
         """The checkpoint as read, not verified. Raises RecordError."""
@@ -79,42 +74,12 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise RecordError(str(error)) from None
 
 
-class FileReceipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="file"):
-    """The offer lies in the witness's folder under this name."""
-
-    name: Token
-
-
-class BlobReceipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="blob"):
-    """The offer is this blob, with the service's entity tag."""
-
-    name: Token
-    etag: Annotated[str, Meta(max_length=256)]
-
-
-class LedgerReceipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="confidential_ledger"):
-    """The offer was committed under this transaction; `answer` is the service's receipt with its application claims."""
-
-    transaction: Annotated[str, Meta(pattern=r"^[0-9]{1,20}\.[0-9]{1,20}\Z")]
-    answer: dict[str, Any]
-
-
-class ScittReceipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="scitt"):
-    """The signed statement over the checkpoint, and the transparency service's receipt for it (COSE, as base64)."""
-
-    statement: bytes
-    receipt: bytes
-
-
-class LogReceipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="log"):
+class LogReceipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The entry in the agency's log, with its proof under a cosigned checkpoint (C2SP tlog-proof)."""
 
     trail: Hex96
     entry: Annotated[str, Meta(max_length=65_535)]
     proof: Annotated[str, Meta(max_length=MAX_FILE_BYTES)]
-
-
-Receipt = LogReceipt | FileReceipt | BlobReceipt | LedgerReceipt | ScittReceipt
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -130,14 +95,12 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Witnessed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The confirmation of a witness, with its time: by its own clock, or by that of the deliverer."""
+    """A checkpoint with its proof. `at` is the time of the quorum, by the witnesses' clocks."""
 
     version: Literal[1] = 1
-    witness: Token
     offer: Offer
     at: Utc
-    clock: Literal["witness", "deliverer"]
-    receipt: Receipt
+    receipt: LogReceipt
     position: Position
 
     def encode(self) -> bytes:
@@ -145,25 +108,23 @@ class Witnessed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return msgspec.json.encode(self) + b"\n"
 
 
+_FORM: Final = OneForm(Witnessed, limit=MAX_FILE_BYTES, end=b"\n")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A receipt that has been verified, and the time that it or the deliverer states."""
+    """A receipt that has been verified, and the time that it states."""
 
-    receipt: Receipt
+    receipt: LogReceipt
     at: str
-    clock: Literal["witness", "deliverer"]
-
-
-def decode_offer(data: bytes) -> Offer:
-    """Read an offer in its one text. Raises RecordError."""
-    offer: Offer = _decode(data, Offer)
-    return offer
 
 
 def decode_witnessed(data: bytes) -> Witnessed:
     """Read a record in its one text. Raises RecordError."""
-    record: Witnessed = _decode(data, Witnessed)
-    return record
+    try:
+        return _FORM.decode(data)
+    except StrictError as error:
+        raise RecordError(f"not a record: {error}") from error
 
 
 def file_name(size: int) -> str:
@@ -223,7 +184,7 @@ def read_file(path: Path) -> bytes:
 
 
 class Records:
-    """The records of one witness, in a folder of the deliverer."""
+    """The records of one trail, in a folder of the deliverer."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -261,13 +222,6 @@ class Records:
         if record.offer.checkpoint().size != size:
             raise RecordError("the file is named for another size")
         return record
-
-
-def _decode(data: bytes, kind: Any) -> Any:
-    try:
-        return OneForm(kind, limit=MAX_FILE_BYTES, end=b"\n").decode(data)
-    except StrictError as error:
-        raise RecordError(f"not a record: {error}") from error
 
 
 def _whole(file: Any, limit: int) -> bytes:

@@ -1,4 +1,4 @@
-"""`cji audit deliver`: the process that delivers a trail to its sinks and witnesses."""
+"""`cji audit deliver`: the process that delivers a trail to its sinks and the log."""
 
 import fcntl
 import os
@@ -16,8 +16,8 @@ from cji_core.errors import StartupError
 from cji_core.format.configuration.sinks import needs as needs_of_sinks
 from cji_core.log import events_only, log
 from cji_core.trail.delivery import Destination, load_delivery
-from cji_core.trail.witnesses.configured import make_folders, witnesses
-from cji_core.trail.witnesses.configured import needs as needs_of_witnesses
+from cji_core.trail.witnesses.configured import log_destination, make_folder
+from cji_core.trail.witnesses.configured import needs as needs_of_log
 from cji_worker.deliverer.deliverer import Deliverer, TrailChangedError
 from cji_worker.deliverer.sinks import CLOUDS, Azure, sinks
 from cji_worker.service_rights import confine
@@ -30,10 +30,10 @@ _LOCK: Final = "deliver.lock"
 @click.option("--once", is_flag=True, help="Deliver what is there now, then end.")
 @explained
 def deliver(config: Path, *, once: bool) -> None:
-    """Deliver an audit trail to every sink and witness that audit.toml names, until SIGTERM.
+    """Deliver an audit trail to every sink and the log that audit.toml names, until SIGTERM.
 
-    Sinks get every event, at least once and always under the same id; witnesses get the worker's newest checkpoint, and
-    what they return is kept. Each has its own position, kept in the state folder, so none holds up another and a
+    Sinks get every event, at least once and always under the same id; the log gets the worker's newest checkpoint, and
+    its cosigned proof is kept. Each has its own position, kept in the state folder, so none holds up another and a
     restart continues where each one was. Run it as a user of its own that can
     read the trail; deploy/systemd/cji-audit.service does.
 
@@ -53,17 +53,16 @@ def deliver(config: Path, *, once: bool) -> None:
         found = load_delivery(config)
         azure = Azure(clouds=CLOUDS, roots=roots, credential=brokered_identity)
         folder = config.resolve().parent
-        destinations: list[Destination] = [
-            *sinks(found, azure),
-            *witnesses(found, folder=folder, identity=brokered_identity),
-        ]
+        destinations: list[Destination] = [*sinks(found, azure)]
+        if (log_of := log_destination(found, folder=folder)) is not None:
+            destinations.append(log_of)
         with _alone(Path(found.state)):
-            make_folders(found, folder=folder)
-            of_sinks, of_witnesses = needs_of_sinks(found), needs_of_witnesses(found, folder=folder)
+            make_folder(found)
+            of_sinks, of_log = needs_of_sinks(found), needs_of_log(found, folder=folder)
             confine(
-                read=(str(Path(found.trail).parent), roots, *of_witnesses.read),
-                write=(found.state, *of_sinks.folders, *of_witnesses.write),
-                urls=(*of_sinks.urls, *of_witnesses.urls),
+                read=(str(Path(found.trail).parent), roots, *of_log.read),
+                write=(found.state, *of_sinks.folders),
+                urls=(*of_sinks.urls, *of_log.urls),
             )
             _run(Deliverer(destinations), once=once)
     except StartupError as error:

@@ -18,7 +18,7 @@ import cbor2
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from cji_core.errors import CoreError
 
@@ -134,15 +134,6 @@ def verify_sign1(message: UnverifiedSign1, key: ec.EllipticCurvePublicKey, *, de
     except (InvalidSignature, ValueError) as error:
         raise SignatureError("signed by another key") from error
     return payload
-
-
-def sign_sign1(header: Mapping[Any, Any], payload: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
-    """A COSE_Sign1 with its tag; the header gets the key's algorithm. ValueError for a key on another curve."""
-    algorithm, digest, size = algorithm_of(key.public_key())
-    protected = cbor2.dumps({ALGORITHM: algorithm, **header}, canonical=True)
-    r, s = decode_dss_signature(key.sign(to_be_signed(protected, payload), ec.ECDSA(digest)))
-    signature = r.to_bytes(size, "big") + s.to_bytes(size, "big")
-    return cbor2.dumps(cbor2.CBORTag(SIGN1, [protected, {}, payload, signature]))
 
 
 def algorithm_of(key: ec.EllipticCurvePublicKey) -> tuple[int, hashes.HashAlgorithm, int]:
