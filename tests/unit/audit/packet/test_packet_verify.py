@@ -2,12 +2,14 @@
 
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from cji_audit.packet.archive import packed, unpacked
+from cji_audit.packet.attachments import Attachments
 from cji_audit.packet.catalog import read_catalog
 from cji_audit.packet.controls import controls
 from cji_audit.packet.errors import PacketError
@@ -121,6 +123,24 @@ def test_a_status_that_no_check_gives_is_named_by_its_row(files: dict[str, bytes
 def test_a_page_that_does_not_follow_is_named(files: dict[str, bytes], name: str) -> None:
     changed = files[name].replace(b"not", b"now", 1)
     assert named(indexed({**files, name: changed})) == {name}
+
+
+def test_the_agency_s_statements_are_read_again(tmp_path: Path) -> None:
+    """As resources of an export are: what OSCAL and its pictures state of both follows from files in the packet."""
+    made, stated = content(sound(), tmp_path), b'name = "Example County"\n'
+    given = Attachments(files={**made.attachments.files, "agency": {"agency.toml": stated}})
+    material = msgspec.structs.replace(made.material, agency=given.facts(tools())["agency"])
+    files = files_of(replace(made, material=material, attachments=given), with_docx=False)
+    assert named(files) == set()
+    assert b"Example County" in files["oscal/system-security-plan.json"]
+    assert named(indexed({**files, "given/agency/agency.toml": stated.replace(b"Example", b"Another")})) == {MATERIAL}
+    assert named({name: data for name, data in files.items() if "agency" not in name}) == {
+        "given/agency/agency.toml",
+        MATERIAL,
+    }
+    assert material.deployment is not None
+    less = msgspec.structs.replace(material.deployment, resources={})
+    assert named(with_material(files, msgspec.structs.replace(material, deployment=less))) == {MATERIAL}
 
 
 def test_a_line_of_another_trail_is_found(files: dict[str, bytes], tmp_path: Path) -> None:
