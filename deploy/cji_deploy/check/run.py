@@ -85,13 +85,14 @@ def _all(root: Path, types: Path | None) -> Iterator[Outcome]:
     yield judged("image: configuration", "image", image_problems(root))
     for each in containerfiles(root):
         yield judged("container: digests", f"{each.parent.name}/{each.name}", container_problems(each))
-    units = sorted(each for kind in ("*.service", "*.path") for each in (root / "systemd").glob(kind))
-    if not units:
-        yield judged("unit: needed lines", "systemd", ["no units"])
-    for unit in units:
-        yield from check_unit(unit)
-    for users in sorted((root / "systemd").glob("*.sysusers.conf")):
-        yield check_sysusers(users)
+    for folder in (root / "systemd", root / "log"):
+        units = sorted(each for kind in ("*.service", "*.path") for each in folder.glob(kind))
+        if not units:
+            yield judged("unit: needed lines", folder.name, ["no units"])
+        for unit in units:
+            yield from check_unit(unit)
+        for users in sorted(folder.glob("*.sysusers.conf")):
+            yield check_sysusers(users)
 
 
 def _catalogue(types: Path | None) -> tuple[Catalogue | None, Outcome | None]:

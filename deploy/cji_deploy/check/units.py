@@ -275,7 +275,30 @@ _FUTILE: Final = (
     (r"NoNewPrivileges=yes", "nor ever gets one"),
     (r"TimeoutStartSec=\d+", "a TPM that does not answer holds up no start"),
 )
+_SIGNS: Final = (
+    (r"StateDirectoryMode=0700", "what it signed is its memory, for this user alone"),
+    (r"SocketBindDeny=any", "it listens on one port"),
+    (r"IPAddressDeny=169\.254\.0\.0/16 168\.63\.129\.16", "it needs no token of its machine"),
+    (r"ProtectSystem=strict", "its state is all that it writes"),
+    (r"PrivateDevices=yes", "it has no TPM"),
+    (r"CapabilityBoundingSet=", "it needs no capability"),
+    (r"NoNewPrivileges=yes", "nor ever gets one"),
+    (r"RestartPreventExitStatus=2 3", "a state that does not fit needs a person"),
+    (r"LimitCORE=0", "a core file has the private keys"),
+    (r"MemorySwapMax=0", "swapped memory has the private keys"),
+    (r"MemoryMax=\S+", "what callers make it hold is bounded"),
+)
 _NEEDED: Final = {
+    "cji-log.service": (
+        (r"ExecStart=/\S+/cji log serve --config /etc/cji-log/log\.toml", "the log is the unit's only program"),
+        (r"User=cji-log", "the log is a user of its own"),
+        *_SIGNS,
+    ),
+    "cji-witness.service": (
+        (r"ExecStart=/\S+/cji witness serve --config /etc/cji-witness/witness\.toml", "it is the unit's only program"),
+        (r"User=cji-witness", "the witness is a user of its own"),
+        *_SIGNS,
+    ),
     "cji-broker.service": _BROKER,
     "cji-futile.service": _FUTILE,
     "cji-bundle.service": _BUNDLE,
