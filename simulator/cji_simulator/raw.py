@@ -46,6 +46,7 @@ from cji_core.jose import SigningKey
 from cji_core.suites import Suite
 from cji_core.trail import Event
 from cji_core.trail.chain import read
+from cji_core.trail.whole_receipts import with_whole_receipts
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
 from cji_simulator.admissions import Admitter, remember
@@ -297,9 +298,9 @@ class RawWorker:
 
 
 def events(site: Site) -> list[Event]:
-    """Every event of the site's audit trail."""
+    """Every event of the site's audit trail, with its receipts as they were signed."""
     whole, _, _ = site.files.audit.read_bytes().rpartition(b"\n")  # the last line may be on its way
-    return [read(line + b"\n").event for line in whole.split(b"\n")]
+    return list(with_whole_receipts(read(line + b"\n").event for line in whole.split(b"\n")))
 
 
 def cells(site: Site) -> frozenset[int]:

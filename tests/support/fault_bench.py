@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Final
 
 import grpc
+import msgspec
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
@@ -42,6 +43,7 @@ from cji_core.command import build
 from cji_core.errors import Reason
 from cji_core.trail import JobAdmitted, JobCompleted, JobEnded, PartDigest, Record, claims_unverified
 from cji_core.trail.chain import read
+from cji_core.trail.whole_receipts import with_whole_receipts
 from cji_simulator.launch import Deployment, worker_config
 from cji_simulator.processes import ended, worker_processes
 from cji_simulator.raw import RawWorker, settled, until
@@ -71,9 +73,11 @@ _FLOE_HEADER: Final = 74
 
 
 def audit_says(audit: Path) -> list[Record]:
-    """Every whole line of a trail."""
+    """Every whole line of a trail, with its receipts as they were signed."""
     lines = audit.read_bytes().splitlines(keepends=True)
-    return [read(line) for line in lines if line.endswith(b"\n")]
+    records = [read(line) for line in lines if line.endswith(b"\n")]
+    events = with_whole_receipts(record.event for record in records)
+    return [msgspec.structs.replace(record, event=event) for record, event in zip(records, events, strict=True)]
 
 
 @dataclass(kw_only=True)
@@ -288,7 +292,7 @@ class Bench:
                 case JobAdmitted(job_id=job_id):
                     open_attempts[job_id] += 1
                     assert open_attempts[job_id] == 1
-                case JobCompleted(job_id=job_id, receipt=receipt):
+                case JobCompleted(job_id=job_id, compact=receipt):
                     open_attempts[job_id] -= 1
                     receipts.append(receipt)
                 case JobEnded(job_id=job_id):
@@ -365,7 +369,7 @@ class Bench:
     def _receipt_of(self, job: SealedJob) -> str | None:
         job_id = job.header.job_id.hex()
         found = [r.event for r in audit_says(self.files.audit) if isinstance(r.event, JobCompleted)]
-        return next((event.receipt for event in found if event.job_id == job_id), None)
+        return next((event.compact for event in found if event.job_id == job_id), None)
 
     def _kinds(self, job: SealedJob) -> list[str]:
         job_id, records = job.header.job_id.hex(), audit_says(self.files.audit)

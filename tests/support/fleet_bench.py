@@ -299,7 +299,7 @@ class Pool:
             counts["superseded"] += len(done) - bool(self.receipt(job))
             if (found := self.receipt(job)) is not None:
                 counts["receipts"] += 1
-                left = [e.receipt for e in done if _digest(e.receipt) not in superseded]
+                left = [e.compact for e in done if _digest(e.compact) not in superseded]
                 assert left == [found.receipt], "not exactly one receipt that counts"
                 assert found.attempt in names_of
                 self._outputs_are_right(job, found)
@@ -307,7 +307,7 @@ class Pool:
                 counts["failures"] += 1
                 signed = [e for each in events.values() for e in each if isinstance(e, TicketPoisoned)]
                 assert failure.failure in {e.failure for e in signed if e.job_id == job}
-                assert [e.receipt for e in done if _digest(e.receipt) not in superseded] == []
+                assert [e.compact for e in done if _digest(e.compact) not in superseded] == []
             else:
                 raise AssertionError(f"{job} is lost")
         return counts

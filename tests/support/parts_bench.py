@@ -7,13 +7,14 @@ after opening; one receipt is published, and every other one that was signed is 
 import hashlib
 import subprocess
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
+import msgspec
 import pyarrow as pa
 
 from cji_client.seal import SealedJob
@@ -21,6 +22,7 @@ from cji_client.spec import InputSpec
 from cji_core.operations.parameters import Parameters
 from cji_core.trail import AttemptSuperseded, JobAdmitted, JobCompleted, TaskAdmitted, TaskCompleted
 from cji_core.trail.chain import read
+from cji_core.trail.whole_receipts import WholeReceipts
 from cji_engine.messages import Job
 from cji_simulator.raw import until
 from cji_worker.fleet.tasks.messages import FINISH
@@ -62,6 +64,7 @@ class Trails:
         self._pool = pool
         self._read = Counter[int]()
         self._events: dict[str, list[tuple[int, Any]]] = {}
+        self._receipts = defaultdict[int, WholeReceipts](WholeReceipts)
 
     def of(self, job: str) -> list[tuple[int, Any]]:
         """(worker, event) of everything about a job until now."""
@@ -72,6 +75,8 @@ class Trails:
             self._read[member.number] += len(whole) + len(end)
             for line in whole.split(b"\n") if end else ():
                 event = read(line + end).event
+                if (receipt := self._receipts[member.number].take(event)) is not None:
+                    event = msgspec.structs.replace(event, receipt=receipt.compact)
                 if (about := getattr(event, "job_id", None)) is not None:
                     self._events.setdefault(about, []).append((member.number, event))
         return self._events.get(job, [])
@@ -203,7 +208,7 @@ class PartsBench:
     def _receipts(self, job: str) -> tuple[list[str], list[str]]:
         """(receipts of a job that were signed, those of them that are not superseded)."""
         events = [event for _, event in self.trails.of(job)]
-        signed = [event.receipt for event in events if isinstance(event, JobCompleted)]
+        signed = [event.compact for event in events if isinstance(event, JobCompleted)]
         superseded = [event.receipt_sha384 for event in events if isinstance(event, AttemptSuperseded)]
         return signed, [each for each in signed if _signed_sha384(each) not in superseded]
 

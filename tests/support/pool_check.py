@@ -179,7 +179,7 @@ def _check_trail(job: JobSeen, trail: str, events: Sequence[Any], end: End | Non
     superseded = {each.receipt_sha384 for each in events if isinstance(each, AttemptSuperseded)}
     superseded |= {each.failure_sha384 for each in events if isinstance(each, FailureSuperseded)}
     for event in events:
-        document = event.receipt if isinstance(event, JobCompleted) else getattr(event, "failure", None)
+        document = event.compact if isinstance(event, JobCompleted) else getattr(event, "failure", None)
         if document is None:
             continue
         is_end = end is not None and end.document == document

@@ -12,7 +12,6 @@ not of a key that the reader pins: `trust` compares those.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import zip_longest
@@ -42,14 +41,14 @@ from cji_audit.packet.material import Fact, Material, Review, Trail
 from cji_audit.packet.survey import IN_FORCE, Surveyed
 from cji_core.documents import decode
 from cji_core.strict import StrictError, hex_decode, parse
-from cji_core.trail.chain import ChainError, Record
+from cji_core.trail.chain import ChainError
 from cji_core.trail.chain import read as read_line
 from cji_core.trail.claims import Claims
-from cji_core.trail.compact import ReceiptError
-from cji_core.trail.events import Attested, Event, JobAdmitted, JobCompleted
+from cji_core.trail.events import Attested, Event
 from cji_core.trail.merkle import ProofError, leaf_hash, verify_inclusion
 from cji_core.trail.packets import SIGNATURE, STAMP
-from cji_core.trail.short_receipts import Stated, whole
+from cji_core.trail.short_receipts import Stated
+from cji_core.trail.whole_receipts import WholeReceipts
 from cji_core.trail.worker_events import DocumentRecorded
 
 MAX_DIFFERENCES: Final = 200
@@ -83,25 +82,6 @@ class _Shown:
     def claims(self) -> Claims | None:
         """Of the receipt."""
         return None if self.receipt is None else self.receipt.claims
-
-
-class _Reading:
-    """The lines that a packet includes, in their order: a short receipt follows the lines that say the rest of it."""
-
-    def __init__(self) -> None:
-        self._admitted: dict[str, JobAdmitted] = {}
-        self._base: Stated | None = None
-
-    def shown(self, record: Record) -> _Shown:
-        receipt, event = None, record.event
-        if isinstance(event, JobAdmitted):
-            self._admitted[event.job_id] = event
-        elif isinstance(event, JobCompleted):
-            with suppress(ReceiptError):
-                receipt = whole(event, self._admitted.get(event.job_id), self._base)
-            if isinstance(event.receipt, str) and receipt is not None:
-                self._base = receipt
-        return _Shown(event=event, time=record.time, receipt=receipt)
 
 
 def verify(files: Mapping[str, bytes], tools: Tools, *, resurvey: Resurvey | None = None) -> tuple[Difference, ...]:
@@ -171,7 +151,7 @@ def _lines(files: Mapping[str, bytes], name: str, trail: Trail, material: Materi
         yield Difference(file=name, what=f"has {len(lines)} lines instead of {len(trail.included)}")
         return
     shown: dict[int, _Shown] = {}
-    reading = _Reading()
+    receipts = WholeReceipts()
     for listed, line in zip(trail.included, lines, strict=True):
         try:
             record = read_line(line, number=listed.number)
@@ -184,7 +164,7 @@ def _lines(files: Mapping[str, bytes], name: str, trail: Trail, material: Materi
                 proof=[hex_decode(each) for each in listed.proof],
                 root=hex_decode(trail.root),
             )
-            shown[record.seq] = reading.shown(record)
+            shown[record.seq] = _Shown(event=record.event, time=record.time, receipt=receipts.take(record.event))
         except (ChainError, ProofError, ValueError) as error:
             yield Difference(file=name, what=f"line {listed.number}: {error}")
     yield from (Difference(file=MATERIAL, what=what) for what in _claims(trail, material, shown))

@@ -666,4 +666,4 @@ def test_f06_a_restarted_worker_remembers_every_job(town: Town) -> None:
 
 
 def _receipts(site: Site) -> list[str]:
-    return [e.receipt for e in events(site) if isinstance(e, JobCompleted)]
+    return [e.compact for e in events(site) if isinstance(e, JobCompleted)]

@@ -336,7 +336,7 @@ def test_receipt_verify_reports_the_rule_of_its_line(tmp_path: Path, name: str) 
     for event in (read(line).event for line in path.read_bytes().splitlines(keepends=True)):
         if isinstance(event, JobCompleted):
             with suppress(ReceiptError):
-                verified.append(verify_receipt(event.receipt, key=key, expected=Expected(simulated=False)))
+                verified.append(verify_receipt(event.compact, key=key, expected=Expected(simulated=False)))
     with pytest.raises(Unverified) as caught:
         require_in_trail(verified[-1:], path, key)
     assert caught.value.check in ATTACKS[name][1]
@@ -347,7 +347,7 @@ def test_receipt_verify_requires_the_very_receipt_in_the_trail(tmp_path: Path) -
     writer.start()
     writer.job(1)
     key, path = writer.key.public_key(), writer.write(tmp_path / "audit.log")
-    (text,) = [event.receipt for event in map(event_of, writer.lines) if isinstance(event, JobCompleted)]
+    (text,) = [event.compact for event in map(event_of, writer.lines) if isinstance(event, JobCompleted)]
     expected = Expected(simulated=False)
     require_in_trail([verify_receipt(text, key=key, expected=expected)], path, key)
     writer.sequence, writer.previous = 0, "0" * 96

@@ -145,7 +145,7 @@ def test_honest_statements_give_a_receipt(desk: Bench, finishes: Finishes) -> No
     assert isinstance(completed, JobCompleted)
     assert completed.volumes.rows_in == 2 * ROWS
     # it came by reference: its signature leaves with the end of the job
-    assert list(desk.messages()) == [Completed(call=1, receipt=unsigned(completed.receipt))]
+    assert list(desk.messages()) == [Completed(call=1, receipt=unsigned(completed.compact))]
     assert finishes.current is None
     assert desk.effects.tally.jobs_completed == 1
 
@@ -159,7 +159,7 @@ def test_receipts_follow_each_other(desk: Bench, finishes: Finishes) -> None:
     for honest, statements in ((third, ["x" * 200]), (second, second.statements())):
         finishes.begin(order(honest), admission(desk, honest))
         tell(finishes, *statements)
-    receipts = [claims_unverified(event.receipt) for event in desk.events if isinstance(event, JobCompleted)]
+    receipts = [claims_unverified(event.compact) for event in desk.events if isinstance(event, JobCompleted)]
     assert [claims.sequence for claims in receipts] == [1, 2]
     assert isinstance(receipts[1].tasks, TasksClaim)
     assert receipts[1].tasks.statements == len(second.statements())

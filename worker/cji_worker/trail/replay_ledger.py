@@ -112,8 +112,8 @@ class JobEntry:
     line: int
     attempts: int
     admitted: int
-    admission: int | None
-    base: int | None
+    admission: int | None = None
+    base: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)
