@@ -1,12 +1,63 @@
-"""`cji audit search`: find lines of a trail."""
+"""`cji audit search`: find lines of a trail; `cji audit index`: make the index before somebody asks."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import click
 
 from cji_attestation.verbs.trails import INDEX, checked_time, indexed, trail_faults
 from cji_core.command.common import FILE, Failure, explained
+from cji_core.trail.index import IndexUnusableError
 from cji_core.trail.index_search import COLUMNS, MAX_LIMIT, Found, Query
+
+_TRIES: Final = 5
+"""Rounds in a row in which an index may be in use by a search."""
+
+
+@click.command()
+@click.argument("trail", type=FILE)
+@click.option("--follow", is_flag=True, help="Go on with the lines that are added, until it is interrupted.")
+@click.option("--every", type=click.IntRange(1, 3600), default=5, show_default=True, help="Seconds between two looks.")
+@INDEX
+@explained
+@trail_faults
+def index(trail: Path, *, index_file: Path | None, follow: bool, every: int) -> None:
+    """Make or continue the index of an audit trail, so that the first search need not.
+
+    Every line is verified, as a search does. With --follow it runs beside the delivery of a trail, as its user or on
+    the machine that collects trails: a search then finds all but the last seconds verified and indexed.
+
+    \b
+    Examples:
+      cji audit index audit.log
+      cji audit index /var/lib/cji/audit.log --index /var/lib/cji-audit/trail.index --follow
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
+
+    def pause() -> bool:
+        time.sleep(every)
+        return True
+
+    keep_indexed(trail, index_file, pause=pause if follow else lambda: False)
+
+
+def keep_indexed(trail: Path, index_file: Path | None, *, pause: Callable[[], bool]) -> None:
+    """Index what the trail has, again after each pause until one returns False. A search may have the index meanwhile.
+
+    Raises IndexUnusableError, ChainError or OSError.
+    """
+    tries = 0
+    while True:
+        try:
+            with indexed(trail, index_file):
+                tries = 0
+        except IndexUnusableError:
+            tries += 1
+            if tries == _TRIES:
+                raise
+        if not pause():
+            return
 
 
 @click.command()

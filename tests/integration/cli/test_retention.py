@@ -1,5 +1,8 @@
 """`cji audit hold`, `release`, `export --lines` and `prune` on the trail of a stopped worker, with its vTPM."""
 
+import fcntl
+import os
+import threading
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -155,9 +158,23 @@ def test_refusals_that_write_nothing_but_anchors(stopped: Stopped, tmp_path: Pat
         shown = stopped.cji("export", stopped.trail, *named, "-o", tmp_path / "out", config=False)
         assert shown.exit_code == 2
     with AuditFile(stopped.trail, worker="w", clock=lambda: OLD):
-        shown = stopped.cji("hold", "x")
+        shown = stopped.cji("hold", "x", "--wait", 1)
     assert shown.exit_code == 1
-    assert "stop every other worker" in shown.output
+    assert "waiting until it stops, for 1 s more" in shown.output
+    assert "Stop the worker" in shown.output
+    assert "EAGAIN" not in shown.output
+
+
+def test_a_hold_waits_until_the_worker_stops(stopped: Stopped) -> None:
+    worker = os.open(stopped.trail, os.O_RDWR)
+    fcntl.flock(worker, fcntl.LOCK_EX)
+    stops = threading.Timer(1, os.close, (worker,))
+    stops.start()
+    shown = stopped.cji("hold", "x")
+    stops.join()
+    assert shown.exit_code == 0, shown.output
+    assert "waiting until it stops" in shown.output
+    assert stopped.kinds()[-2:] == ["hold_placed", "trail_anchored"]
 
 
 def test_a_hold_too_many_is_not_written(stopped: Stopped, monkeypatch: pytest.MonkeyPatch) -> None:

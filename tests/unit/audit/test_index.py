@@ -10,6 +10,7 @@ import pytest
 from pymerkle import InclusionProof, InmemoryTree
 from pymerkle import verify_consistency as peer_consistency
 
+from cji_audit.verbs.search import keep_indexed
 from cji_core.trail import ChainError, TrailCheckpoint, read
 from cji_core.trail.checkpoint import parse_checkpoint, sign_checkpoint
 from cji_core.trail.index import IndexUnusableError, KeptCheckpoint, TrailIndex
@@ -136,6 +137,33 @@ def test_it_is_continued(tmp_path: Path) -> None:
     with indexed(trail) as index, indexed(tmp_path / "whole.log") as whole:
         assert index.watcher.save() == whole.watcher.save()
         assert index.rows.search(Query(limit=9999)) == whole.rows.search(Query(limit=9999))
+
+
+def test_an_index_is_made_before_somebody_asks(tmp_path: Path) -> None:
+    """Lines that are added are indexed after the next pause, also if a search has the index meanwhile."""
+    lines, path, file = WEEK.lines, tmp_path / "audit.log", tmp_path / "audit.index"
+    parts = iter((lines[200:300], lines[300:]))
+    path.write_bytes(b"".join(lines[:200]))
+    searches = [TrailIndex(path, file)]
+
+    def pause() -> bool:
+        part = next(parts, None)
+        while searches:
+            searches.pop().close()
+        if part is not None:
+            with path.open("ab") as trail:
+                trail.write(b"".join(part))
+        return part is not None
+
+    keep_indexed(path, file, pause=pause)
+    assert not searches
+    with TrailIndex(path, file) as index:
+        assert index.size == path.stat().st_size
+
+
+def test_an_index_that_stays_in_use_is_refused(trail: Path, tmp_path: Path) -> None:
+    with TrailIndex(trail, tmp_path / "index"), pytest.raises(IndexUnusableError):
+        keep_indexed(trail, tmp_path / "index", pause=lambda: True)
 
 
 def test_another_trail_in_its_place_is_found(tmp_path: Path, trail: Path) -> None:

@@ -197,6 +197,9 @@ def explained(error: Exception, ledger: Path) -> StartupError:
         case sqlite3.Error():
             what = f"The replay ledger {ledger.name} cannot be opened or written: {error.sqlite_errorname}"
             remedy = "Give the worker's user its folder, free space there, and stop every other process that uses it."
+        case BlockingIOError():
+            what = "The audit trail is in use by another process, which the worker is while it runs"
+            remedy = "Stop the worker, and stop every other worker that uses this file."
         case OSError(errno=number):
             what = f"The audit file cannot be opened or written: {errno.errorcode.get(number or 0, 'unknown')}"
             remedy = "Correct audit_file or its permissions, and stop every other worker that uses it."

@@ -11,7 +11,7 @@ from cji_core.command.common import FILE, Failure, explained
 from cji_core.command.json_output import answers, member, print_answer
 from cji_core.trail import HoldPlaced, HoldReleased
 from cji_core.trail.rules import MAX_HOLDS
-from cji_worker.verbs.audit.stopped import stopped_trail
+from cji_worker.verbs.audit.stopped import WAIT, stopped_trail
 
 _CONFIG = click.option("--config", type=FILE, required=True, help="worker.toml of the stopped worker.")
 _OPERATOR = click.option("--operator", "operator_id", required=True, help="Your id, for the audit trail.")
@@ -37,6 +37,7 @@ class Released(msgspec.Struct, frozen=True, kw_only=True):
 @click.command()
 @click.argument("name")
 @_CONFIG
+@WAIT
 @click.option("--first", type=click.IntRange(min=1), help="First line under the hold; by default the first there is.")
 @click.option("--last", type=click.IntRange(min=1), help="Last line; by default all later lines are under it too.")
 @_OPERATOR
@@ -50,6 +51,7 @@ def hold(
     *,
     name: str,
     config: Path,
+    wait: int,
     first: int | None,
     last: int | None,
     operator_id: str,
@@ -58,15 +60,16 @@ def hold(
 ) -> None:
     """Place a legal hold: `cji audit prune` does not remove its lines. Run it as the worker's user.
 
-    The worker must be stopped. The hold is a line of the trail and is anchored to the vTPM's counter; the worker's next
-    checkpoint signs it. `cji audit search` finds the numbers of lines, `cji audit verify` lists the holds in force.
+    The worker must be stopped, or stop within --wait seconds. The hold is a line of the trail and is anchored to the
+    vTPM's counter; the worker's next checkpoint signs it. `cji audit search` finds the numbers of lines, `cji audit
+    verify` lists the holds in force.
 
     \b
     Examples:
       cji audit hold case-4711 --config /etc/cji/worker.toml --operator jdoe --explanation "court order 4711"
       cji audit hold foia-12 --first 1000 --last 52000 --config /etc/cji/worker.toml --operator jdoe --explanation FOIA
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    with stopped_trail(context, config) as trail:
+    with stopped_trail(context, config, wait=wait) as trail:
         state = trail.found.watcher.state
         if name in state.holds:
             remedy = "Choose another name, or release this hold first."
@@ -89,6 +92,7 @@ def hold(
 @click.command()
 @click.argument("name")
 @_CONFIG
+@WAIT
 @_OPERATOR
 @_EXPLANATION
 @answers(Released)
@@ -96,15 +100,15 @@ def hold(
 @explained
 @trail_faults
 def release(
-    context: click.Context, *, name: str, config: Path, operator_id: str, explanation: str, as_json: bool
+    context: click.Context, *, name: str, config: Path, wait: int, operator_id: str, explanation: str, as_json: bool
 ) -> None:
-    """Release a legal hold. Run it as the worker's user, with the worker stopped.
+    """Release a legal hold. Run it as the worker's user, with the worker stopped or about to stop.
 
     \b
     Example:
       cji audit release case-4711 --config /etc/cji/worker.toml --operator jdoe --explanation "case closed 2027-03-01"
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    with stopped_trail(context, config) as trail:
+    with stopped_trail(context, config, wait=wait) as trail:
         holds = trail.found.watcher.state.holds
         if name not in holds:
             known = ", ".join(sorted(holds)) or "none"

@@ -18,7 +18,7 @@ from cji_core.trail.merkle import ProofError
 from cji_core.trail.pruned import Pruned, decode_pruned
 from cji_core.trail.rules import CheckpointKeys, Watcher
 from cji_worker.trail.retention import Candidate, Survey, exported, refusal
-from cji_worker.verbs.audit.stopped import StoppedTrail, stopped_trail
+from cji_worker.verbs.audit.stopped import WAIT, StoppedTrail, stopped_trail
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -41,6 +41,7 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 @click.option("--operator", "operator_id", required=True, help="Your id, for the audit trail.")
 @click.option("--explanation", required=True, help="Why, and where the exports are kept, for the audit trail.")
 @click.option("--dry-run", is_flag=True, help="Verify everything, remove no more than what a crash left.")
+@WAIT
 @answers(Removed)
 @click.pass_context
 @explained
@@ -55,6 +56,7 @@ def prune(
     operator_id: str,
     explanation: str,
     dry_run: bool,
+    wait: int,
     as_json: bool,
 ) -> None:
     """Remove closed segments of an audit trail, oldest first. Run it as the worker's user, with the worker stopped.
@@ -74,7 +76,7 @@ def prune(
         --explanation "retention schedule 7; exports in vault 3"
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     require_keys(keys)
-    with stopped_trail(click.get_current_context(), config) as trail:
+    with stopped_trail(click.get_current_context(), config, wait=wait) as trail:
         found = trail.found
         covered = set[int]()
         for folder in exports:

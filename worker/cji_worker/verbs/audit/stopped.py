@@ -1,16 +1,19 @@
 """The trail of a stopped worker, to which a command appends a line: for `prune`, `hold` and `release`."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import click
 
 from cji_attestation.verbs.trusts import trust_named
 from cji_core.command.common import Failure, configuration
+from cji_core.errors import StartupError
 from cji_core.format.configuration.worker import Config
 from cji_core.trail import Event
 from cji_core.trail.trail import size_of
@@ -18,6 +21,16 @@ from cji_worker.keyholder.anchor import OpenCounter, anchor_again, establish, is
 from cji_worker.keyholder.replay import open_trail
 from cji_worker.trail.file import AuditFile
 from cji_worker.trail.retention import Survey, survey
+
+WAIT = click.option(
+    "--wait",
+    type=click.IntRange(0, 3600),
+    default=60,
+    show_default=True,
+    help="Seconds to wait for the worker to stop.",
+)
+_LOOK_S: Final = 0.2
+_REPORT_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +54,8 @@ class StoppedTrail:
 
 
 @contextmanager
-def stopped_trail(context: click.Context, config: Path) -> Iterator[StoppedTrail]:
-    """Open and verify the trail of this configuration, whose worker is stopped.
+def stopped_trail(context: click.Context, config: Path, *, wait: float) -> Iterator[StoppedTrail]:
+    """Open and verify the trail of this configuration, once its worker is stopped: within `wait` seconds.
 
     Raises StartupError, also for a trail that the next start would refuse; ChainError or OSError.
     """
@@ -51,7 +64,7 @@ def stopped_trail(context: click.Context, config: Path) -> Iterator[StoppedTrail
     loaded = configuration(config)
     trust = trust_named(context, loaded.cloud)
     counter = partial(NvCounter, trust.tcti, loaded.audit_counter)
-    with open_trail(loaded) as audit:
+    with _once_free(loaded, wait) as audit:
         for name in audit.remove_pruned():
             click.echo(f"{name} is removed: a pruning before had not come so far", err=True)
         establish(audit, counter, alone=is_alone(loaded, trust))
@@ -60,3 +73,19 @@ def stopped_trail(context: click.Context, config: Path) -> Iterator[StoppedTrail
         with click.progressbar(length=length, label="verifying", hidden=length < 1 << 20, file=sys.stderr) as bar:
             found = survey(trail, bar.update)
         yield StoppedTrail(config=loaded, audit=audit, found=found, _open_counter=counter)
+
+
+def _once_free(config: Config, wait: float) -> AuditFile:
+    """The trail, once no other process has it. Says on stderr that it waits, and how long. Raises StartupError."""
+    begun, reported = time.monotonic(), -_REPORT_S
+    while True:
+        try:
+            return open_trail(config)
+        except StartupError as error:
+            waited = time.monotonic() - begun
+            if not isinstance(error.__cause__, BlockingIOError) or waited >= wait:
+                raise
+        if waited - reported >= _REPORT_S:
+            click.echo(f"the worker has the trail: waiting until it stops, for {wait - waited:.0f} s more", err=True)
+            reported = waited
+        time.sleep(min(_LOOK_S, wait - waited))
