@@ -149,7 +149,8 @@ def main() -> int:
         def _spawn(self, name: str, module: str, *args: Any, **options: Any) -> None:
             names = {_FOLDER: folder, _MODULE: module, _NAME: name}
             supervisor.ENVIRONMENT = {**supervisor.ENVIRONMENT, **names}
-            super()._spawn(name, own, *args, **options)
+            # of several fronts, the first is noted
+            super()._spawn(name, own if name in CALLS else module, *args, **options)
             notes.note("spawned", name=name)
 
     import_tests()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from cji_worker import supervisor
+from cji_worker.fronts import FRONT_NAMES
 from cji_worker.ipc import Channel, receive_boot
 from tests.support.with_tests import import_tests
 
@@ -155,7 +156,8 @@ def main() -> int:
 
     class Traced(supervisor.Supervisor):
         def _spawn(self, name: str, module: str, *args: Any, **options: Any) -> None:
-            names = {_FILE: path, _MODULE: module, _NAME: name, "PYTHONPATH": str(_ROOT)}
+            known = "front" if name in FRONT_NAMES else name  # a job is in one of them
+            names = {_FILE: path, _MODULE: module, _NAME: known, "PYTHONPATH": str(_ROOT)}
             supervisor.ENVIRONMENT = {**supervisor.ENVIRONMENT, **names}  # type: ignore[misc]
             super()._spawn(name, __spec__.name if __spec__ else module, *args, **options)
 
