@@ -1,6 +1,7 @@
 """What every test may ask for."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.drill_times import collect, drill_table, write_times
+from tests.support.run_folder import FOLDER, new_folder
 
 # how long an example takes says more about the machine than about the code
 settings.register_profile("no deadline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -28,6 +30,13 @@ SUITES = {
 """The slow suites: the marker that tests below these folders get. `make NAME` runs them, `make test` all others."""
 _FORKING = "fuzz"
 """Its readers run in forks, so it comes first, before threads of gRPC and of Arrow exist in a process."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One folder for all processes of this run."""
+    if FOLDER not in os.environ:
+        os.environ[FOLDER] = str(new_folder())
+        config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(FOLDER)))
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -30,7 +30,10 @@ from cji_simulator import amd, hcl, jws
 from cji_simulator.certificates import Credential, authority, leaf, name, pem
 from cji_simulator.encoding import b64, rsa_jwk
 from cji_simulator.reference import ID_KEY_DIGEST, reference_values
+from cji_simulator.roots import Roots
 from cji_simulator.snp import Report, Tcb
+from tests.support.rsa_keys import rsa_key
+from tests.support.run_folder import made_once
 
 MAGIC = 0xFF544347
 PSS = padding.PSS(padding.MGF1(hashes.SHA384()), 48)
@@ -46,8 +49,8 @@ POLICY_HASH = "wm9mHlvTU82e8UqoOy1Yj1FBRSNkfe99-69IYDq9eWs"
 @functools.cache
 def vtpm_ca() -> Credential:
     """Who issues certificates of AKs to the machines of these tests, below a root."""
-    root = authority("Test vTPM Root", rsa.generate_private_key(65537, 2048))
-    return authority("Test vTPM CA", rsa.generate_private_key(65537, 2048), root)
+    root = authority("Test vTPM Root", rsa_key(104))
+    return authority("Test vTPM CA", rsa_key(105), root)
 
 
 def ak_chain_of(key: rsa.RSAPrivateKey, issuer: Credential, *, purpose: str = "2.23.133.8.3") -> bytes:
@@ -261,8 +264,11 @@ def compact(header: bytes, payload: bytes, signature: bytes) -> str:
 
 @functools.cache
 def machine() -> Machine:
-    """One machine for the whole session: its RSA-4096 keys take a second or more."""
-    return Machine()
+    """One machine for the whole run: its RSA-4096 keys take a second or more."""
+    made = Roots.open(made_once("machine", Roots.open))
+    chip = amd.AmdRoots(ark=made.ark, ask=made.ask, vcek=made.vcek, chip_id=made.chip_id)
+    ak, ek, ephemeral, maa = map(rsa_key, range(100, 104))
+    return Machine(chip=chip, ak=ak, ek=ek, ephemeral=ephemeral, maa=maa)
 
 
 def forge_vcek(

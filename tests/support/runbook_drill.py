@@ -26,6 +26,7 @@ from cji_simulator.pool import Pool
 from cji_simulator.pool_service import PoolService
 from cji_simulator.releases import Release, next_release
 from tests.support.drill_times import note
+from tests.support.simulations import simulated
 
 __all__ = ["IMAGES", "LIFETIME", "Agency", "agency_of"]
 
@@ -158,7 +159,7 @@ def agency_of(folder: Path) -> Iterator[Agency]:
         '[operations.columns]\nlast = "keep"\nfirst = "drop"\n'
     )
     with ExitStack() as stack:
-        simulation = stack.enter_context(Simulation(folder / "azure"))
+        simulation = stack.enter_context(simulated(folder / "azure"))
         (folder / "roots.pem").write_text(simulation.endpoints.tls_roots)
         _az(folder / "bin" / "az", simulation.state)
         cmk = simulation.create_cmk(KEY)

@@ -17,15 +17,15 @@ from cji_audit.reconcile.matching import is_release
 from cji_audit.reconcile.workspace import Workspace, WorkspaceError
 from cji_core.command import build
 from cji_simulator.server import VAULT_LOG
-from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
+from tests.support.simulations import simulated
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A worker whose vault serves nobody else."""
     state = tmp_path_factory.mktemp("reconcile")
-    with Simulation(state / "azure") as azure, open_site(state / "site", azure) as site:
+    with simulated(state / "azure") as azure, open_site(state / "site", azure) as site:
         yield site
 
 

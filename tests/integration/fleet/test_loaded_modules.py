@@ -20,7 +20,6 @@ from cji_core.format.records import SCHEMAS
 from cji_core.operations.registry import OPERATIONS
 from cji_operations.operation import Case, Row
 from cji_operations.registry import IMPLEMENTATIONS
-from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, people, project_of
 from tests.support.code_lines import code_lines, lines_of
 from tests.support.fleet_bench import Pool
@@ -29,6 +28,7 @@ from tests.support.listed import PROGRAM
 from tests.support.listed_process import FOLDER, lists
 from tests.support.parts_pool import TASKS_SOCKET, conduct, start, submit
 from tests.support.paths import ROOT
+from tests.support.simulations import simulated
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -92,7 +92,7 @@ def run_jobs(site: Site, folder: Path) -> set[str]:
 def loaded(storage: Storage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
     folder, found = tmp_path_factory.mktemp("l"), tmp_path_factory.mktemp("lists")
     found.chmod(0o777)  # each process has a user of its own
-    with pytest.MonkeyPatch.context() as patch, Simulation(folder / "azure", release_limit=100) as azure:
+    with pytest.MonkeyPatch.context() as patch, simulated(folder / "azure", release_limit=100) as azure:
         patch.setenv(FOLDER, str(found))
         pool = Pool(folder / "p", azure, storage, program=PROGRAM, tasks_socket=TASKS_SOCKET)
         try:

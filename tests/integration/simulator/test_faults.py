@@ -21,6 +21,7 @@ from cji_simulator.faults import Fault as Order
 from cji_simulator.simulation import Cmk
 from cji_worker.keyholder.entra import KeySets
 from tests.support.refusals import rejected
+from tests.support.simulations import simulated
 
 RECEIPT_KEY = b"r" * 32
 MAA, VAULT, IMDS, TPM, INTEL = Service.MAA, Service.VAULT, Service.IMDS, Service.TPM, Service.INTEL
@@ -199,7 +200,7 @@ def test_what_an_operator_who_fetches_makes_of_it(
 
 @pytest.fixture(scope="module")
 def tdx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
-    with Simulation(tmp_path_factory.mktemp("tdx"), report_period=0, tee="tdx") as running:
+    with simulated(tmp_path_factory.mktemp("tdx"), report_period=0, tee="tdx") as running:
         yield running
 
 
@@ -277,7 +278,7 @@ def test_control_refuses_what_it_does_not_know(simulation: Simulation) -> None:
 @pytest.fixture(scope="module")
 def own_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
     """For what cannot be undone."""
-    with Simulation(tmp_path_factory.mktemp("own"), release_limit=1000, report_period=0) as running:
+    with simulated(tmp_path_factory.mktemp("own"), release_limit=1000, report_period=0) as running:
         yield running
 
 

@@ -15,6 +15,7 @@ from azure.keyvault.keys import KeyClient, KeyReleasePolicy
 from cji_simulator import Cmk, Kind, Service, Simulation, SimulationError
 from cji_simulator.encoding import b64url
 from tests.support.key_owner import Owner
+from tests.support.simulations import simulated
 
 
 @pytest.fixture
@@ -145,7 +146,7 @@ def test_a_deleted_vault_does_not_answer(simulation: Simulation, cmk: Cmk) -> No
 
 
 def test_throttle(tmp_path: Path) -> None:
-    with Simulation(tmp_path, release_limit=2) as own:
+    with simulated(tmp_path, release_limit=2) as own:
         own.create_cmk("a")
         own.create_cmk("b")
         with pytest.raises(SimulationError, match="429"):

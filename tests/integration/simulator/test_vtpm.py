@@ -18,6 +18,7 @@ from tpm2_pytss.types import TPM2B_DATA, TPM2B_NV_PUBLIC, TPM2B_SENSITIVE_CREATE
 from cji_attestation.evidence import parse_hcl, qualifying_data
 from cji_attestation.evidence.binding import report_user_data
 from cji_simulator import Simulation, measured_boot
+from tests.support.simulations import simulated
 
 HCL, USER_DATA, AK_CERT, AK = 0x01400001, 0x01400002, 0x01C101D0, 0x81000003
 PCRS = "sha256:0,1,2,3,4,5,6,7"
@@ -55,7 +56,7 @@ def test_report_binds_its_claims_and_chunks_agree(simulation: Simulation) -> Non
 
 def test_a_report_is_renewed_at_most_every_two_seconds(tmp_path: Path) -> None:
     first, second = os.urandom(64), os.urandom(64)
-    with Simulation(tmp_path) as own, ESAPI(own.trust.tcti) as tpm:
+    with simulated(tmp_path) as own, ESAPI(own.trust.tcti) as tpm:
         write_user_data(tpm, first)
         assert first.hex().upper().encode() in read(tpm, HCL)
         write_user_data(tpm, second)
@@ -65,7 +66,7 @@ def test_a_report_is_renewed_at_most_every_two_seconds(tmp_path: Path) -> None:
 
 
 def test_evidence_waits_for_a_report_that_is_fresh(tmp_path: Path) -> None:
-    with Simulation(tmp_path) as own:
+    with simulated(tmp_path) as own:
         for nonce in (b"1" * 32, b"2" * 32):  # the second comes within the two seconds
             bound = qualifying_data(bytes(32), nonce)
             found = parse_hcl(own.collect(bound).hcl_report)
@@ -115,7 +116,7 @@ def pcrs(simulation: Simulation) -> list[bytes]:
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
     """A machine that may be rebooted."""
-    with Simulation(tmp_path_factory.mktemp("own"), report_period=0) as running:
+    with simulated(tmp_path_factory.mktemp("own"), report_period=0) as running:
         yield running
 
 
