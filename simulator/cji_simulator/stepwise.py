@@ -109,7 +109,8 @@ class Stepwise:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.call.cancel()
+        if "call" in vars(self):  # one that holds may never have been opened
+            self.call.cancel()
         self._orders.put(None)
         self._channel.close()
 

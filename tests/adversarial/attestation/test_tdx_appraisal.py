@@ -314,51 +314,30 @@ def _blocks(text: str | bytes) -> list[bytes]:
         return []
 
 
-def test_every_changed_byte_is_refused() -> None:
-    """All bytes of quote (without the PEM text), TDREPORT and claims; and every seventh of what Intel published."""
+def test_every_changed_byte_of_early_collateral_is_refused() -> None:
+    """Every seventh of it. All bytes of all else are changed in test_mutants_tdx_bytes."""
     sound = evidence()
-    quote = sound.td_quote
-    changed, accepted = 0, list[str]()
-    pem_at = quote.index(b"-----BEGIN")
-    cases: list[tuple[str, int, bytes]] = [("td_quote", at, quote) for at in range(pem_at)]
-    cases += [("hcl_report", at, sound.hcl_report) for at in range(len(sound.hcl_report))]
-    unchecked = range(32 + 224, 32 + 256)  # the MAC: see cji_attestation.evidence.td_quote
-    versions = range(4, 5)  # 1 and 2 are both known
-    hidden = [*range(32 + 2, 32 + 3)]  # so are both versions of the report
-    for name, at, data in cases:
-        if name == "hcl_report" and (at in unchecked or at in versions or at in hidden):
-            continue
-        wrong = bytearray(data)
-        wrong[at] ^= 0x41
-        changed += 1
-        if not _rejected(msgspec.structs.replace(sound, **{name: bytes(wrong)})):
-            accepted.append(f"{name}[{at}]")
     assert sound.collateral is not msgspec.UNSET
     early = sound.collateral.early
     assert early is not msgspec.UNSET
-    parts = [(name, value) for name, value in msgspec.structs.asdict(sound.collateral).items() if name != "early"]
-    parts += [(f"early.{name}", value) for name, value in msgspec.structs.asdict(early).items()]
-    for name, value in parts:
+    changed, accepted = 0, list[str]()
+    for name, value in msgspec.structs.asdict(early).items():
         for at in range(0, len(value), 7):
             old = value[at]
             if isinstance(value, str):
                 if old in "-\n":
                     continue  # PEM's own frame
-                wrong_value: str | bytes = value[:at] + ("B" if old == "A" else "A") + value[at + 1 :]
-                if _blocks(wrong_value) == _blocks(value) != []:
+                wrong: str | bytes = value[:at] + ("B" if old == "A" else "A") + value[at + 1 :]
+                if _blocks(wrong) == _blocks(value) != []:
                     continue  # the last character of base64 has bits that mean nothing
             else:
-                wrong_value = value[:at] + bytes([old ^ 0x41]) + value[at + 1 :]
-            of = name.removeprefix("early.")
-            changed_part = (
-                {"early": msgspec.structs.replace(early, **{of: wrong_value})} if of != name else {of: wrong_value}
-            )
-            collateral = msgspec.structs.replace(sound.collateral, **changed_part)
+                wrong = value[:at] + bytes([old ^ 0x41]) + value[at + 1 :]
             changed += 1
+            part = msgspec.structs.replace(early, **{name: wrong})
+            collateral = msgspec.structs.replace(sound.collateral, early=part)
             if not _rejected(msgspec.structs.replace(sound, collateral=collateral)):
                 accepted.append(f"{name}[{at}]: {value[max(0, at - 16) : at + 16]!r}")
-    print(f"{changed} changed bytes, {len(accepted)} accepted")
-    assert (changed > 3000, accepted) == (True, [])
+    assert (changed > 500, accepted) == (True, [])
 
 
 def test_parsers_read_what_they_should() -> None:

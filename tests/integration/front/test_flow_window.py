@@ -17,6 +17,7 @@ from cji_simulator.raw import settled, until
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site, people
 from cji_simulator.stepwise import Stepwise
+from cji_worker.fronts import FRONT_NAMES
 from cji_worker.ipc.ring import SLOT_BYTES, SLOTS
 
 MIB = 1 << 20
@@ -120,7 +121,8 @@ def test_sigterm_drains(azure: Simulation, tmp_path: Path) -> None:
             run.send(1)
             run.read_until("accepted")
             site.worker.process.terminate()
-            until(lambda: site.worker.log.read_text().count('"draining"') == 2)  # of the supervisor, then the front
+            draining = {"supervisor", *(name for name in site.worker.pids if name in FRONT_NAMES)}
+            until(lambda: site.worker.log.read_text().count('"draining"') == len(draining))
             refused.open()
             assert refused.refusal().reason is Reason.DRAINING
             assert site.worker.process.poll() is None
