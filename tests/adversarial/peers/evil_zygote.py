@@ -19,11 +19,17 @@ from cji_core.format.envelope import ATTRIBUTION, open_box
 from cji_core.format.job import Attribution, parse
 from cji_worker.cell import process, zygote
 from cji_worker.cell.channels import CellChannels
+from cji_worker.cell.process import WINDOW_BYTES, WINDOW_READY_BYTES
 from cji_worker.ipc import KeySlot, receive_boot
 from cji_worker.ipc.messages import InputFreed, ProgressMade
 
 _F_SETOWN, _F_SETSIG, _SIGSTOP = 8, 10, 19
 _STDERR: Final = 2
+_OPENED: Final = 32 << 20
+"""More than a cell of the tests has open at first."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_window: list[memoryview] = []
 
 
 def honest(channels: CellChannels, _: str) -> None:
@@ -102,6 +108,56 @@ def free_what_is_free(channels: CellChannels, count: str) -> None:
     channels.await_end()
 
 
+def _closed(channels: CellChannels, size: str) -> tuple[int, int]:
+    """The part of its heap that a cell has not opened: from behind what it has at first to the window."""
+    end = ctypes.addressof(ctypes.c_ubyte.from_buffer(_window[0]))
+    return end + WINDOW_BYTES - int(size) + _OPENED, end
+
+
+def write_to_closed_memory(channels: CellChannels, size: str) -> None:
+    """Write to memory of its region that it has not asked for."""
+    start, end = _closed(channels, size)
+    ctypes.memset((start + end) // 2, 1, 1)
+    channels.await_end()
+
+
+def fill_its_region(channels: CellChannels, argument: str) -> None:
+    """Open all of its heap at once, leave a value in every part of it and of the window, and go on holding them."""
+    size, canary = argument.split()
+    start, end = _closed(channels, size)
+    _open(start, end)
+    _open(end + WINDOW_READY_BYTES, end + WINDOW_BYTES)
+    for address in range(start, end + WINDOW_BYTES, 1 << 20):
+        ctypes.memmove(address, canary.encode(), len(canary))
+    channels.await_end()
+
+
+def open_it_twice(channels: CellChannels, size: str) -> None:
+    """Open what is open."""
+    start, end = _closed(channels, size)
+    _open(start, end)
+    _open(start, end)
+    channels.await_end()
+
+
+def open_what_is_behind(channels: CellChannels, size: str) -> None:
+    """Open closed memory with a range that goes on behind its region."""
+    start, end = _closed(channels, size)
+    _open(start, end + WINDOW_BYTES + mmap.PAGESIZE)
+    channels.await_end()
+
+
+def map_more(channels: CellChannels, size: str) -> None:
+    """Have an open page of the region mapped once more, and the closed ones behind it too."""
+    start, end = _closed(channels, size)
+    _libc.mremap(ctypes.c_void_p(start - mmap.PAGESIZE), ctypes.c_size_t(0), ctypes.c_size_t(end - start), 1)
+    channels.await_end()
+
+
+def _open(start: int, end: int) -> None:
+    _libc.mprotect(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.PROT_READ | mmap.PROT_WRITE)
+
+
 ATTACKS: Final = (
     honest,
     stop_another,
@@ -114,11 +170,17 @@ ATTACKS: Final = (
     take_address_space,
     crash,
     free_what_is_free,
+    write_to_closed_memory,
+    fill_its_region,
+    open_it_twice,
+    open_what_is_behind,
+    map_more,
 )
 
 
-def run_attack(channels: CellChannels, *, key_slot: KeySlot, **_: Any) -> int:
+def run_attack(channels: CellChannels, *, key_slot: KeySlot, window: memoryview, **_: Any) -> int:
     """What a compromised cell does with its job: the reason in its attribution."""
+    _window.append(window)
     header = parse(channels.await_open().header)
     channels.await_keys()
     attribution = Attribution.decode(open_box(key_slot.take()[0], ATTRIBUTION, header.sealed_attribution))

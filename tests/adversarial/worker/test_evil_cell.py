@@ -14,10 +14,13 @@ import pytest
 from cji_core.errors import Reason
 from cji_simulator.processes import state
 from cji_simulator.raw import Answer, RawWorker, cells, forge, settled, until
+from cji_simulator.scan import Canaries, look_inside
 from cji_simulator.site import Site, open_site, people
 from tests.adversarial.peers import evil_worker
 from tests.support.privileges import sees_processes
 from tests.support.simulations import simulated
+
+REGION = 160 << 20
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +103,32 @@ def test_l06_x04_a_crash_costs_one_job_and_leaves_no_core(site: Site) -> None:
     until(lambda: events(site, "cell gone")[-1]["status"] == -signal.SIGSEGV)
     assert not [path for path in Path.cwd().glob("core*") if path.is_file()]
     assert len(settled(site)) == 2
+
+
+def test_x04_a_cell_has_no_more_of_its_region_than_it_asked_for(site: Site) -> None:
+    """What it did not ask for is not wiped after it, so it must not be able to write there."""
+    assert attack(site, "write_to_closed_memory", REGION).reason is Reason.CELL_FAILED
+    until(lambda: events(site, "cell gone")[-1]["status"] == -signal.SIGSEGV)
+    for name, call in (("open_it_twice", "mprotect"), ("open_what_is_behind", "mprotect"), ("map_more", "mremap")):
+        assert killed(site, lambda: attack(site, name, REGION))["what"] == call  # noqa: B023 - called at once
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="looks into secret memory as root")
+def test_k14_what_a_cell_opened_is_wiped_after_it(site: Site) -> None:
+    canary = f"CANARY{os.urandom(8).hex().upper()}"
+    planted, supervisor = Canaries({"canary": canary.encode()}), site.worker.pids["supervisor"]
+
+    def inside() -> bool:
+        return {"canary"} in look_inside(supervisor, planted, size=REGION)
+
+    settled(site)
+    job = forge(site, reason=f"fill_its_region {REGION} {canary}")
+    with RawWorker.of(site) as raw, raw.stream(timeout=60) as stream:
+        stream.send(*job.messages(job.stream(people(2))))
+        until(inside)
+    settled(site)
+    assert not inside()
 
 
 @sees_processes

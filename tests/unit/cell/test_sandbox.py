@@ -73,7 +73,7 @@ def outcome(question):
     _, status = os.waitpid(child, 0)
     os.close(listener), os.close(pidfd)
     if refused:
-        return refused[1]
+        return refused.name
     code = os.waitstatus_to_exitcode(status)
     return "allowed" if code == 0 else errno.errorcode.get(code, str(code))
 
@@ -115,12 +115,15 @@ REFUSED = {
     "ioctl": ("__import__('fcntl').ioctl(1, 0x5401, bytes(64))", "ioctl"),
     "raise a limit": ("__import__('resource').setrlimit(0, (1, 1))", "prlimit64"),
     "read a descriptor": ("os.pread(0, 1, 0)", "pread64"),
+    "map more of a file": ("call(25, ctypes.c_void_p(page), 4096, 8192, 1)", "mremap"),
+    "open closed memory": ("call(10, ctypes.c_void_p(page), 4096, 3)", "mprotect"),
     "a signal handler": ("signal.signal(signal.SIGALRM, print)", "rt_sigaction"),
 }
 ALLOWED = {
     "send and receive": "left.send(b'x'); right.recvmsg(1)",
     "poll": "poll = select.poll(); poll.register(3); poll.poll(0)",
     "memory": "mmap.mmap(-1, 1 << 20)",
+    "memory that can only be read": "call(10, ctypes.c_void_p(page), ctypes.c_size_t(4096), 1)",
     "arrays": "np.sort(np.random.rand(1 << 16)); pa.array(['a'] * 1000).to_pylist()",
     "cipher": "AESGCM(os.urandom(32)).encrypt(os.urandom(12), bytes(1 << 20), None)",
     "clock": "time.monotonic(); time.time()",

@@ -213,6 +213,38 @@ os._exit(0)
     assert (done.returncode, done.stdout) == (0, b"True True"), done.stderr
 
 
+@locks_memory
+def test_a_heap_opens_what_it_needs_and_no_more() -> None:
+    """By the rights that the kernel has for the region's pages."""
+    fd = secret_fd(128 * MIB)
+    done = run(
+        """
+import os, sys
+from cji_worker.memory import Region, SecretHeap
+region = Region(int(sys.argv[1]))
+heap = SecretHeap(region, size=region.size, ready=24 << 20)
+region.close(heap.opened, region.size)
+def opened():
+    spans = [line.split()[:2] for line in open("/proc/self/maps")]
+    ends = [[int(end, 16) for end in span.split("-")] for span, rights in spans if rights.startswith("rw")]
+    return sum(end - start for start, end in ends if region.holds(start)) >> 20
+few = [bytearray(1 << 20) for _ in range(16)]
+first = opened()
+more = bytearray(40 << 20)
+second = opened()
+more[:1 << 20] = few[0]
+del more
+more = bytearray(40 << 20)
+os.write(1, f"{24 <= first < 32} {24 + 40 <= second < 80} {opened() == second}".encode())
+os._exit(0)
+""",
+        fd,
+        secret_heap=True,
+    )
+    os.close(fd)
+    assert (done.returncode, done.stdout) == (0, b"True True True"), done.stderr
+
+
 def test_too_low_a_lock_limit_is_unfit() -> None:
     done = run(
         """

@@ -36,8 +36,11 @@ class CellChannels:
 
     _reported = ("", 0)
 
-    def __init__(self, *, control: Control, data: Data, ring: Ring) -> None:
-        self.control, self.data, self.ring = control, data, ring
+    def __init__(
+        self, *, control: Control, data: Data, ring: Ring, received: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """`received` is called with the size of each sealed segment before it is taken."""
+        self.control, self.data, self.ring, self._received = control, data, ring, received
         self._inputs: deque[InputReady | Finish] = deque()
         self._free_outputs = deque(range(SLOTS))
         self._opened: OpenJob | None = None
@@ -65,7 +68,10 @@ class CellChannels:
     def await_input(self) -> InputReady | Finish:
         """Wait for the next sealed segment, or the end of input."""
         self._until(lambda: bool(self._inputs))
-        return self._inputs.popleft()
+        message = self._inputs.popleft()
+        if isinstance(message, InputReady):
+            self._received(message.length)
+        return message
 
     def await_output_slot(self) -> int:
         """A free output slot; waits while the reader is slow, which is the whole back-pressure."""

@@ -28,6 +28,10 @@ from cji_worker.rights import SyscallFilter, become, drop_capabilities
 WINDOW_BYTES: Final = 32 << 20
 """The last bytes of each region, into which records are unsealed. The rest is the cell's heap."""
 
+WINDOW_READY_BYTES: Final = 2 << 20
+_HEAP_READY_BYTES: Final = 24 << 20
+"""Of window and heap, open from the start, and wiped after every job: the made-up job and a small one need no more."""
+
 EXIT_FAULT: Final = 70
 """Exit status of a cell whose code failed."""
 
@@ -73,10 +77,12 @@ def run_cell(own: Belongings) -> NoReturn:
         drop_capabilities()
         harden(die_with_parent=True)
         heap_bytes = own.region.size - WINDOW_BYTES
-        SecretHeap(own.region, size=heap_bytes)
+        heap = SecretHeap(own.region, size=heap_bytes, ready=_HEAP_READY_BYTES)
         window = own.region.view(heap_bytes)
         own.warm_up.run(window=window, reference_slots=[], tables=own.tables)
-        channels = _confine(own.rules, ring, address_space)
+        own.region.close(heap.opened, heap_bytes)
+        own.region.close(heap_bytes + WINDOW_READY_BYTES, own.region.size)
+        channels = _confine(own, ring, address_space, Confined(opened=heap.opened))
         status = run_job(
             channels,
             key_slot=own.key_slot,
@@ -107,14 +113,27 @@ def _forget_others(own: Belongings) -> int:
     return left
 
 
-def _confine(rules: SyscallFilter, ring: Ring, address_space: int) -> CellChannels:
+class _Window:
+    """Opens what is closed of the window once a job has sent more than the rest of it can hold."""
+
+    def __init__(self, region: Region) -> None:
+        self._region, self._left = region, WINDOW_READY_BYTES
+
+    def received(self, size: int) -> None:
+        """Of one sealed segment. In the window they lie one after another, or nearer to its start."""
+        was_enough, self._left = self._left >= 0, self._left - size
+        if was_enough and self._left < 0:
+            self._region.open(self._region.size - WINDOW_BYTES + WINDOW_READY_BYTES, self._region.size)
+
+
+def _confine(own: Belongings, ring: Ring, address_space: int, confined: Confined) -> CellChannels:
     """Enter the sandbox and report it to the zygote; return the channels, which are all that the cell keeps."""
     control: Channel[CellFromKeyholder, KeyholderFromCell] = Channel(CONTROL, CellFromKeyholder)
     data: Channel[CellFromFront, FrontFromCell] = Channel(DATA, CellFromFront)
     report: Channel[Confined, Confined] = Channel(REPORT, Confined)
-    channels = CellChannels(control=control, data=data, ring=ring)
-    listener = enter_sandbox(rules, address_space=address_space)
-    report.send(Confined(), [listener])
+    channels = CellChannels(control=control, data=data, ring=ring, received=_Window(own.region).received)
+    listener = enter_sandbox(own.rules, address_space=address_space)
+    report.send(confined, [listener])
     report.close()
     os.close(listener)
     return channels

@@ -3,6 +3,9 @@
 Every other system call stops the cell, and the kernel reports it to the zygote. In particular there is no open, no
 socket, no connect, no fcntl, no fork, no exec, no signal, and no memory can become executable. A cell passes no
 descriptor: `sendmsg` works on `REPORT` alone, which is closed, and a number that high cannot be had again.
+
+No memory becomes writable either, but by the zygote's leave: mprotect(2) for writing stops the cell as well, and the
+zygote notes what it opens before the call goes on. mremap(2), which could map more of a region, is refused.
 """
 
 import errno
@@ -26,7 +29,7 @@ ALLOWED: Final = (
     # the channels
     *("recvmsg", "sendto", "poll", "ppoll", "close"),
     # memory
-    *("munmap", "mremap", "madvise", "brk", "membarrier"),
+    *("munmap", "madvise", "brk", "membarrier"),
     # time where the machine's clock cannot be read without the kernel, randomness, bookkeeping
     *("clock_gettime", "clock_getres", "gettimeofday", "time", "getrandom", "futex", "sched_yield", "getcpu"),
     *("restart_syscall", "rt_sigprocmask", "rt_sigreturn", "getpid", "gettid"),
@@ -35,16 +38,18 @@ ALLOWED: Final = (
 FAILING: Final = {"write": errno.EBADF, "writev": errno.EBADF}
 """C libraries write their last words to descriptor 2, which nobody reads."""
 
-_MAPPING: Final = ("mmap", "mprotect")
 _PROTECTION_ARGUMENT: Final = 2
 _SLACK_BYTES: Final = 32 << 20
 
 
 def cell_filter() -> SyscallFilter:
     """The system calls of a cell, compiled; the zygote does this once."""
-    not_executable = seccomp.Arg(_PROTECTION_ARGUMENT, seccomp.MASKED_EQ, mmap.PROT_EXEC, 0)
-    conditional = [(name, not_executable) for name in _MAPPING]
-    return SyscallFilter([*ALLOWED, *conditional, ("sendmsg", seccomp.Arg(0, seccomp.EQ, REPORT))], failing=FAILING)
+    conditional = (
+        ("mmap", seccomp.Arg(_PROTECTION_ARGUMENT, seccomp.MASKED_EQ, mmap.PROT_EXEC, 0)),
+        ("mprotect", seccomp.Arg(_PROTECTION_ARGUMENT, seccomp.MASKED_EQ, mmap.PROT_EXEC | mmap.PROT_WRITE, 0)),
+        ("sendmsg", seccomp.Arg(0, seccomp.EQ, REPORT)),
+    )
+    return SyscallFilter([*ALLOWED, *conditional], failing=FAILING)
 
 
 def keep_descriptors(*, control: int, data: int, report: int, nothing: int) -> None:

@@ -1,12 +1,13 @@
 """The process that cells are forked from: started before any key exists, with everything imported and one thread.
 
 It keeps one warm cell per cell slot: forked, its heap inside the slot's secret region, warmed up, sandboxed, waiting
-for a job. When a cell has ended, the zygote wipes its region, whatever the cell itself did, and forks a new cell into
-it. The zygote never sees a key or a record: it passes the ends of every cell's channels to the keyholder and keeps
-none. It has no files, no network, and user ids that own nothing.
+for a job. When a cell has ended, the zygote wipes all of the region that the cell could write to, whatever the cell
+itself did, and forks a new cell into it. The zygote never sees a key or a record: it passes the ends of every cell's
+channels to the keyholder and keeps none. It has no files, no network, and user ids that own nothing.
 
 A cell reports once that it is confined, with the listener of its filter. A system call outside the filter arrives
-there: the zygote logs its number and kills the cell.
+there: the zygote logs its number and kills the cell. One arrives there and goes on: that which opens more of the cell's
+own region, once the zygote has noted what has to be wiped.
 
 Reference regions outlive a cell: every cell inherits all of them and keeps at most the one that its job is given. The
 zygote wipes a region on the keyholder's request.
@@ -33,7 +34,7 @@ from cji_core.fips import module_in_force, require_usable
 from cji_core.log import events_only, log
 from cji_core.operations.tables import Tables
 from cji_core.operations.tables import decode as decode_tables
-from cji_worker.cell.process import EXIT_FAULT, WINDOW_BYTES, Belongings, run_cell
+from cji_worker.cell.process import EXIT_FAULT, WINDOW_BYTES, WINDOW_READY_BYTES, Belongings, run_cell
 from cji_worker.cell.sandbox import cell_filter
 from cji_worker.cell.self_test import MadeUpJob, self_test, warm_up_job
 from cji_worker.ipc import Boot, Channel, ChannelClosed, KeySlot, new_ring, receive_boot
@@ -53,8 +54,15 @@ from cji_worker.ipc.messages import (
     WipeReference,
     ZygoteFromKeyholder,
 )
-from cji_worker.memory import Region, harden, join_pages, load_allocator
-from cji_worker.rights import address_space, enter_namespaces, forbid_files_and_network, fork, reported_call
+from cji_worker.memory import Region, Writable, harden, join_pages, load_allocator
+from cji_worker.rights import (
+    ReportedCall,
+    address_space,
+    enter_namespaces,
+    forbid_files_and_network,
+    fork,
+    reported_call,
+)
 
 _NOBODY: Final = -1
 
@@ -65,6 +73,7 @@ class _CellSlot:
 
     index: int
     region: Region
+    writable: Writable
     key_slot: KeySlot
     cell: int = -1
     pid: int = -1
@@ -201,10 +210,12 @@ class Zygote:
         assert cell_slot.ends is not None  # noqa: S101
         self._forget(cell_slot.report.fileno())
         try:
-            _, (cell_slot.listener,) = cell_slot.report.receive()
+            confined, (cell_slot.listener,) = cell_slot.report.receive()
         except ChannelClosed:
             return  # it has ended
-        self._await(cell_slot.listener, partial(self._refused_call, cell_slot))
+        heap_bytes = cell_slot.region.size - WINDOW_BYTES
+        cell_slot.writable.only((0, confined.opened), (heap_bytes, WINDOW_READY_BYTES))
+        self._await(cell_slot.listener, partial(self._reported_call, cell_slot))
         control, data, ring = cell_slot.ends
         ready = CellReady(cell=cell_slot.cell, cell_slot=cell_slot.index)
         self._keyholder.send(ready, [control.fileno(), data.fileno(), ring])
@@ -221,12 +232,15 @@ class Zygote:
             cell_slot.report.close()
         cell_slot.report = None
 
-    def _refused_call(self, cell_slot: _CellSlot) -> None:
-        """The cell stands in a system call that it may not make, or has ended."""
-        self._forget(cell_slot.listener)
+    def _reported_call(self, cell_slot: _CellSlot) -> None:
+        """The cell stands in a system call: it asks for more of its region, may not make the call, or has ended."""
         call = reported_call(cell_slot.listener)
+        if call is not None and _opens(call, cell_slot.writable):
+            call.go_on(cell_slot.listener)
+            return
+        self._forget(cell_slot.listener)
         if call is not None:
-            log("cell killed", cell=cell_slot.cell, syscall=call[0], what=call[1])
+            log("cell killed", cell=cell_slot.cell, syscall=call.number, what=call.name)
             self._kill(cell_slot.cell)
 
     def _reap(self, cell_slot: _CellSlot) -> None:
@@ -250,7 +264,8 @@ class Zygote:
         self._work.appendleft(self._renew(cell_slot, status))
 
     def _renew(self, cell_slot: _CellSlot, status: int) -> Iterator[None]:
-        yield from cell_slot.region.wipe_in_turns()
+        yield from cell_slot.writable.wipe_in_turns()
+        cell_slot.writable.everything()
         self._keyholder.send(CellGone(cell=cell_slot.cell, status=status))
         self._populate(cell_slot)
 
@@ -260,13 +275,21 @@ class Zygote:
                 signal.pidfd_send_signal(cell_slot.pidfd, signal.SIGKILL)
 
 
+def _opens(call: ReportedCall, writable: Writable) -> bool:
+    """Whether a call makes memory writable that `writable` has, and has not noted yet; then it is noted."""
+    if call.name != "mprotect":
+        return False
+    address, size, protection, *_ = call.arguments
+    return protection == mmap.PROT_READ | mmap.PROT_WRITE and writable.open(address, size)
+
+
 def _serve(boot: Boot) -> None:
     harden(die_with_parent=True)
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
     cell_slots = [
-        _CellSlot(index=index, region=Region(region), key_slot=KeySlot(slot))
-        for index, (region, slot) in enumerate(zip(boot.regions, boot.slots, strict=True))
+        _CellSlot(index=index, region=region, writable=Writable(region), key_slot=KeySlot(slot))
+        for index, (region, slot) in enumerate(zip(map(Region, boot.regions), boot.slots, strict=True))
     ]
     reference_regions = [Region(fd) for fd in boot.reference_regions]
     tables = decode_tables(boot.tables)

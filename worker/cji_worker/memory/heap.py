@@ -22,7 +22,7 @@ from typing import Final
 
 from cji_core.errors import StartupError
 from cji_worker.libc import check, libc
-from cji_worker.memory.region import Region
+from cji_worker.memory.region import PIECE_BYTES, Region
 
 _LIBRARY: Final = "cmeel.prefix/lib/libmimalloc.so.3"
 _PR_SET_THP_DISABLE, _MADV_COLLAPSE = 41, 25
@@ -92,13 +92,20 @@ def join_pages() -> None:
 class SecretHeap:
     """A region that serves every allocation of the threads that entered it."""
 
-    __slots__ = ("_heap", "_mi", "region")
+    __slots__ = ("_heap", "_mi", "opened", "region")
 
-    def __init__(self, region: Region, *, size: int) -> None:
-        """Take the first `size` bytes of the region (a multiple of 32 MiB, zeroed) and enter from this thread."""
+    opened: int
+    """Bytes at the start of the region that the heap has opened; what is behind them it opens with mprotect(2)."""
+
+    def __init__(self, region: Region, *, size: int, ready: int | None = None) -> None:
+        """Take the first `size` bytes of the region (a multiple of 32 MiB, zeroed) and enter from this thread.
+
+        With `ready`, at least so many bytes can be allocated before more is opened; otherwise all is open already.
+        """
         mi = load_allocator()
         arena = c_void_p()
-        committed = pinned = zeroed = exclusive = True
+        pinned = zeroed = exclusive = True
+        committed = ready is None
         any_numa_node = -1
         if not mi.mi_manage_os_memory_ex(
             region.address, size, committed, pinned, zeroed, any_numa_node, exclusive, byref(arena)
@@ -109,6 +116,16 @@ class SecretHeap:
         self._heap = mi.mi_heap_new_in_arena(arena)
         gc.collect()  # empties the interpreter's free lists, whose entries lie in the old heap
         self.enter()
+        self.opened = size if ready is None else self._open(ready)
+
+    def _open(self, ready: int) -> int:
+        """A block that is allocated at once stays open when it is freed, as the memory is pinned; it is not touched."""
+        block = libc.malloc(ready)
+        libc.free(block)
+        if not block:
+            raise StartupError("The secret region is too small", _REMEDY)
+        end: int = block + ready - self.region.address
+        return -(-end // PIECE_BYTES) * PIECE_BYTES
 
     def enter(self) -> None:
         """Make this the default heap of the calling thread, and prove it."""

@@ -21,6 +21,9 @@ from cji_worker.libc import check, libc
 ALIGNMENT: Final = 32 << 20
 """Regions start at multiples of 32 MiB, as the allocator's arenas must."""
 
+PIECE_BYTES: Final = 64 << 10
+"""The least of a region that is opened and wiped."""
+
 RegionFactory = Callable[[int], int]
 """Creates a memory file of this many bytes and returns its descriptor. Production has exactly one: `secret_fd`."""
 
@@ -81,14 +84,17 @@ class Region:
             raise ValueError("outside the region")
         return memoryview((ctypes.c_ubyte * size).from_address(self.address + offset)).cast("B")
 
-    def wipe(self) -> None:
-        """Overwrite every byte with zero."""
-        libc.memset(self.address, 0, self.size)
+    def wipe(self, start: int = 0, end: int | None = None) -> None:
+        """Overwrite every byte from `start` to `end` with zero."""
+        end = self.size if end is None else end
+        if not 0 <= start <= end <= self.size:
+            raise ValueError("outside the region")
+        libc.memset(self.address + start, 0, end - start)
 
     def wipe_in_turns(self) -> Iterator[None]:
         """`wipe`, a few MiB at a time."""
         for start in range(0, self.size, _TURN_BYTES):
-            libc.memset(self.address + start, 0, min(_TURN_BYTES, self.size - start))
+            self.wipe(start, min(start + _TURN_BYTES, self.size))
             yield
 
     def fault_in(self) -> Iterator[None]:
@@ -108,6 +114,14 @@ class Region:
     def protect(self) -> None:
         """Make the region read-only for this process."""
         check(libc.mprotect(self.address, self.size, mmap.PROT_READ))
+
+    def close(self, start: int, end: int) -> None:
+        """Take this process's access from `start` to `end`, whole pages, until it changes the protection again."""
+        check(libc.mprotect(self.address + start, end - start, _PROT_NONE))
+
+    def open(self, start: int, end: int) -> None:
+        """Give it access again."""
+        check(libc.mprotect(self.address + start, end - start, mmap.PROT_READ | mmap.PROT_WRITE))
 
     def unmap(self) -> int:
         """Unmap the region; return the bytes of address space that it had. No view may be used afterwards."""

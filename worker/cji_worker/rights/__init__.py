@@ -15,7 +15,7 @@ from cji_worker.rights.denial import LISTENING, PIDFDS, SOCKETS, deny, deny_powe
 from cji_worker.rights.landlock import DNS_PORT, FIPS_VARIABLES, NETWORK_FILES, forbid_files_and_network
 from cji_worker.rights.limits import address_space, bound_resources, drop_capabilities
 from cji_worker.rights.namespaces import enter_namespaces, fork
-from cji_worker.rights.syscalls import SyscallFilter, reported_call
+from cji_worker.rights.syscalls import ReportedCall, SyscallFilter, reported_call
 from cji_worker.rights.users import CAP_KILL, FRONT, SUPERVISOR, become, can_become_users, require_users
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "PIDFDS",
     "SOCKETS",
     "SUPERVISOR",
+    "ReportedCall",
     "SyscallFilter",
     "address_space",
     "become",

@@ -11,6 +11,8 @@ import fcntl
 import os
 import struct
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 import pyseccomp as seccomp
@@ -22,7 +24,10 @@ _SYS_SECCOMP: Final = 317
 _SET_MODE_FILTER, _EVERY_THREAD, _NEW_LISTENER = 1, 1, 8
 _NOTIF_RECEIVE: Final = 0xC0502100
 """SECCOMP_IOCTL_NOTIF_RECV of <linux/seccomp.h>."""
-_NOTIFICATION: Final = struct.Struct("=QIIiIQ6Q")
+_NOTIF_SEND: Final = 0xC0182101
+_NOTIFICATION, _ANSWER = struct.Struct("=QIIiIQ6Q"), struct.Struct("=QqiI")
+_GO_ON: Final = 1
+"""SECCOMP_USER_NOTIF_FLAG_CONTINUE, from Linux 5.5 on."""
 _INSTRUCTION_BYTES: Final = 8
 
 
@@ -83,13 +88,33 @@ def install(instructions: bytes, flags: int = _EVERY_THREAD) -> int:
     return done
 
 
-def reported_call(listener: int) -> tuple[int, str] | None:
-    """Number and name of the call in which a confined process stopped; None if that process is gone."""
+@dataclass(frozen=True, slots=True)
+class ReportedCall:
+    """A call in which a confined process stands."""
+
+    id: int
+    number: int
+    arguments: tuple[int, ...]
+    """As the kernel has them: nothing in the process can change them any more. What they point to is another matter."""
+
+    @property
+    def name(self) -> str:
+        """The call's name."""
+        name = _name_of(seccomp.system_arch(), self.number)
+        return name.decode() if name else "unknown"
+
+    def go_on(self, listener: int) -> None:
+        """Let the call run, as if it were on the list. A process that is gone has no use for it."""
+        with suppress(OSError):
+            fcntl.ioctl(listener, _NOTIF_SEND, _ANSWER.pack(self.id, 0, 0, _GO_ON))
+
+
+def reported_call(listener: int) -> ReportedCall | None:
+    """The call in which a confined process stopped; None if that process is gone."""
     notification = bytearray(_NOTIFICATION.size)
     try:
         fcntl.ioctl(listener, _NOTIF_RECEIVE, notification)
     except OSError:
         return None
-    number = _NOTIFICATION.unpack(notification)[3]
-    name = _name_of(seccomp.system_arch(), number)
-    return number, name.decode() if name else "unknown"
+    notified, _, _, number, _, _, *arguments = _NOTIFICATION.unpack(notification)
+    return ReportedCall(notified, number, tuple(arguments))

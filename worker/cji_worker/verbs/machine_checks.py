@@ -56,7 +56,7 @@ theirs.close()
 _, (listener,), _, _ = socket.recv_fds(ours, 1, 1)
 call = reported_call(listener)
 os.kill(child, signal.SIGKILL)
-os._exit(0 if call and call[1] == "socket" else 1)
+os._exit(0 if call and call.name == "socket" else 1)
 """
 _DUMPS: Final = """
 import ctypes, resource

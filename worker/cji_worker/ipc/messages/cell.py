@@ -165,8 +165,11 @@ KeyholderFromCell = CellFailed | CellFaulted | CountedStreams | Summary
 CellFromKeyholder = OpenJob | KeysReady
 
 
-class Confined(Message, frozen=True):
-    """The cell is in its sandbox. Descriptor: the listener of its filter of system calls."""
+class Confined(Message, frozen=True, kw_only=True):
+    """The cell is in its sandbox, and has no record yet. Descriptor: the listener of its filter of system calls."""
+
+    opened: int
+    """Bytes at the start of its region that it can write to; the rest of its heap is closed to it."""
 
     descriptors: ClassVar[int] = 1
 
