@@ -57,7 +57,7 @@ class Disk:
 
     def __init__(self, fsync: Callable[[int], None]) -> None:
         self._fsync, self.syncs, self.fails = fsync, 0, False
-        self.open, self.asked = threading.Event(), threading.Event()
+        self.open, self.asked, self.threads = threading.Event(), threading.Event(), list[str]()
         self.open.set()
 
     def __call__(self, fd: int) -> None:
@@ -65,6 +65,7 @@ class Disk:
             self._fsync(fd)
             return
         self.asked.set()
+        self.threads.append(threading.current_thread().name)
         assert self.open.wait(10)
         if self.fails:
             raise OSError(errno.EIO, "the disk is gone")
@@ -83,9 +84,9 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
 class Loop:
     """The turns of a main thread that follows the trail."""
 
-    def __init__(self, trail: AuditFile) -> None:
+    def __init__(self, trail: AuditFile, alone: Callable[[], bool] = lambda: False) -> None:
         self._trail, self._woken = trail, threading.Event()
-        trail.attach(self._woken.set, self._woken.set)
+        trail.attach(self._woken.set, self._woken.set, alone)
 
     def turn(self) -> None:
         assert self._woken.wait(10)
@@ -138,6 +139,21 @@ def test_lines_gather_while_a_group_is_synced(path: Path, disk: Disk) -> None:
         assert told.found == [(number, None) for number in range(6)]
         assert disk.syncs == 2
     assert _events(path) == [admitted(number) for number in range(6)]
+
+
+def test_a_job_alone_wakes_no_thread(path: Path, disk: Disk) -> None:
+    """Its line is synced at once, and what waits for it is called in the next turn as ever."""
+    told, jobs = Told(), [1]
+    with opened(path) as trail:
+        loop = Loop(trail, lambda: len(jobs) == 1)
+        trail.enter(admitted(1), told.of(1))
+        assert (told.found, disk.threads) == ([], ["MainThread"])
+        loop.turn()
+        assert told.found == [(1, None)]
+        jobs.append(2)
+        trail.enter(admitted(2), told.of(2))
+        loop.until(lambda: len(told.found) > 1)
+        assert disk.threads == ["MainThread", "trail"]
 
 
 def test_a_sync_that_fails_loses_the_group_and_what_follows(path: Path, disk: Disk) -> None:

@@ -324,7 +324,11 @@ class Keyholder:
     async def _serve_trail(self) -> None:
         """Go on with jobs whose lines are on disk or lost."""
         decided = asyncio.Event()
-        self._audit.attach(decided.set, lambda: self._loop.call_soon_threadsafe(decided.set))
+        self._audit.attach(
+            decided.set,
+            lambda: self._loop.call_soon_threadsafe(decided.set),
+            alone=lambda: self._jobs.running + self._jobs.waiting <= 1,
+        )
         while True:
             await decided.wait()
             decided.clear()

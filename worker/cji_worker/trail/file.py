@@ -112,6 +112,7 @@ class AuditFile:
         self._waiting = Waiting()
         self._thread: SyncThread | None = None
         self._wake: Callable[[], object] = lambda: None
+        self._alone: Callable[[], bool] = lambda: False
         self._completed: JobCompleted | None = None
         self._head, self._line = GENESIS, 0
         self.began = False
@@ -264,12 +265,18 @@ class AuditFile:
         self._begin_group()
         return line
 
-    def attach(self, wake: Callable[[], object], wake_from_thread: Callable[[], object]) -> None:
+    def attach(
+        self,
+        wake: Callable[[], object],
+        wake_from_thread: Callable[[], object],
+        alone: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Let a thread sync. Both are called when `follow` has something to do.
 
         `wake` after a fault, `wake_from_thread` by that thread after each group, also one that `settle` decided.
+        While `alone` is true, no other job's line can gather, so a line is synced at once: a thread costs two wake-ups.
         """
-        self._wake, self._thread = wake, SyncThread(wake_from_thread)
+        self._wake, self._thread, self._alone = wake, SyncThread(wake_from_thread), alone
         self._begin_group()
 
     def follow(self) -> None:
@@ -451,6 +458,10 @@ class AuditFile:
     def _begin_group(self) -> None:
         """Have the lines that gathered synced by the thread, unless it is busy."""
         if self._thread is None or self._waiting.group or self._fault is not None or not self._waiting.gathered:
+            return
+        if self._alone():
+            self.settle()
+            self._wake()
             return
         lines = self._waiting.take()
         try:
