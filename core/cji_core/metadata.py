@@ -9,6 +9,7 @@ Documented at learn.microsoft.com, "Azure Instance Metadata Service" and "How ma
 work with Azure virtual machines".
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
@@ -24,16 +25,19 @@ HEADERS: Final = {"Metadata": "true"}
 
 AMD_CERTIFICATES: Final = "/metadata/THIM/amd/certification"
 TD_QUOTE: Final = "/acc/tdquote"
-"""The only request that is a POST."""
+"""A request by POST."""
 LOCATION: Final = "/metadata/instance/compute/location?api-version=2021-01-01&format=text"
 USER_DATA: Final = "/metadata/instance/compute/userData?api-version=2021-01-01&format=text"
 INSTANCE: Final = "/metadata/instance/compute?api-version=2021-02-01"
 EVENTS: Final = "/metadata/scheduledevents?api-version=2020-07-01"
+"""The list by GET; by POST, `start_request`."""
 TOKEN: Final = "/metadata/identity/oauth2/token"  # noqa: S105 - a path, not a password
 
 IDENTITY_SECONDS: Final = 10.0
 MAX_TOKEN_BYTES: Final = 64 << 10
 _SCHEME: Final = "unix:"
+_EVENT_ID: Final = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
+_START: Final = re.compile(rb'\{"StartRequests":\[\{"EventId":"[0-9A-Za-z-]{1,64}"\}\]\}')
 
 
 class TokenError(CoreError):
@@ -56,6 +60,18 @@ class Token:
     def __repr__(self) -> str:
         """Without the token."""
         return f"Token(expires={self.expires})"
+
+
+def start_request(event_id: str) -> bytes:
+    """The body that lets one scheduled event start now. Raises ValueError for an id of another form."""
+    if not _EVENT_ID.fullmatch(event_id):
+        raise ValueError(event_id)
+    return b'{"StartRequests":[{"EventId":"%b"}]}' % event_id.encode("ascii")
+
+
+def is_start_request(body: bytes) -> bool:
+    """Whether these are the bytes of a `start_request`, for one event."""
+    return _START.fullmatch(body) is not None
 
 
 def token_target(audience: str, client_id: str | None) -> str:

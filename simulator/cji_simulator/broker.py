@@ -25,7 +25,7 @@ _DOCUMENTS: Final = (AMD_CERTIFICATES, LOCATION, EVENTS, INSTANCE, USER_DATA)
 @contextmanager
 def broker(path: Path, address: str, audiences: Sequence[str]) -> Iterator[Path]:
     """Serve at `path`, in front of the metadata service at `address`; tokens are for these audiences."""
-    requests = frozenset({*map(get, _DOCUMENTS), f"POST {TD_QUOTE}"})
+    requests = frozenset({*map(get, _DOCUMENTS), f"POST {TD_QUOTE}", f"POST {EVENTS}"})
     grants = Grants(requests=requests, any_identity=tuple(audiences))
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:

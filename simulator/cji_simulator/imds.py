@@ -14,17 +14,30 @@ from cji_simulator.encoding import b64, b64url, unb64url
 from cji_simulator.faults import Faults, Handler, Kind, Service, middleware
 from cji_simulator.identity import CLIENT_ID, LIFETIME, Identities, Role
 from cji_simulator.roots import Roots
+from cji_simulator.scheduled_events import ScheduledEvents
 from cji_simulator.tdx import TdxHost
 
-__all__ = ["LOCATION", "MetadataService"]
+__all__ = ["LOCATION", "NAME", "MetadataService"]
 
 LOCATION: Final = "eastus"
+NAME: Final = "cji-vmss_3"
+"""Of the machine in its scale set."""
 _WITHOUT_VERSION: Final = ("/metadata/THIM/amd/certification", "/acc/tdquote")
 # learn.microsoft.com, "Azure Instance Metadata Service", "Supported API versions"
 _VERSIONS: Final = (
     *("2017-03-01", "2017-04-02", "2017-08-01", "2017-10-01", "2017-12-01", "2018-02-01", "2018-04-02", "2018-10-01"),
     *("2019-02-01", "2019-03-11", "2019-04-30", "2019-06-01", "2019-06-04", "2019-08-01", "2019-08-15", "2019-11-01"),
-    *("2020-06-01", "2020-07-15", "2020-09-01", "2020-10-01", "2020-12-01", "2021-01-01", "2021-02-01", "2021-03-01"),
+    *(
+        "2020-06-01",
+        "2020-07-01",
+        "2020-07-15",
+        "2020-09-01",
+        "2020-10-01",
+        "2020-12-01",
+        "2021-01-01",
+        "2021-02-01",
+        "2021-03-01",
+    ),
     *("2021-05-01", "2021-10-01", "2021-11-01", "2021-11-15", "2021-12-13", "2023-07-01"),
 )
 
@@ -56,8 +69,10 @@ class MetadataService:
         identities: Identities,
         faults: Faults,
         user_data: Path | None = None,
+        events: ScheduledEvents | None = None,
     ) -> None:
         """`user_data` is the file of them, read at each request."""
+        self._events = events or ScheduledEvents()
         self._roots = roots
         self._host = host
         self._vm_id = vm_id
@@ -72,6 +87,9 @@ class MetadataService:
             [
                 web.get("/metadata/THIM/amd/certification", self._certificates),
                 web.post("/acc/tdquote", self._td_quote),
+                web.get("/metadata/scheduledevents", self._scheduled),
+                web.post("/metadata/scheduledevents", self._approved),
+                web.get("/metadata/instance/compute", self._compute),
                 web.get("/metadata/instance/compute/location", self._location),
                 web.get("/metadata/instance/compute/vmId", self._id),
                 web.get("/metadata/instance/compute/userData", self._user_data),
@@ -103,6 +121,15 @@ class MetadataService:
             return web.json_response({"quote": b64url(self._host.quote(unb64url(report)))})
         except (KeyError, ValueError):
             return web.json_response({"error": "Bad request. The report is not one of this machine"}, status=400)
+
+    async def _scheduled(self, _: web.Request) -> web.Response:
+        return web.Response(body=self._events.document(), content_type="application/json")
+
+    async def _approved(self, request: web.Request) -> web.Response:
+        return web.Response(status=200 if self._events.approve(await request.read()) else 400)
+
+    async def _compute(self, _: web.Request) -> web.Response:
+        return web.json_response({"name": NAME, "location": LOCATION, "vmId": str(self._vm_id)})
 
     async def _location(self, request: web.Request) -> web.Response:
         abroad = self._faults.take(Service.IMDS, Kind.ELSEWHERE)

@@ -21,7 +21,7 @@ from tests.support.machine.built import Built
 from tests.support.machine.host import OUTSIDE, Guest
 from tests.support.machine.parts import uki_with_units, with_uki
 from tests.support.machine.simulated import ABSENT, Surroundings, surroundings
-from tests.support.scheduled_events import MetadataService, document, event
+from tests.support.scheduled_events import NAME, MetadataService
 
 pytestmark = [pytest.mark.slow, pytest.mark.root, pytest.mark.timeout(1800)]
 _UP = (
@@ -70,7 +70,7 @@ def served(built: Built, azure: Simulation, tmp_path_factory: pytest.TempPathFac
                 report = around.report(BOOT_S)
                 rows = _job(around) if report["served"] else 0
                 pcrs = quoted(simulation)
-                metadata.events = document(event())
+                metadata.scheduled.announce("Terminate", NAME)
                 drained = around.report(BOOT_S)
             except TimeoutError:
                 raise AssertionError(guest.printed()[-4000:]) from None

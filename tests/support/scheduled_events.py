@@ -1,4 +1,4 @@
-"""Azure's metadata service as a machine asks it whether it is to end: its two documents, on loopback.
+"""Azure's metadata service as a machine asks it for scheduled events: its two documents and the approval, on loopback.
 
 Source: learn.microsoft.com, "Scheduled Events for Linux VMs".
 """
@@ -10,14 +10,13 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from cji_core.https import Client
+from cji_simulator.imds import NAME
+from cji_simulator.scheduled_events import ScheduledEvents
 
 __all__ = ["NAME", "MetadataService", "document", "event"]
 
 _PASSED: Final = ("Metadata", "Content-Type")
 _OWN: Final = ("/metadata/scheduledevents?", "/metadata/instance/compute?")
-
-NAME: Final = "cji-vmss_3"
-"""Of the machine that asks."""
 
 
 def event(kind: str = "Terminate", *resources: str, **changes: Any) -> dict[str, Any]:
@@ -42,13 +41,15 @@ def document(*events: dict[str, Any]) -> bytes:
 
 
 class MetadataService:
-    """The service; a context manager that stops it. `events` is what it lists, None lets it fail.
+    """The service; a context manager that stops it.
 
+    `events` is what it lists, None lets it fail; without either it lists `scheduled`, whose events may be approved.
     Requests for anything but its two documents go to the service at `others`.
     """
 
     def __init__(self, *, others: str = "") -> None:
-        self.events: bytes | None = document()
+        self.events: bytes | None = b""
+        self.scheduled = ScheduledEvents()
         self.requests: list[str] = []
         service = self
 
@@ -59,7 +60,8 @@ class MetadataService:
                     self._pass_on()
                     return
                 events = "/scheduledevents?" in self.path
-                body = service.events if events else json.dumps({"name": NAME, "location": "eastus2"}).encode()
+                listed = service.scheduled.document() if service.events == b"" else service.events
+                body = listed if events else json.dumps({"name": NAME, "location": "eastus2"}).encode()
                 good = body is not None and self.headers["Metadata"] == "true"
                 self.send_response(200 if good else 400)
                 self.end_headers()
@@ -67,7 +69,12 @@ class MetadataService:
                     self.wfile.write(body)
 
             def do_POST(self) -> None:
-                self._pass_on()
+                if others and not self.path.startswith(_OWN):
+                    self._pass_on()
+                    return
+                good = service.scheduled.approve(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+                self.send_response(200 if good and self.headers["Metadata"] == "true" else 400)
+                self.end_headers()
 
             def _pass_on(self) -> None:
                 with Client(None, plain=True) as client:

@@ -162,12 +162,25 @@ _PROBE: Final = (
 _DRAIN: Final = (
     (r"ExecStart=/usr/bin/systemctl stop cji-fleet\.service cji-worker\.service", "both drain when they are stopped"),
     (r"RemainAfterExit=yes", "the notice stays, and the drain is done once"),
-    (r"TimeoutStartSec=16min", "the worker's own limit is 15 minutes"),
+    (r"ExecStart=/usr/bin/touch /run/cji-drain/drained", "the probe approves an interruption when this file is there"),
+    (r"ExecStart=/\S+/cji audit delivered .*", "a machine that is deleted takes its trail with it"),
+    (r"ExecStart=/usr/bin/touch /run/cji-drain/delivered", "the probe approves the end when this file is there"),
+    (r"RuntimeDirectoryPreserve=yes", "what was drained stays drained if the delivery fails"),
+    (r"TimeoutStartSec=31min", "the worker's own limit is 15 minutes, and so is that of the delivery"),
     (r"CapabilityBoundingSet=", "a request to systemd needs no capability"),
     (r"PrivateNetwork=yes", "it reaches systemd, and nothing else"),
 )
 _DRAIN_PATH: Final = (
     (r"PathExists=/run/cji-probe/terminate", "the file that the probe writes"),
+    (r"WantedBy=multi-user\.target", "nothing else starts it"),
+)
+_RESUME: Final = (
+    (r"ExecStart=/usr/bin/systemctl reboot", "a worker starts once in each boot"),
+    (r"CapabilityBoundingSet=", "a request to systemd needs no capability"),
+    (r"PrivateNetwork=yes", "it reaches systemd, and nothing else"),
+)
+_RESUME_PATH: Final = (
+    (r"PathExists=/run/cji-probe/resume", "the file that the probe writes"),
     (r"WantedBy=multi-user\.target", "nothing else starts it"),
 )
 _ENGINE: Final = (
@@ -197,13 +210,13 @@ _BUNDLE: Final = (
     (
         r"Before=cji-worker\.service cji-door\.socket cji-door\.service cji-door-limit\.service "
         r"cji-door-enroll\.service cji-audit\.service "
-        r"cji-console\.service cji-fleet\.service",
+        r"cji-console\.service cji-fleet\.service cji-drain\.service",
         "no unit reads a file before its bundle is measured",
     ),
     (
         r"RequiredBy=cji-worker\.service cji-door\.service cji-door-limit\.service cji-door-enroll\.service "
         r"cji-audit\.service "
-        r"cji-console\.service cji-fleet\.service",
+        r"cji-console\.service cji-fleet\.service cji-drain\.service",
         "no unit starts without a verified bundle",
     ),
     (r"AssertPathExists=/usr/share/cji/bundle-keys", "the keys are those of the measured image"),
@@ -321,6 +334,8 @@ _NEEDED: Final = {
     "cji-probe.service": _PROBE,
     "cji-drain.service": _DRAIN,
     "cji-drain.path": _DRAIN_PATH,
+    "cji-resume.service": _RESUME,
+    "cji-resume.path": _RESUME_PATH,
 }
 
 

@@ -17,6 +17,7 @@ import pytest
 from cji_core.hosts import IMDS
 from cji_core.https import ExchangeError
 from cji_core.metadata import (
+    EVENTS,
     HEADERS,
     LOCATION,
     SERVICE,
@@ -24,6 +25,7 @@ from cji_core.metadata import (
     TOKEN,
     TokenError,
     client,
+    start_request,
     token,
     token_target,
 )
@@ -321,3 +323,18 @@ def test_the_process_has_no_right_but_its_socket_and_one_port(tmp_path: Path) ->
 
 def test_the_address_of_the_service_is_compiled_in() -> None:
     assert SERVICE == f"http://{IMDS}" == "http://169.254.169.254"
+
+
+def test_the_approval_of_one_event_is_the_only_body(tmp_path: Path) -> None:
+    """Who takes over the probe can approve one event at a time, and put nothing else into a request."""
+    events = Answers({EVENTS.partition("?")[0]: ({}, b"{}")})
+    grants = own(get(EVENTS), f"POST {EVENTS}")
+    with serving(events) as azure, brokered(tmp_path / "s", grants, azure.base) as address:
+        good = start_request("C7061BAC-AFDC-4513-B24B-AA5F13A16123")
+        assert status(address, "POST", EVENTS, good) == 200
+        more = good.replace(b"}]", b'},{"EventId":"x"}]')
+        for body in (None, b"{}", good + b" ", more, good.replace(b"Start", b"Stop"), good.replace(b"-", b'"')):
+            assert status(address, "POST", EVENTS, body) == 400
+        assert status(address, "GET", EVENTS) == 200
+    with pytest.raises(ValueError, match="x"):
+        start_request('x"')

@@ -82,3 +82,24 @@ def test_a_receipt_of_nobodys_job_is_refused_and_counted(place: Site) -> None:
             ),
             seconds=40,
         )
+
+
+def test_a_trail_has_left_the_machine_or_the_place_is_named(place: Site) -> None:
+    """As cji-drain.service asks before the probe gives a machine up to Azure."""
+    state, command = place.files.config.parent / "delivered", build(place.simulation.trust)
+
+    def left() -> tuple[int, str]:
+        shown = CliRunner().invoke(command, ["audit", "delivered", "--config", str(place.files.config)])
+        return shown.exit_code, shown.output
+
+    (state / "sentinel.delivered").unlink(missing_ok=True)
+    assert left()[0] == 4
+    assert "sentinel" in left()[1]
+
+    def delivered() -> bool:
+        write_position(state, "sentinel", positions(place)[-1])
+        return left()[0] == 0
+
+    until(lambda: delivered() or None)
+    (state / "sentinel.delivered").write_text("{}")
+    assert left()[0] == 4

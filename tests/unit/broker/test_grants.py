@@ -66,7 +66,7 @@ def test_each_user_has_its_own_requests_only() -> None:
     }
     assert found["cji-fleet"].requests == {token(STORAGE, FLEET)}
     assert found["cji-door"].requests == {token("api://est", DOOR)}
-    assert found["cji-probe"].requests == {get(EVENTS), get(INSTANCE)}
+    assert found["cji-probe"].requests == {get(EVENTS), get(INSTANCE), f"POST {EVENTS}"}
     assert found["cji-audit"].requests == {
         *(token("https://monitor.azure.com/", "sink"), token("https://monitor.azure.us/", None)),
         token("https://eventhubs.azure.net/", None),

@@ -19,35 +19,51 @@ from cji_core.command import build
 from cji_core.errors import StartupError
 from cji_simulator.raw import until
 from cji_worker.probe import process, server
-from cji_worker.probe.notice import Metadata, NoticeError, ending
-from cji_worker.probe.process import NOTICE, Probe
+from cji_worker.probe.notice import Metadata, NoticeError, notices
+from cji_worker.probe.process import DELIVERED, DRAINED, GONE, NOTICE, RESUME, Probe
 from cji_worker.probe.server import Server
 from tests.support.console_tools import FRONT, NOT_SERVING, StatusSocket, encoded, status_socket
+from tests.support.paths import ROOT
 from tests.support.scheduled_events import NAME, MetadataService, document, event
+
+UNITS = ROOT / "deploy" / "systemd"
 
 
 @pytest.mark.parametrize(
     ("events", "found"),
     [
-        ((), False),
+        ((), None),
         ((event(),), True),
         ((event("Preempt"),), True),
         ((event("Reboot"),), False),
+        ((event("Redeploy"),), False),
+        ((event("Freeze"),), None),
+        ((event("Reimage"),), None),
         ((event("Freeze"), event("Terminate")), True),
-        ((event("Terminate", "cji-vmss_4"),), False),
+        ((event("Reboot"), event("Terminate")), True),
+        ((event("Terminate", "cji-vmss_4"),), None),
         ((event("Terminate", "cji-vmss_4", NAME),), True),
-        ((event("Terminate", "cji-vmss_33"),), False),
+        ((event("Reboot", "cji-vmss_33"),), None),
         ((event(EventStatus="Started"),), True),
+        # after its reboot the machine still sees the event for minutes
+        ((event("Reboot", EventStatus="Started"),), None),
+        ((event("Redeploy", EventStatus="Started"),), None),
     ],
 )
-def test_only_the_end_of_this_machine_counts(events: tuple[dict[str, Any], ...], found: bool) -> None:
-    assert (ending(document(*events), NAME) is not None) is found
+def test_events_of_this_machine_end_or_interrupt_it(events: tuple[dict[str, Any], ...], found: bool | None) -> None:
+    coming = notices(document(*events), NAME)
+    assert (coming[0].final if coming else None) is found
+
+
+def test_an_id_that_could_not_be_approved_is_no_event() -> None:
+    with pytest.raises(NoticeError):
+        notices(document(event(EventId='x"}]}')), NAME)
 
 
 @given(st.binary(max_size=200))
 def test_any_answer_is_a_notice_or_our_error(data: bytes) -> None:
     with suppress(NoticeError):
-        ending(data, NAME)
+        notices(data, NAME)
 
 
 @given(st.binary(max_size=300))
@@ -101,7 +117,14 @@ def probing(worker: StatusSocket, azure: MetadataService, state: Path) -> Iterat
     """A probe in a loop and a thread of its own."""
     state.mkdir(exist_ok=True)
     metadata = Metadata(f"http://127.0.0.1:{azure.port}")
-    probe = Probe(status_socket=str(worker.path), host="127.0.0.1", port=0, state=state, metadata=metadata)
+    probe = Probe(
+        status_socket=str(worker.path),
+        host="127.0.0.1",
+        port=0,
+        state=state,
+        drain=state.with_name("drain"),
+        metadata=metadata,
+    )
     loop, listening = asyncio.new_event_loop(), threading.Event()
     task = loop.create_task(probe.serve())
 
@@ -166,7 +189,7 @@ def test_the_notice_takes_the_machine_out_and_starts_the_drain(
     state = tmp_path / "state"
     with probing(worker, azure, state) as probe:
         until(lambda: answer(probe) == 200)
-        azure.events = document(event("Reboot"), event("Terminate", "cji-vmss_4"))
+        azure.events = document(event("Freeze"), event("Terminate", "cji-vmss_4"))
         seen = len(azure.requests)
         until(lambda: len(azure.requests) > seen + 2)
         assert answer(probe) == 200
@@ -174,13 +197,87 @@ def test_the_notice_takes_the_machine_out_and_starts_the_drain(
         azure.events = document(event())
         until((state / NOTICE).exists)
         until(lambda: answer(probe) == 503)
-        assert (state / NOTICE).read_text() == "C7061BAC-AFDC-4513-B24B-AA5F13A16123\n"
+        assert (state / NOTICE).read_text() == "C7061BAC-AFDC-4513-B24B-AA5F13A16123 final\n"
         azure.events = document()  # Azure forgets; the machine does not
         assert answer(probe) == 503
     with probing(worker, azure, state) as again:
         assert answer(again) == 503
-    unit = Path(__file__).parents[3] / "deploy" / "systemd" / "cji-drain.path"
-    assert f"PathExists=/run/cji-probe/{NOTICE}" in unit.read_text()
+
+
+@pytest.mark.parametrize("kind", ["Reboot", "Redeploy", "Preempt", "Terminate"])
+def test_an_event_is_approved_when_the_machine_has_drained(
+    worker: StatusSocket, azure: MetadataService, tmp_path: Path, kind: str
+) -> None:
+    state, drain = tmp_path / "state", tmp_path / "drain"
+    drain.mkdir()
+    with probing(worker, azure, state) as probe:
+        until(lambda: answer(probe) == 200)
+        other = azure.scheduled.announce(kind, "cji-vmss_4")
+        mine = azure.scheduled.announce(kind, NAME)
+        until((state / NOTICE).exists)
+        assert (state / NOTICE).read_text().startswith(mine)
+        until(lambda: answer(probe) == 503)
+        _looks(azure, 3)
+        assert azure.scheduled.approved == []
+        (drain / DRAINED).touch()
+        if kind in {"Preempt", "Terminate"}:  # the disk with the trail goes with the machine
+            _looks(azure, 3)
+            assert azure.scheduled.approved == []
+            (drain / DELIVERED).touch()
+        until(lambda: azure.scheduled.state(mine) == "Started")
+        _looks(azure, 3)
+        assert azure.scheduled.approved == [mine]
+        assert azure.scheduled.state(other) == "Scheduled"
+        azure.scheduled.remove(mine)
+        if kind in {"Reboot", "Redeploy"}:  # a pause instead, or Azure thought better of it
+            until((state / RESUME).exists)
+        else:
+            _looks(azure, GONE + 2)
+            assert not (state / RESUME).exists()
+        assert answer(probe) == 503
+    for name, file in ((NOTICE, "cji-drain.path"), (RESUME, "cji-resume.path")):
+        assert f"PathExists=/run/cji-probe/{name}\n" in (UNITS / file).read_text()
+    drained = (UNITS / "cji-drain.service").read_text()
+    assert all(f"ExecStart=/usr/bin/touch /run/cji-drain/{name}\n" in drained for name in (DRAINED, DELIVERED))
+
+
+def test_an_event_that_is_cancelled_before_the_drain_resumes(
+    worker: StatusSocket, azure: MetadataService, tmp_path: Path
+) -> None:
+    state, drain = tmp_path / "state", tmp_path / "drain"
+    drain.mkdir()
+    with probing(worker, azure, state):
+        event_id = azure.scheduled.announce("Reboot", NAME)
+        until((state / NOTICE).exists)
+        azure.scheduled.remove(event_id)
+        _looks(azure, GONE + 2)
+        assert not (state / RESUME).exists()  # jobs still run
+    with probing(worker, azure, state):  # a probe that was started again does not forget
+        (drain / DRAINED).touch()
+        until((state / RESUME).exists)
+
+
+def test_an_end_takes_the_place_of_an_interruption(
+    worker: StatusSocket, azure: MetadataService, tmp_path: Path
+) -> None:
+    state, drain = tmp_path / "state", tmp_path / "drain"
+    drain.mkdir()
+    with probing(worker, azure, state):
+        azure.scheduled.announce("Redeploy", NAME)
+        until((state / NOTICE).exists)
+        mine = azure.scheduled.announce("Terminate", NAME)
+        until(lambda: (state / NOTICE).read_text() == f"{mine} final\n")
+        (drain / DRAINED).touch()
+        _looks(azure, 3)
+        assert azure.scheduled.approved == []
+        (drain / DELIVERED).touch()
+        until(lambda: azure.scheduled.approved == [mine])
+
+
+def _looks(azure: MetadataService, number: int) -> None:
+    """Wait until the probe has looked so often."""
+    seen = len(azure.requests)
+    until(lambda: len(azure.requests) > seen + number)
 
 
 def test_a_metadata_service_that_fails_takes_no_worker_away(
@@ -196,9 +293,9 @@ def test_a_metadata_service_that_fails_takes_no_worker_away(
 
 def test_the_metadata_service_is_asked_as_it_wants_to_be(azure: MetadataService) -> None:
     metadata = Metadata(f"http://127.0.0.1:{azure.port}")
-    assert metadata.look() is None
+    assert metadata.look() == ((), frozenset())
     azure.events = document(event())
-    assert metadata.look() is not None
+    assert metadata.look()[0][0].final
     assert [path.partition("?")[0] for path in azure.requests] == [
         "/metadata/instance/compute",
         "/metadata/scheduledevents",
@@ -223,6 +320,7 @@ def test_a_crowd_that_says_nothing_shuts_nobody_out(
 
 def test_an_address_or_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"status_socket": "s", "host": "127.0.0.1", "metadata": Metadata("http://127.0.0.1:1")}
+    settings["drain"] = tmp_path
     with pytest.raises(StartupError, match="cannot be written"):
         Probe(port=0, state=tmp_path / "gone", **settings)
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(StartupError, match="cannot be used"):

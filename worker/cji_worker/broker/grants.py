@@ -5,7 +5,7 @@
     cji-fleet                                               [fleet], Azure Storage
     cji-audit                                               each of [[sinks]] of audit.toml
     cji-door                                                [listen.enrollment]
-    cji-probe   scheduled events, name of the machine
+    cji-probe   scheduled events and their approval, name of the machine
     root        user data, and all of the above             storage, by the identity that user data name
 
 Root starts every process here and can become each of these users. Before there is a worker.toml, root has user data and
@@ -100,7 +100,7 @@ def grants(worker: bytes, delivery: bytes, *, clouds: Mapping[str, Trust]) -> di
             raise StartupError(f'cloud = "{config.cloud}" is unknown', f"Use one of {', '.join(clouds)}.")
         found[KEYHOLDER] = {get(AMD_CERTIFICATES), get(LOCATION), f"POST {TD_QUOTE}"}
         found[KEYHOLDER].update(_keyholder(config, clouds[config.cloud]))
-        found[PROBE] = {get(EVENTS), get(INSTANCE)}
+        found[PROBE] = {get(EVENTS), get(INSTANCE), f"POST {EVENTS}"}
         if config.fleet is not None:
             found[FLEET] = {get(token_target(STORAGE, config.fleet.client_id))}
         enrollment = config.listen.enrollment

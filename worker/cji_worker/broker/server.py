@@ -2,8 +2,9 @@
 
 Contract and invariants
 * A peer is its user id, as the kernel reports it (SO_PEERCRED); it states nothing about itself.
-* A request is passed on if its method and target are one of the peer's, byte by byte; never another address, header or
-  body but that of a TD quote. So identity and audience of a token are those of the configuration.
+* A request is passed on if its method and target are one of the peer's, byte by byte; never another address or header,
+  and no body but that of a TD quote or of the approval of one scheduled event. So identity and audience of a token are
+  those of the configuration.
 * One request per connection. Each peer has its own share of connections, time and exchanges with the service, so none
   holds up another; users without grants get no thread.
 * A refusal has a reason of a closed set, is logged at most once a minute for each user and reason, and no log has a
@@ -24,7 +25,7 @@ from typing import Final
 
 from cji_core.https import Client, ExchangeError, Response
 from cji_core.log import log
-from cji_core.metadata import HEADERS, SERVICE, TOKEN, token_target
+from cji_core.metadata import EVENTS, HEADERS, SERVICE, TOKEN, is_start_request, token_target
 from cji_worker.broker.grants import Grants, get
 from cji_worker.broker.request import MalformedError, Request, read_request, receiver
 from cji_worker.broker.tokens import RENEW_SECONDS, Tokens
@@ -198,7 +199,7 @@ class Broker:
         if not peer.may(request.line):
             raise RefusedError(Reason.NOT_GRANTED)
         method, _, target = request.line.partition(" ")
-        if request.body and method != "POST":
+        if (request.body and method != "POST") or (method == "POST" and not _may_carry(target, request.body)):
             raise RefusedError(Reason.MALFORMED)
         try:
             if target.startswith(f"{TOKEN}?"):
@@ -227,6 +228,11 @@ class Broker:
         if now - self._logged.get(key, -_LOG_SECONDS) >= _LOG_SECONDS:
             self._logged[key] = now
             log("request refused", what=f"user {uid}", reason=str(reason), remedy=_REFUSALS[reason][1])
+
+
+def _may_carry(target: str, body: bytes) -> bool:
+    """Whether a POST to this target may have this body."""
+    return target != EVENTS or is_start_request(body)
 
 
 def _user(connection: socket.socket) -> int:

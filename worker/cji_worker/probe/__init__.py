@@ -1,13 +1,13 @@
-"""The probe: a process that answers Azure whether this worker admits jobs, and notices that its machine is to end.
+"""The probe: a process that answers Azure whether this worker admits jobs, and handles Azure's scheduled events.
 
     status socket ──▶ readiness ──▶ GET /ready: 200 or 503, for the load balancer and for rolling upgrades
-    metadata service ──▶ notice ──▶ the file `terminate`, and 503 from then on
+    metadata service ──▶ notice ──▶ the file `terminate`, and 503 from then on; drained ──▶ the event is approved
 
-* `notice` reads Azure's scheduled events: is this machine to be deleted or evicted?
+* `notice` reads Azure's scheduled events: is this machine to be rebooted, moved or deleted?
 * `server` answers one path, and is bounded in what a client can make it hold.
 * `process` puts both together for `cji probe`.
 
 The file starts `cji-drain.service`, by systemd: it stops fleet process and worker, which drain. The probe itself has a
-user of its own, no key, no right to stop anything, and never approves an event early: the rest of Azure's notice is for
-the delivery of the trail.
+user of its own, no key, and no right to stop anything. Once the machine has drained it approves the event, so that
+Azure does not wait for the rest of the notice; one that deletes the machine only once its trail is delivered, too.
 """

@@ -1,10 +1,21 @@
-"""Azure's scheduled events, as a machine reads them at its metadata service, by the broker.
+"""Azure's scheduled events, as a machine reads and approves them at its metadata service, by the broker.
 
-A scale set with a terminate notification lists an instance here, up to 15 minutes before it deletes it; an eviction is
-listed too. Every instance of the set sees the events of all, so a machine looks for its own name.
-Source: learn.microsoft.com, "Scheduled Events for Linux VMs" and "Terminate notification for scale set instances".
+    kind        what happens                        notice         here
+    Freeze      a pause of seconds, memory stays    15 min         nothing
+    Reboot      memory is lost, disks stay          15 min         drain, approve when drained
+    Redeploy    another host, disks stay            10 min         drain, approve when drained
+    Preempt     deleted                             30 s           drain, approve when the trail is delivered
+    Terminate   deleted                             5 to 15 min    drain, approve when the trail is delivered
+
+Every instance of a scale set sees the events of all, so a machine looks for its own name. After a reboot its event is
+listed as started for minutes: such a one is over for this machine. Without approval an event starts when its notice
+ends. An event may be cancelled, and a Reboot may turn out as a pause: then it is no longer listed, and the machine is
+still there.
+Source: learn.microsoft.com, "Azure Metadata Service: Scheduled Events for Linux VMs" and "Terminate notification for
+Azure Virtual Machine Scale Set instances".
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Final, TypeVar
 
 import msgspec
@@ -12,7 +23,7 @@ from msgspec import Meta
 
 from cji_core.documents import decode
 from cji_core.https import ExchangeError
-from cji_core.metadata import BROKER, EVENTS, HEADERS, INSTANCE, base_of, client
+from cji_core.metadata import BROKER, EVENTS, HEADERS, INSTANCE, base_of, client, start_request
 from cji_core.strict import StrictError
 from cji_worker.errors import WorkerError
 
@@ -20,6 +31,8 @@ _EXCHANGE_S: Final = 10.0
 _OK: Final = 200
 _MAX_BYTES: Final = 256 << 10
 _ENDS: Final = frozenset({"Terminate", "Preempt"})
+_INTERRUPTS: Final = frozenset({"Reboot", "Redeploy"})
+_SCHEDULED: Final = "Scheduled"
 _Text = Annotated[str, Meta(max_length=1024)]
 
 
@@ -30,10 +43,19 @@ class NoticeError(WorkerError):
     remedy = "Check that cji-broker.socket is active, and that cji-broker.service reaches the metadata service."
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """An event for which this machine drains. `final`: it does not come back, and neither do its disks."""
+
+    event: str
+    final: bool
+
+
 class _Event(msgspec.Struct, frozen=True):
-    EventId: Annotated[str, Meta(min_length=1, max_length=128)]
+    EventId: Annotated[str, Meta(pattern=r"^[0-9A-Za-z-]{1,64}$")]
     EventType: _Text
     Resources: Annotated[tuple[_Text, ...], Meta(max_length=1000)] = ()
+    EventStatus: _Text = _SCHEDULED
 
 
 class _Events(msgspec.Struct, frozen=True):
@@ -47,31 +69,42 @@ class _Compute(msgspec.Struct, frozen=True):
 _T = TypeVar("_T", bound=msgspec.Struct)
 
 
-def ending(events: bytes, name: str) -> str | None:
-    """Id of the event that ends the machine `name`, from the service's document. Raises NoticeError."""
-    for event in _decoded(events, _Events).Events:
-        if event.EventType in _ENDS and name in event.Resources:
-            return event.EventId
-    return None
+def notices(events: bytes, name: str) -> tuple[Notice, ...]:
+    """The events for which the machine `name` drains, the final ones first. Raises NoticeError."""
+    own = [each for each in _decoded(events, _Events).Events if name in each.Resources]
+    final = [Notice(event=each.EventId, final=True) for each in own if each.EventType in _ENDS]
+    others = [each for each in own if each.EventType in _INTERRUPTS and each.EventStatus == _SCHEDULED]
+    return (*final, *(Notice(event=each.EventId, final=False) for each in others))
+
+
+def listed(events: bytes) -> frozenset[str]:
+    """Ids of all events, whatever their state. Raises NoticeError."""
+    return frozenset(each.EventId for each in _decoded(events, _Events).Events)
 
 
 class Metadata:
-    """The metadata service of this machine. `address` is another one in tests only."""
+    """The metadata service of this machine. `address` is another one in tests only. Calls block up to 20 s."""
 
     def __init__(self, address: str = BROKER) -> None:
         self._base = base_of(address)
         self._client = client(address, seconds=_EXCHANGE_S, limit=_MAX_BYTES)
         self._name: str | None = None
 
-    def look(self) -> str | None:
-        """Id of the event that ends this machine, None without one. Blocks up to 20 s. Raises NoticeError."""
+    def look(self) -> tuple[tuple[Notice, ...], frozenset[str]]:
+        """The events for which this machine drains, and the ids of all that are listed. Raises NoticeError."""
         if self._name is None:
-            self._name = _decoded(self._get(INSTANCE), _Compute).name
-        return ending(self._get(EVENTS), self._name)
+            self._name = _decoded(self._got("GET", INSTANCE), _Compute).name
+        events = self._got("GET", EVENTS)
+        return notices(events, self._name), listed(events)
 
-    def _get(self, path: str) -> bytes:
+    def approve(self, event: str) -> None:
+        """Let an event start before its notice ends. Raises NoticeError."""
+        self._got("POST", EVENTS, start_request(event))
+
+    def _got(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        headers = HEADERS if body is None else {**HEADERS, "Content-Type": "application/json"}
         try:
-            found = self._client.exchange("GET", self._base + path, headers=HEADERS)
+            found = self._client.exchange(method, self._base + path, headers=headers, body=body)
         except ExchangeError as error:
             raise NoticeError(str(error)) from error
         if found.status != _OK:

@@ -1,7 +1,13 @@
 """The process of `cji probe`: two clocks and a listener.
 
-The worker is ready while its newest answer, at most `STALE_S` old, is that it serves, and no end of the machine was
-noticed. A metadata service that does not answer is logged and changes nothing: an outage must not take workers away.
+The worker is ready while its newest answer, at most `STALE_S` old, is that it serves, and no event of Azure's was
+noticed for which the machine drains. A metadata service that does not answer is logged and changes nothing: an outage
+must not take workers away.
+
+    file in the probe's folder    `terminate`: id of the event, and whether it is final; starts cji-drain.service
+                                  `resume`: the event is gone and the machine is not; starts cji-resume.service
+    file of cji-drain.service     `drained`: fleet process and worker have stopped
+                                  `delivered`: so has everything in the trail that must leave the machine
 """
 
 import asyncio
@@ -17,7 +23,7 @@ from cji_core.errors import StartupError
 from cji_core.log import events_only, log
 from cji_core.strict import StrictError
 from cji_worker.ipc.status import MOST_BYTES, Status, ask
-from cji_worker.probe.notice import Metadata, NoticeError
+from cji_worker.probe.notice import Metadata, Notice, NoticeError
 from cji_worker.probe.server import MAX_HEAD_BYTES, Server
 
 ASK_S: Final = 2.0
@@ -25,6 +31,13 @@ LOOK_S: Final = 5.0
 STALE_S: Final = 10.0
 NOTICE: Final = "terminate"
 """File in the state folder: its existence starts the drain."""
+RESUME: Final = "resume"
+"""File in the state folder: its existence reboots a machine that drained for an event that did not come."""
+DRAINED: Final = "drained"
+DELIVERED: Final = "delivered"
+GONE: Final = 3
+"""Looks, one after the other, at which an event must be missing."""
+_FINAL: Final = "final"
 _ANSWER_S: Final = 2.0
 _BACKLOG: Final = 16
 
@@ -32,8 +45,10 @@ _BACKLOG: Final = 16
 class Probe:
     """One probe. `listening` is set, with its port, once it answers."""
 
-    def __init__(self, *, status_socket: str, host: str, port: int, state: Path, metadata: Metadata) -> None:
-        """Raises StartupError for an address or a folder that cannot be used."""
+    def __init__(
+        self, *, status_socket: str, host: str, port: int, state: Path, drain: Path, metadata: Metadata
+    ) -> None:
+        """`drain` is the folder of cji-drain.service. Raises StartupError if address or folder is unusable."""
         if not os.access(state, os.W_OK | os.X_OK):
             raise StartupError(
                 f"The folder {state} cannot be written", "Let the unit make it: RuntimeDirectory=cji-probe."
@@ -44,9 +59,10 @@ class Probe:
         except OSError as error:
             raise StartupError(f"{host} port {port} cannot be used", "Choose another --port, as in Bicep's.") from error
         self._status_socket, self._metadata = status_socket, metadata
-        self._notice = state / NOTICE
+        self._notice, self._resume, self._drain = state / NOTICE, state / RESUME, drain
         self._serving_until = 0.0
-        self._ending = self._notice.exists()  # a probe that was started again does not forget
+        self._ending = _read(self._notice)  # a probe that was started again does not forget
+        self._approved, self._missed = "", 0
         self.listening: asyncio.Event = asyncio.Event()
 
     @property
@@ -56,7 +72,7 @@ class Probe:
 
     def ready(self) -> bool:
         """Whether new connections may come to this machine."""
-        return not self._ending and time.monotonic() < self._serving_until
+        return self._ending is None and time.monotonic() < self._serving_until
 
     async def serve(self) -> None:
         """Serve until it is cancelled."""
@@ -82,20 +98,50 @@ class Probe:
 
     async def _look(self) -> None:
         failed = False
-        while not self._ending:
+        while True:
             try:
-                event = await asyncio.to_thread(self._metadata.look)
+                await asyncio.to_thread(self._looked)
                 failed = False
             except NoticeError as error:
-                event = None
                 if not failed:
                     log("scheduled events not read", reason=str(error))
                 failed = True
-            if event is not None:
-                self._ending = True
-                log("machine is to end")
-                await asyncio.to_thread(self._notice.write_text, f"{event}\n")
             await asyncio.sleep(LOOK_S)
+
+    def _looked(self) -> None:
+        """One look at the events, and what follows from it. Raises NoticeError."""
+        coming, listed = self._metadata.look()
+        ending = self._ending
+        if coming and (ending is None or (coming[0].final and not ending.final)):
+            ending = self._ending = coming[0]
+            _write(self._notice, f"{ending.event} {_FINAL if ending.final else 'interruption'}\n")
+            log("machine is to end" if ending.final else "machine is to be interrupted")
+        if ending is None:
+            return
+        ready = self._drain / (DELIVERED if ending.final else DRAINED)
+        self._missed = 0 if ending.event in listed else self._missed + 1
+        if ending.event in listed and ending.event != self._approved and ready.exists():
+            self._metadata.approve(ending.event)
+            self._approved = ending.event
+            log("scheduled event approved")
+        elif self._missed >= GONE and not ending.final and ready.exists() and not self._resume.exists():
+            _write(self._resume, f"{ending.event}\n")
+            log("scheduled event is over, machine starts again")
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file as a whole: systemd and the next probe see all of it or none."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(text)
+    new.replace(path)
+
+
+def _read(path: Path) -> Notice | None:
+    """The notice in the file; a final one if the file is not understood."""
+    if not path.exists():
+        return None
+    event, _, kind = path.read_text().strip().partition(" ")
+    return Notice(event=event, final=kind != "interruption")
 
 
 def _serving(path: str) -> bool:
@@ -105,9 +151,9 @@ def _serving(path: str) -> bool:
         return False
 
 
-def run(*, status_socket: str, host: str, port: int, state: Path) -> None:
+def run(*, status_socket: str, host: str, port: int, state: Path, drain: Path) -> None:
     """Serve until SIGINT. Raises StartupError."""
     events_only()
-    probe = Probe(status_socket=status_socket, host=host, port=port, state=state, metadata=Metadata())
+    probe = Probe(status_socket=status_socket, host=host, port=port, state=state, drain=drain, metadata=Metadata())
     with suppress(KeyboardInterrupt, asyncio.CancelledError):
         asyncio.run(probe.serve())

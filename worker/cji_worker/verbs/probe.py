@@ -1,4 +1,4 @@
-"""`cji probe`: readiness for Azure's load balancer and scale set, and the notice that the machine is to end."""
+"""`cji probe`: readiness for Azure's load balancer and scale set, and Azure's scheduled events."""
 
 import os
 from pathlib import Path
@@ -24,16 +24,24 @@ from cji_core.errors import StartupError
     type=click.Path(path_type=Path),
     default=Path("/run/cji-probe"),
     show_default=True,
-    help="Folder for the file whose existence starts the drain.",
+    help="Folder for the files whose existence starts the drain, or a reboot after it.",
+)
+@click.option(
+    "--drain",
+    type=click.Path(path_type=Path),
+    default=Path("/run/cji-drain"),
+    show_default=True,
+    help="Folder of cji-drain.service, for the files with which it reports.",
 )
 @explained
-def probe(status_socket: str, host: str, port: int, state: Path) -> None:
+def probe(status_socket: str, host: str, port: int, state: Path, drain: Path) -> None:
     """Answer GET /ready with 200 while the worker admits jobs, else with 503, until it is interrupted.
 
     Azure's load balancer sends connections to workers that answer 200, and a rolling upgrade goes on only with them.
-    Azure announces 15 minutes before that it is going to delete a machine: then the answer is 503, and the file
-    `terminate` in the folder of --state starts cji-drain.service. Run it as a user of its own; deploy/systemd has the
-    units.
+    Azure announces that it is going to reboot, move, evict or delete a machine: then the answer is 503, and the file
+    `terminate` in the folder of --state starts cji-drain.service. Once the machine has drained, the event is approved,
+    and Azure does not wait for the end of its notice. If it does not come, the file `resume` reboots the machine. Run
+    it as a user of its own; deploy/systemd has the units.
 
     \b
     Example:
@@ -45,6 +53,6 @@ def probe(status_socket: str, host: str, port: int, state: Path) -> None:
     from cji_worker.probe.process import run  # noqa: PLC0415 - its loop is for this process alone
 
     try:
-        run(status_socket=status_socket, host=host, port=port, state=state)
+        run(status_socket=status_socket, host=host, port=port, state=state, drain=drain)
     except StartupError as error:
         raise Failure(error.what, remedy=error.remedy, status=2) from error
