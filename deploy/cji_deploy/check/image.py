@@ -5,6 +5,7 @@ Each rule names the file and, where there is one, the line. It reads the files t
 
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
@@ -60,6 +61,7 @@ _REPART: Final = {
     "11-root-verity.conf": ("Verity=hash", "VerityMatchKey=root"),
 }
 _KINDS: Final = ("service", "socket", "path", "timer")
+_EXEC: Final = re.compile(r"Exec(?:Start|StartPre|StartPost|Stop|StopPost|Reload|Condition)=[-+!:@]*(/\S+)")
 _ELSEWHERE: Final = ("cji-engine-",)
 """Units of other machines."""
 
@@ -84,6 +86,7 @@ def _problems(image: Path, systemd: Path) -> Iterator[str]:
         if not place.is_symlink() or str(place.readlink()) != "/dev/null":
             yield f"image/extra-common/etc/systemd/system/{unit}: must be a link to /dev/null; nobody logs in"
     yield from _diet(image)
+    yield from _executed(image, systemd)
 
 
 def _diet(image: Path) -> Iterator[str]:
@@ -95,6 +98,19 @@ def _diet(image: Path) -> Iterator[str]:
             of_debian = one.startswith("usr/") and not one.startswith("usr/lib/cji/")
             if Path(one).name in _SHELLS or (of_debian and "*" in one):
                 yield f"image/diet.toml: {one} of the {name} executes for somebody, or is any program"
+
+
+def _executed(image: Path, systemd: Path) -> Iterator[str]:
+    """Programs of the units that the lists would take out of the root."""
+    programs = Lists.read(image / "diet.toml", "root").programs
+    for unit in sorted(systemd.glob("*.service")):
+        for number, line in enumerate(unit.read_text().splitlines(), 1):
+            found = _EXEC.match(line)
+            if found is None or unit.name.startswith(_ELSEWHERE):
+                continue
+            program = found[1].lstrip("/").removeprefix("usr/")
+            if not any(fnmatchcase(name, one) for one in programs for name in (program, f"usr/{program}")):
+                yield f"image/diet.toml: takes out {found[1]}, which systemd/{unit.name}:{number} executes"
 
 
 def _conf(path: Path) -> Iterator[str]:
