@@ -64,7 +64,7 @@ class Cosigner:
             if status == 200:
                 return self._verified(note, body)
             if status != 409 or kind != SIZE_TYPE:
-                if status == 422:
+                if status in {409, 422}:  # 409 without a size: as many leaves with another root
                     self._require_one_history(note)
                 raise _refusal(self.witness.name, status)
             try:
@@ -78,8 +78,11 @@ class Cosigner:
                 raise WitnessRestoredError(
                     f"{self.witness.name} cosigned {cosigned} leaves, and now it has {theirs}: it was restored"
                 )
+            if theirs == old:
+                break
             old = theirs
-        raise CosigningError(f"{self.witness.name} changes its mind about its size")
+        self._require_one_history(note)
+        raise CosigningError(f"{self.witness.name} refuses the size that it asked for")
 
     def _post(self, note: Checkpoint, old: int) -> tuple[int, str, bytes]:
         proof = consistency_proof(old, note.size, self.store.subtree) if 0 < old < note.size else []
@@ -135,7 +138,7 @@ def _refusal(name: str, status: int) -> CosigningError:
     words = {
         403: "does not accept the log's signature",
         404: "does not know the log",
-        409: "has another size",
+        409: "has another tree of this size",
         422: "does not find the checkpoint consistent",
     }
     return CosigningError(f"{name} {words.get(status, 'refuses the checkpoint')} (HTTP {status})")

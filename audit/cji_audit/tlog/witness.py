@@ -1,6 +1,7 @@
 """A witness, C2SP tlog-witness: it cosigns a log's checkpoint if it continues the one that it cosigned before.
 
-    POST /add-checkpoint               200 with cosignatures; 400, 403, 404, 409 with the size, 422
+    POST /add-checkpoint               200 with cosignatures; 400, 403, 404, 422; 409 with the size that it has, or
+                                       without, if the checkpoint has another root of this size
     GET  /<origin hash>/checkpoint     the checkpoint that it cosigned last, with its cosignatures
 
 Contract and invariants
@@ -170,10 +171,13 @@ class Witness:
             self._state.retire(self._keys, at=int(self._clock()))
             log("witness retired", what="its own cosignature is newer than its record", remedy=WitnessStateError.remedy)
             return Answer(status=503)
-        if had is not None and note.size == had.size and note.root != had.root:
+        other = had is not None and note.size == had.size and note.root != had.root
+        if had is not None and other:
             self._contradicted(had, note)
         if request.old != size:
             return Answer(status=409, body=b"%d\n" % size, kind=SIZE_TYPE)
+        if other:
+            return Answer(status=409)
         if not _consistent(request, had):
             return Answer(status=422)
         return self._sign(note, signed)

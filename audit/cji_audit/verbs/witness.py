@@ -7,7 +7,6 @@ from typing import Annotated
 import click
 import msgspec
 
-from cji_audit.tlog.trail_entries import TrailEntries, entries_in
 from cji_audit.verbs.log import log_faults
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.command.json_output import answers, member, print_document
@@ -93,7 +92,8 @@ def verify(
       cji audit witness verify audit.log --config audit.toml --key evidence.json
       cji audit witness verify audit.log --config audit.toml --state backup/state --monitor monitor.db --json
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    from cji_core.trail.witnesses.agency_log import LogWitness  # noqa: PLC0415 - for this verb alone
+    from cji_audit.tlog.trail_entries import TrailEntries, entries_in  # noqa: PLC0415 - for this verb alone
+    from cji_core.trail.witnesses.agency_log import LogWitness  # noqa: PLC0415
     from cji_core.trail.witnesses.configured import records_of  # noqa: PLC0415
 
     try:

@@ -116,6 +116,9 @@ class Policy:
         count, keys = len(self.witnesses), [key.public for each in self.witnesses for key in each.keys]
         if len({each.name for each in self.witnesses}) != count or len(set(keys)) != len(keys):
             raise ValueError("each witness needs a name and keys of its own")
+        signers = [file.origin, *(each.keys[0].name for each in self.witnesses)]
+        if len(set(signers)) != len(signers):  # then one's line could be read as a wrong signature of the other's key
+            raise ValueError("keys of the log and of each witness need names of their own")
         if file.quorum > count or 2 * file.quorum - count <= file.faulty:
             raise ValueError(
                 f"a quorum of {file.quorum} of {count} witnesses does not outvote {file.faulty} faulty ones: "

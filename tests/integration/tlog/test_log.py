@@ -198,10 +198,48 @@ def test_a_lying_witness_stops_nothing(agency: Site, machine: Machine) -> None:
     agency.witnesses[3].handler.handle = lambda _: Answer(status=409, body=b"999\n", kind=SIZE_TYPE)
     machine.trail.write(4)
     agency.log.add(submission(agency, machine))
-    agency.witnesses[3].handler.handle = lambda _: Answer(status=422)
-    machine.trail.write(4)
-    agency.log.add(submission(agency, machine, 5))
+    for size, answer in (
+        (5, Answer(status=422)),
+        (10, Answer(status=409)),
+        (15, Answer(status=409, body=b"0\n", kind=SIZE_TYPE)),
+        (20, Answer(status=409, body=b"3\n", kind=SIZE_TYPE)),
+        (25, Answer(status=200, body=b"\xe2\x80\x94 w3.example AAAAAAAA\n")),
+        (30, Answer(status=200, body=b"x" * 60_000)),
+        (35, Answer(status=302, headers={"Location": "http://127.0.0.1:1/"})),
+    ):
+        agency.witnesses[3].handler.handle = lambda _, answer=answer: answer  # type: ignore[misc]
+        machine.trail.write(4)
+        agency.log.add(submission(agency, machine, size))
     assert agency.log.stopped is None
+
+
+@pytest.mark.parametrize("of_others", [b"", b"2\n"], ids=["by the specification", "with the size"])
+def test_a_fork_of_equal_size_stops_the_log(agency: Site, machine: Machine, tmp_path: Path, of_others: bytes) -> None:
+    """Other witnesses answer 409 to another root of the size that they have, with or without that size."""
+    from cji_audit.tlog.http_server import Answer
+    from cji_core.tlog.requests import SIZE_TYPE
+
+    machine.trail.write(4)
+    agency.log.add(submission(agency, machine))
+    agency.log.store.close()
+    shutil.copy(tmp_path / "log.db", tmp_path / "fork.db")
+    agency.start()
+    machine.trail.write(2)
+    agency.log.add(submission(agency, machine, 5))
+    agency.log.store.close()
+    forked = agency.start(store="fork.db")
+    machine.trail = machine.trail.restore(6).write(7, mark=500)
+    host = agency.witnesses[3]
+    mine, kind = host.handler.handle, SIZE_TYPE if of_others else "text/plain"
+    for each in agency.witnesses[:3]:
+        each.handler.handle = lambda _: Answer(status=503)
+
+    def other(request: Request) -> Answer:
+        return mine(request) if request.method == "GET" else Answer(status=409, body=of_others, kind=kind)
+
+    host.handler.handle = other
+    with pytest.raises(LogBehindError):
+        forked.add(submission(agency, machine, 5))
 
 
 def test_a_witness_that_signs_often_stops_nothing(agency: Site, machine: Machine) -> None:

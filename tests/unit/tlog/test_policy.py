@@ -35,6 +35,12 @@ def table(number: int, *, agency: bool = False) -> WitnessTable:
     return WitnessTable(name=f"w{number}", url="https://w.example", keys=keys, agency=agency)
 
 
+def named(name: str) -> WitnessTable:
+    """A witness of its own keys under another signer's name: of 2^32 keys, one has the other's key id, too."""
+    keys = tuple(each.key.vkey for each in new_signers(name, WITNESS_TYPES))
+    return WitnessTable(name="evil", url="https://evil.example", keys=keys)
+
+
 def file(count: int = 4, **changes: Any) -> PolicyFile:
     found = PolicyFile(
         origin=ORIGIN,
@@ -114,6 +120,8 @@ def test_a_checkpoint_of_another_log_is_refused() -> None:
         {"witnesses": tuple(table(number, agency=True) for number in range(4))},
         {"witnesses": (table(0), table(0), table(1), table(2))},
         {"witnesses": (table(0), msgspec.structs.replace(table(0), name="other"), table(1), table(2))},
+        {"witnesses": (table(0), table(1), table(2), named("w0.example"))},
+        {"witnesses": (table(0), table(1), table(2), named(ORIGIN))},
         {"origin": "other.example/log"},
         {"keys": (LOG[1].key.vkey,)},
         {"keys": (WITNESSES[0][0].key.vkey,)},
