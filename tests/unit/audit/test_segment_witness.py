@@ -1,12 +1,13 @@
 """The log gets checkpoints across rotations and prunings, each with the proof that it continues the one before."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from cji_audit.tlog.http_server import Answer
 from cji_core.trail import read
 from cji_core.trail.delivered import Standing, line_at_of, standing
 from cji_core.trail.delivery import DeliveryError
@@ -125,3 +126,17 @@ def test_the_state_of_the_log_is_what_a_worker_can_require(scene: Scene) -> None
     split(writer.lines, scene.path, *ENDS)
     waiting = datetime.fromisoformat(read(writer.lines[len(TRAIL.lines)]).time).timestamp()
     assert scene.standing().waiting_since == int(waiting)
+
+
+def test_a_lost_quorum_makes_the_log_overdue(agency: Site, scene: Scene) -> None:
+    """With `on_failure = "stop"`, no job is admitted then: an entry that nobody cosigned confirms nothing."""
+    split(TRAIL.lines, scene.path, *ENDS)
+    later = datetime(2026, 12, 31, tzinfo=UTC)
+    agency.witnesses[1].handler.handle = lambda _: Answer(status=503)
+    with pytest.raises(DeliveryError, match="has no quorum of witnesses yet, and keeps the entry"):
+        scene.hand_over()
+    assert scene.standing().overdue(later, most_seconds=900) == "late"
+    agency.witnesses[1].start()
+    scene.hand_over()
+    assert scene.standing().overdue(later, most_seconds=900) is None
+    assert agency.log.store.size == 1
