@@ -32,6 +32,7 @@ from cji_worker.keyholder.holdings import HeldKey, Holdings
 from cji_worker.keyholder.host import HostState
 from cji_worker.keyholder.lifecycle import Done, Effect, Failed
 from cji_worker.keyholder.receipts import ReceiptSigner
+from cji_worker.keyholder.references import References
 from cji_worker.trail.file import AuditFile
 from tests.support.connections import TRANSPORT
 from tests.support.job_headers import NOW, OURS
@@ -108,17 +109,21 @@ class Bench:
     @cached_property
     def effects(self) -> Effects:
         """Of this keyholder."""
-        nothing: Any = None
         return Effects(
             worker_id="w",
             audit=self.audit,
             custody=self.custody,
             signer=self.signer,
-            references=nothing,
+            references=self.references,
             fronts=Fronts([self.front]),
             zygote=self.zygote,
             admissions=Admissions(self.signer.thumbprint),
         )
+
+    @cached_property
+    def references(self) -> References:
+        """No slot for one."""
+        return References(None, audit=self.audit, zygote=self.zygote, is_held=lambda _: True)
 
     @property
     def events(self) -> list[Any]:

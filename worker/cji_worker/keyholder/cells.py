@@ -5,11 +5,11 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cji_worker.ipc import Channel, KeySlot
-from cji_worker.ipc.messages import CellFromKeyholder, KeyholderFromCell
+from cji_worker.ipc import Channel, ChannelClosed, KeySlot
+from cji_worker.ipc.messages import CellFromKeyholder, KeyholderFromCell, KeysReady
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Cell:
     """One warm cell. The control channel and the key slot are ours; the data socket and the ring go to the front."""
 
@@ -18,6 +18,19 @@ class Cell:
     key_slot: KeySlot
     data_fd: int
     ring_fd: int
+    replaced: bool = False
+    """Whether its slot has another cell, which may have a job of its own: it must see no keys of this one's."""
+
+    def put_keys(self, keys: Sequence[bytes]) -> None:
+        """Put the keys of its job into its slot. Raises ChannelClosed if it has ended: then no cell has them."""
+        if self.replaced:
+            raise ChannelClosed
+        self.key_slot.put(keys)
+        try:
+            self.control.send(KeysReady())
+        except ChannelClosed:
+            self.key_slot.wipe()
+            raise
 
     def close_front_ends(self) -> None:
         """Close the descriptors that were sent to the front, which has its own copies."""
@@ -36,20 +49,23 @@ class Cells:
         self._key_slots = key_slots
         self._warm: deque[Cell] = deque()
         self._reserved: dict[int, Cell] = {}
+        self._latest: dict[int, Cell] = {}
+        """By slot."""
 
     def add(self, number: int, *, cell_slot: int, fds: list[int]) -> None:
         """Add a cell with its descriptors: control, data, ring."""
         control, data, ring = fds
         self.populated = True
-        self._warm.append(
-            Cell(
-                number=number,
-                control=Channel(control, KeyholderFromCell),
-                key_slot=self._key_slots[cell_slot],
-                data_fd=data,
-                ring_fd=ring,
-            )
+        if (before := self._latest.get(cell_slot)) is not None:
+            before.replaced = True
+        self._latest[cell_slot] = cell = Cell(
+            number=number,
+            control=Channel(control, KeyholderFromCell),
+            key_slot=self._key_slots[cell_slot],
+            data_fd=data,
+            ring_fd=ring,
         )
+        self._warm.append(cell)
 
     @property
     def warm(self) -> bool:

@@ -22,7 +22,6 @@ from cji_worker.ipc.messages import (
     Completed,
     Ended,
     KeyholderFromZygote,
-    KeysReady,
     Kill,
     OpenJob,
     Stated,
@@ -173,11 +172,8 @@ class Effects:
             check_opened(job.admission, opened)
             if job.admission.task is not None:
                 job.statement_key = statement_key(opened.keys[0], header.sha384)
-            cell.key_slot.put(opened.keys)
-            try:
-                cell.control.send(KeysReady())
-            except ChannelClosed:  # it has ended, and `AWAIT_CELL` reads why; the next cell of its slot takes no keys
-                cell.key_slot.wipe()
+            with contextlib.suppress(ChannelClosed):  # it has ended, and `AWAIT_CELL` reads why
+                cell.put_keys(opened.keys)
         except Refusal as refusal:
             return Failed(refusal)
         finally:

@@ -328,7 +328,8 @@ class Jobs:
 
     def _take(self, job: AdmittedJob, step: Step) -> None:
         job.phase, effects = step
-        if job.phase is Phase.OVER and self._jobs.pop(job.call, None) is not None:
+        if job.phase is Phase.OVER and self._jobs.get(job.call) is job:  # another one may have its call by now
+            del self._jobs[job.call]
             self._queue.ended(job.admission.grant.submitter, started=job.started, now=time.monotonic())
         for effect in effects:
             if effect is Action.AWAIT_CELL:
