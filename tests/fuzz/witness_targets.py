@@ -41,8 +41,7 @@ def _offer() -> Offer:
 def _records() -> tuple[bytes, ...]:
     position = Position(seq=1, hash="00" * 48, start=0, peaks=("00" * 32,))
     receipt = LogReceipt(trail="00" * 48, entry=_leaf().decode(), proof="a proof")
-    at = "2026-11-24T16:00:00.00Z"
-    return (Witnessed(offer=_offer(), at=at, receipt=receipt, position=position).encode(),)
+    return (Witnessed(offer=_offer(), receipt=receipt, position=position).encode(),)
 
 
 def _in_one_form(data: bytes, value: Any) -> bool:

@@ -1,6 +1,7 @@
 """Whoever holds what the log took finds every change to a trail, and names it: a table of attacks."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -226,6 +227,16 @@ def test_lines_that_waited_too_long_are_named(scene: Scene) -> None:
     [found] = scene.findings()
     assert (found["fault"], found["size"]) == ("late", 11)
     assert "waited for that of 11 lines for 3600 s; the policy allows 3599 s" in found["text"]
+
+
+def test_a_time_beside_the_proof_hides_no_delay(scene: Scene) -> None:
+    """The times are those that the witnesses signed. Who was late can write the deliverer's records."""
+    policy = scene.folder / "policy.toml"
+    policy.write_text(policy.read_text().replace("max_delay_seconds = 3600", "max_delay_seconds = 3599"))
+    for each in scene.records.iterdir():
+        other = rb'"at":"2026-11-24T15:00:01.00Z","receipt"'
+        each.write_bytes(re.sub(rb'("at":"[^"]*",)?"receipt"', other, each.read_bytes(), count=1))
+    assert scene.findings()
 
 
 def test_lines_under_no_checkpoint_are_named(scene: Scene) -> None:

@@ -93,7 +93,6 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
 def test_no_bytes_but_canonical_ones_are_a_record(data: bytes, at: int, cut: int) -> None:
     good = Witnessed(
         offer=Offer(previous=0, consistency=("00" * 32,), note="a note"),
-        at="2026-11-24T16:00:00.00Z",
         receipt=LogReceipt(trail="00" * 48, entry="an entry", proof="a proof"),
         position=Position(seq=1, hash="00" * 48, start=0, peaks=("00" * 32,)),
     ).encode()

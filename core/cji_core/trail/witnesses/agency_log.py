@@ -29,7 +29,7 @@ from cji_core.trail.fields import utc_hundredths
 from cji_core.trail.merkle import Frontier, leaf_hash
 from cji_core.trail.trail import opened
 from cji_core.trail.witnesses.keys import read_evidence_for
-from cji_core.trail.witnesses.records import LogReceipt, Offer, Seen
+from cji_core.trail.witnesses.records import LogReceipt, Offer
 from cji_core.trail.witnesses.settings import LogTable
 
 SECONDS: Final = 60.0
@@ -99,8 +99,8 @@ class LogWitness:
             return known
         return Offer(previous=found.previous, consistency=found.consistency, note=found.note)
 
-    def submit(self, offer: Offer) -> Seen:
-        """Have the log take the checkpoint. Raises DeliveryError."""
+    def submit(self, offer: Offer) -> LogReceipt:
+        """Have the log take the checkpoint; return the proof, verified. Raises DeliveryError."""
         submission = Submission(
             trail=self._trail_id(), previous=offer.previous, consistency=offer.consistency, note=offer.note
         )
@@ -111,11 +111,14 @@ class LogWitness:
             )
             status, retry, body = self._posted(submission)
         if status == 200:
-            return self._seen(offer, body)
+            return self._proven(offer, body)
         raise _refused(status, retry, body)
 
-    def verify(self, offer: Offer, receipt: LogReceipt) -> None:
-        """Verify a receipt under the policy, or one before it, whatever its age. Raises ReceiptRefusedError."""
+    def verify(self, offer: Offer, receipt: LogReceipt) -> str:
+        """Verify a receipt under the policy, or one before it, whatever its age; return when a quorum had cosigned it.
+
+        Raises ReceiptRefusedError.
+        """
         try:
             policy, _, _ = self._service(online=False)
             policies = [policy, *(load_policy(Path(each)) for each in self._table.earlier_policies)]
@@ -123,20 +126,18 @@ class LogWitness:
             raise DeliveryError(f"the agency's log: {error}") from error
         for each in policies[:-1]:
             with suppress(ReceiptRefusedError):
-                _verified(each, offer, receipt, now=None)
-                return
-        _verified(policies[-1], offer, receipt, now=None)
+                return _at(_verified(each, offer, receipt, now=None))
+        return _at(_verified(policies[-1], offer, receipt, now=None))
 
-    def _seen(self, offer: Offer, body: bytes) -> Seen:
+    def _proven(self, offer: Offer, body: bytes) -> LogReceipt:
         try:
             added = read_message(body, Added)
         except LeafError as error:
             raise ReceiptRefusedError(f"the agency's log: {error}") from error
         receipt = LogReceipt(trail=self._trail_id(), entry=added.entry, proof=added.proof)
         policy, _, _ = self._service()
-        found = _verified(policy, offer, receipt, now=int(self._clock()))
-        at = utc_hundredths(datetime.fromtimestamp(found.at, UTC))
-        return Seen(receipt=receipt, at=at)
+        _verified(policy, offer, receipt, now=int(self._clock()))
+        return receipt
 
     def _service(self, *, online: bool = True) -> tuple[Policy, Client, str]:
         """The policy, the client and the token; offline without the files that only a submission needs."""
@@ -231,6 +232,10 @@ def _verified(policy: Policy, offer: Offer, receipt: LogReceipt, *, now: int | N
         return policy.accept(proof.note, now=now)
     except (LeafError, CheckpointError) as error:
         raise ReceiptRefusedError(f"the proof of the agency's log: {error}") from error
+
+
+def _at(found: Cosigned) -> str:
+    return utc_hundredths(datetime.fromtimestamp(found.at, UTC))
 
 
 def _is_https(policy: Policy) -> bool:

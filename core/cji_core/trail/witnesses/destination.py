@@ -26,7 +26,7 @@ from cji_core.trail.trail import lines
 from cji_core.trail.witnesses.agency_log import LogWitness, OtherPositionError
 from cji_core.trail.witnesses.follower import START, Follower, Found, frontier_of
 from cji_core.trail.witnesses.keys import ReceiptKeys
-from cji_core.trail.witnesses.records import Offer, Position, RecordError, Records, Seen, Witnessed
+from cji_core.trail.witnesses.records import LogReceipt, Offer, Position, RecordError, Records, Witnessed
 
 _NOTHING: Final = Delivered(seq=0, hash=GENESIS.hash)
 
@@ -147,8 +147,8 @@ class LogDestination:
         follower.rebase(found.position)
         self._next = self._monotonic() + self._interval
 
-    def _keep(self, offer: Offer, seen: Seen, position: Position) -> None:
-        record = Witnessed(offer=offer, at=seen.at, receipt=seen.receipt, position=position)
+    def _keep(self, offer: Offer, receipt: LogReceipt, position: Position) -> None:
+        record = Witnessed(offer=offer, receipt=receipt, position=position)
         self._records.add(record)
         self._last = record
         self._note(position)

@@ -66,7 +66,10 @@ class _Series:
 
     def take(self, offer: Offer, record: Witnessed | None, log: LogWitness | None) -> None:
         """Add a sighting, or what is wrong with it."""
-        good = self._sound(offer, record, log)
+        at, good = None, self._has_signature(offer)
+        if good and record is not None and log is not None:
+            at = self._cosigned(offer, record, log)
+            good = at is not None
         size, before = offer.checkpoint().size, self._before
         had = before[0].checkpoint().size if before else 0
         if offer.previous != had:
@@ -78,10 +81,9 @@ class _Series:
                 self._fault("fork", size, f"the checkpoint of {size} lines does not continue that of {had}: {error}")
         self._before = offer, good
         if good:
-            at = None if record is None else record.at
             self._result.sightings.append(Sighting(source=self._source, checkpoint=offer.checkpoint(), at=at))
 
-    def _sound(self, offer: Offer, record: Witnessed | None, log: LogWitness | None) -> bool:
+    def _has_signature(self, offer: Offer) -> bool:
         checkpoint = offer.checkpoint()
         verdict = self._keys.judge(checkpoint)
         if verdict == "forged":
@@ -89,13 +91,16 @@ class _Series:
         elif verdict == "unknown_key":
             text = f"the checkpoint of {checkpoint.size} lines is signed by a key that is not among those given"
             self._fault("unknown_key", checkpoint.size, text)
-        elif record is not None and log is not None:
-            try:
-                log.verify(offer, record.receipt)
-            except DeliveryError as error:
-                self._fault("receipt", checkpoint.size, f"the checkpoint of {checkpoint.size} lines: {error}")
-                return False
         return verdict == "verified"
+
+    def _cosigned(self, offer: Offer, record: Witnessed, log: LogWitness) -> str | None:
+        """The time of the quorum in the proof, None for another proof."""
+        try:
+            return log.verify(offer, record.receipt)
+        except DeliveryError as error:
+            size = offer.checkpoint().size
+            self._fault("receipt", size, f"the checkpoint of {size} lines: {error}")
+            return None
 
     def _fault(self, fault: Fault, size: int, text: str) -> None:
         self._result.add(Finding(fault=fault, source=self._source, size=size, text=text))

@@ -7,7 +7,6 @@ it, with the log's proof. Records lie in a folder as `<size, 20 digits>.json`.
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -20,7 +19,7 @@ from cji_core.errors import CoreError
 from cji_core.strict import StrictError, hex_decode
 from cji_core.trail.checkpoint import MAX_BYTES as MAX_NOTE_BYTES
 from cji_core.trail.checkpoint import Checkpoint, CheckpointError, parse_checkpoint
-from cji_core.trail.fields import Count, Utc
+from cji_core.trail.fields import Count
 from cji_core.trail.merkle import MAX_SIZE, ProofError, verify_consistency
 
 MAX_FILE_BYTES: Final = 256 * 1024
@@ -95,11 +94,10 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Witnessed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A checkpoint with its proof. `at` is the time of the quorum, by the witnesses' clocks."""
+    """A checkpoint with its proof, which has the witnesses' times."""
 
     version: Literal[1] = 1
     offer: Offer
-    at: Utc
     receipt: LogReceipt
     position: Position
 
@@ -109,14 +107,6 @@ class Witnessed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 _FORM: Final = OneForm(Witnessed, limit=MAX_FILE_BYTES, end=b"\n")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """A receipt that has been verified, and the time that it states."""
-
-    receipt: LogReceipt
-    at: str
 
 
 def decode_witnessed(data: bytes) -> Witnessed:
