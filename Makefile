@@ -20,7 +20,7 @@ FAILED ?= false
 DAYS ?= +40d +400d monday saving new-year leap-day
 TESTS ?= $(TOGETHER) -m "$(QUICK)"
 
-.PHONY: help setup demo test slow $(SLOW) many-fronts second-python other-days check lint format types contracts generated collect deploy-check image image-twice image-boot image-smoke fuzz fuzz-guided soak sink-faults fleet-faults parts-faults models mutants coverage bench oscal docs picture tutorial engine pkcs11 wheels install-walk container-walk fips lock clean
+.PHONY: help setup demo test slow $(SLOW) many-fronts second-python other-days check lint format types contracts generated collect deploy-check image image-lock image-twice image-boot image-smoke fuzz fuzz-guided soak sink-faults fleet-faults parts-faults models mutants coverage bench oscal docs picture tutorial engine pkcs11 wheels install-walk container-walk fips lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,14 +81,15 @@ deploy-check: setup ## Bicep, units and policies, offline
 image: setup ## the worker's image in build/image, as root; KEYS=folder, see docs/image.md
 	@deploy/image/build $(or $(KEYS),build/keys) build/image
 
-image-twice: setup ## the same image twice, and whether every byte is the same; KEYS as above
-	@deploy/image/build $(or $(KEYS),build/keys) build/image >build/image.first
-	@deploy/image/build $(or $(KEYS),build/keys) build/image >build/image.second
-	@diff build/image.first build/image.second && cat build/image.second && echo "Both builds have these digests."
+image-twice: setup ## the same image twice, the second time 40 days later, and whether every byte is the same; KEYS as above
+	@$(PY) -m tests.support.machine.twice $(or $(KEYS),build/keys) build/image-twice
+
+image-lock: setup ## write deploy/image/packages.lock: the packages that the archive has now; KEYS as above
+	@IMAGE_LOCK=write deploy/image/build $(or $(KEYS),build/keys) build/image-lock
 
 image-boot: setup ## build an image with keys of its own and boot it in QEMU, as root, a quarter of an hour
 	@$(PY) -m tests.support.machine build/image-boot
-	@deploy/image/build build/image-boot/keys build/image-boot
+	@IMAGE_LOCK=follow deploy/image/build build/image-boot/keys build/image-boot
 	@CJI_IMAGE=build/image-boot $(PY) -m pytest --no-header -q tests/image
 
 image-smoke: setup ## build an image and boot it once, if this machine can; REQUIRED=1 if it must

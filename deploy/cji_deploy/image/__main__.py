@@ -5,12 +5,11 @@
 | cji-worker.vhd | the disk for Azure |
 | reference-values.toml, policy-pins.txt, pcrs.txt | the predicted boot: for verifiers, for release policies, to read |
 | release-policy.json | the template of `deploy/policy`, with the PCRs pinned |
-| sbom.cdx.json, provenance.json | contents and inputs |
+| sbom.cdx.json, provenance.intoto.json | contents; inputs, as a signed statement |
 | SHA256SUMS, *.sig, cosign.pub | digests, signatures and their key |
 """
 
 import argparse
-import hashlib
 import shutil
 import subprocess
 import sys
@@ -20,12 +19,16 @@ from typing import Final
 
 from cryptography.hazmat.primitives import hashes, serialization
 
+from cji_attestation.appraisal.boot_image import SECTIONS
 from cji_attestation.release.policy import AUTHORITY_PLACEHOLDER, build
 from cji_core.certs import load_pem, load_private_key
+from cji_deploy.image.deb import Deb
+from cji_deploy.image.packages import Package, archive_of, installed, read_lock
 from cji_deploy.image.pcrs import pins, prediction, reference_lines
-from cji_deploy.image.provenance import provenance
-from cji_deploy.image.sbom import sbom
-from cji_deploy.image.signature import file_digest, sign, verify
+from cji_deploy.image.pe import PeImage
+from cji_deploy.image.provenance import enveloped, provenance
+from cji_deploy.image.sbom import debian, own, python, sbom, sections
+from cji_deploy.image.signature import digest_of, file_digest, sign, verify
 from cji_deploy.image.vhd import write_vhd
 
 _NAME: Final = "cji-worker"
@@ -34,7 +37,6 @@ _SIGNED: Final = (
     f"{_NAME}.efi",
     "reference-values.toml",
     "sbom.cdx.json",
-    "provenance.json",
     "SHA256SUMS",
 )
 _TOOLS: Final = ("mkosi", "systemd-repart", "systemd-ukify", "erofs-utils", "sbsigntool", "dosfstools", "mtools")
@@ -43,7 +45,7 @@ _TOOLS: Final = ("mkosi", "systemd-repart", "systemd-ukify", "erofs-utils", "sbs
 def main() -> int:
     """Write everything into the folder of the image and print the digests."""
     parser = argparse.ArgumentParser(prog="python -m cji_deploy.image")
-    for name in ("keys", "folder", "wheels"):
+    for name in ("keys", "folder", "wheels", "archives", "source", "lock"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--version", required=True)
     parser.add_argument("--epoch", type=int, required=True)
@@ -57,34 +59,53 @@ def main() -> int:
         one.name: file_digest(one).hex() for one in sorted(given.wheels.iterdir()) if one.suffix in {".whl", ".gz"}
     }
     lock = (given.wheels / "requirements.lock").read_text()  # as `tools/select worker` printed it
-    manifest = (folder / f"{_NAME}.manifest").read_bytes()
-    components = sbom(
-        manifest, lock, version=given.version, image_digest=subjects[f"{_NAME}.vhd"], files=wheels, created=given.epoch
+    locked = read_lock(given.lock)
+    debs = _debian(given.folder, given.archives, locked)
+    image = PeImage.parse(uki.read_bytes())
+    components = [
+        *debian(debs, {name: _files(folder / f"{name}.files") for name in ("root", "initrd")}),
+        *python(lock, (given.wheels / name for name in wheels)),
+        *own(given.source),
+        *sections({one.name: one.data for one in image.sections if one.name in SECTIONS}),
+    ]
+    (folder / "sbom.cdx.json").write_bytes(
+        sbom(components, version=given.version, image_digest=subjects[f"{_NAME}.vhd"], created=given.epoch)
     )
-    (folder / "sbom.cdx.json").write_bytes(components)
-    (folder / "provenance.json").write_bytes(
-        provenance(
-            subjects,
-            commit=_git("rev-parse", "HEAD"),
-            modified=bool(_git("status", "--porcelain", "--untracked-files=no")),
-            epoch=given.epoch,
-            seed=_setting("Seed"),
-            certificate_sha256=_certificate(given.keys / "db.pem"),
-            materials=[
-                *((f"pkg:pypi-file/{name}", digest) for name, digest in wheels.items()),
-                ("urn:cji-worker:debian-packages", hashlib.sha256(manifest).hexdigest()),
-                ("file:requirements.lock", hashlib.sha256(lock.encode()).hexdigest()),
-            ],
-            tools={name: _version(name) for name in _TOOLS},
-        )
+    statement = provenance(
+        subjects,
+        commit=_git("rev-parse", "HEAD"),
+        modified=bool(_git("status", "--porcelain", "--untracked-files=no")),
+        epoch=given.epoch,
+        seed=_setting("Seed"),
+        certificate_sha256=_certificate(given.keys / "db.pem"),
+        materials=[
+            *((f"pkg:pypi-file/{name}", digest) for name, digest in wheels.items()),
+            *((one.purl, digest) for one, digest in locked.items()),
+            ("file:requirements.lock", digest_of(lock.encode()).hex()),
+        ],
+        tools={name: _version(name) for name in _TOOLS},
     )
-    documents = ("reference-values.toml", "release-policy.json", "sbom.cdx.json", "provenance.json")
+    (folder / "provenance.intoto.json").write_bytes(enveloped(statement, given.keys / "cosign.key"))
+    for name in ("root.files", "initrd.files", "build-packages"):
+        (folder / name).unlink()
+    documents = ("reference-values.toml", "release-policy.json", "sbom.cdx.json", "provenance.intoto.json")
     digests = {**subjects, **{one: file_digest(folder / one).hex() for one in documents}}
     sums = "".join(f"{digests[one]}  {one}\n" for one in sorted(digests))
     (folder / "SHA256SUMS").write_text(sums)
     _sign(folder, given.keys / "cosign.key")
     print(sums, end="")
     return 0
+
+
+def _debian(folder: Path, archives: Path, lock: dict[Package, str]) -> list[tuple[Deb, str]]:
+    """Packages of root and initrd with the digests that the lock has, which the build compared before."""
+    where = installed(folder)
+    wanted = sorted(one for one, places in where.items() if places != {"overlay"})
+    return [(Deb.read(archive_of(one, archives)), lock[one]) for one in wanted]
+
+
+def _files(path: Path) -> frozenset[str]:
+    return frozenset(path.read_text().splitlines())
 
 
 def _predict(folder: Path, uki: Path, keys: Path) -> None:

@@ -1,15 +1,29 @@
 """The inputs and results of a build, as an in-toto statement with SLSA's predicate.
 
-Sources: in-toto Attestation Framework, Statement v1; slsa.dev/spec/v1.0/provenance. A builder on an agency's
+`python -m cji_deploy.image.provenance provenance.intoto.json cosign.pub` verifies one and prints it.
+
+It is signed as DSSE has it: a signature of the statement and of its type. Sources: in-toto Attestation Framework,
+Statement v1; slsa.dev/spec/v1.0/provenance; secure-systems-lab/dsse, protocol 1.0. A builder on an agency's
 own machine is what SLSA calls level 1: the statement names the inputs, and rebuilding proves them.
 """
 
+import base64
 import json
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["provenance"]
+from cryptography.hazmat.primitives import serialization
 
+from cji_core.certs import load_private_key
+from cji_core.strict import b64_decode, parse_object
+from cji_deploy.image.signature import SignatureError, digest_of, sign_bytes, verify_bytes
+
+__all__ = ["enveloped", "opened", "provenance"]
+
+_TYPE: Final = "application/vnd.in-toto+json"
+_MOST: Final = 16 << 20
 _BUILD_TYPE: Final = "urn:cji-worker:image-build:v1"
 
 
@@ -48,3 +62,54 @@ def provenance(
         },
     }
     return json.dumps(statement, indent=1).encode() + b"\n"
+
+
+def enveloped(statement: bytes, key_file: Path) -> bytes:
+    """The statement with its signature, by an unencrypted PEM key of P-256, as JSON."""
+    signature = sign_bytes(_signed(statement), key_file)
+    key = load_private_key(key_file.read_bytes()).public_key()
+    public = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    envelope = {
+        "payloadType": _TYPE,
+        "payload": base64.b64encode(statement).decode(),
+        "signatures": [{"keyid": digest_of(public).hex(), "sig": signature}],
+    }
+    return json.dumps(envelope, indent=1).encode() + b"\n"
+
+
+def opened(envelope: bytes, public_key: bytes) -> dict[str, Any]:
+    """The statement, if a signature of this PEM public key is of it; raises SignatureError."""
+    found = parse_object(envelope, limit=_MOST)
+    if found.get("payloadType") != _TYPE:
+        raise SignatureError("the envelope does not have an in-toto statement")
+    statement = b64_decode(str(found.get("payload")))
+    for one in found.get("signatures", ()):
+        try:
+            verify_bytes(_signed(statement), str(one.get("sig")), public_key, what="this statement")
+        except SignatureError:
+            continue
+        return parse_object(statement, limit=_MOST)
+    raise SignatureError("no signature of the envelope is of this key")
+
+
+def _signed(statement: bytes) -> bytes:
+    """The pre-authentication encoding."""
+    return b"DSSEv1 %d %s %d %s" % (len(_TYPE), _TYPE.encode(), len(statement), statement)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command; 1 for an envelope that this key did not sign."""
+    if len(arguments) != 2:
+        print("give the envelope and the public key", file=sys.stderr)
+        return 2
+    try:
+        statement = opened(Path(arguments[0]).read_bytes(), Path(arguments[1]).read_bytes())
+    except (ValueError, OSError) as error:
+        print(f"not verified: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(statement, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

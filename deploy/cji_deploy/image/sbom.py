@@ -1,23 +1,36 @@
-"""The image's contents as CycloneDX 1.6: Debian's packages, by mkosi's manifest, and Python's, by the hash-pinned lock.
+"""The image's contents as CycloneDX 1.6: Debian's packages in root and initrd, Python's, our own, and what is signed.
 
-Sources: CycloneDX 1.6 JSON; package-url/purl-spec, types deb and pypi.
+A package of which no file is left in the image is not listed; diet.toml removes some whole. Sources: CycloneDX 1.6
+JSON; package-url/purl-spec, types deb and pypi; core metadata of Python's packages.
 """
 
+import email
+import hashlib
 import json
 import re
+import tarfile
+import tomllib
 import uuid
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from cji_core.strict import parse_object
+from cji_deploy.image.deb import Deb
+from cji_deploy.image.packages import Package
 
-__all__ = ["locked", "sbom"]
+__all__ = ["debian", "locked", "own", "python", "sbom", "sections"]
 
 _NAMESPACE: Final = uuid.UUID("5f3f1a0e-8a0f-4f3b-9d55-2a5a6f0b9c1d")
 _PIN: Final = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", re.MULTILINE)
 _HASH: Final = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+_LONG: Final = 80
+"""Characters of a name of a licence; some packages have its whole text there."""
+_OWN: Final = ("core", "attestation", "operations", "worker")
+_PROGRAMS: Final = ("host-profile", "futile-start")
+_SUPPLIER: Final = "cji-worker"
 
 
 def locked(lock: str) -> list[tuple[str, str, tuple[str, ...]]]:
@@ -36,9 +49,9 @@ def locked(lock: str) -> list[tuple[str, str, tuple[str, ...]]]:
     return found
 
 
-def sbom(manifest: bytes, lock: str, *, version: str, image_digest: str, files: dict[str, str], created: int) -> bytes:
-    """JSON; `files` has the digest of each wheel that was installed, by its file name."""
-    components = [*_debian(parse_object(manifest, limit=len(manifest))), *_python(locked(lock), files)]
+def sbom(components: Iterable[dict[str, Any]], *, version: str, image_digest: str, created: int) -> bytes:
+    """The document, as JSON."""
+    listed = sorted(components, key=lambda one: str(one["bom-ref"]))
     document = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
@@ -46,38 +59,148 @@ def sbom(manifest: bytes, lock: str, *, version: str, image_digest: str, files: 
         "version": 1,
         "metadata": {
             "timestamp": datetime.fromtimestamp(created, UTC).isoformat().replace("+00:00", "Z"),
+            "supplier": {"name": _SUPPLIER},
             "component": {
                 "type": "operating-system",
                 "bom-ref": "image",
                 "name": "cji-worker-image",
                 "version": version,
-                "hashes": [{"alg": "SHA-256", "content": image_digest}],
+                "hashes": _hashes(image_digest),
             },
         },
-        "components": components,
-        "dependencies": [{"ref": "image", "dependsOn": [one["bom-ref"] for one in components]}],
+        "components": listed,
+        "dependencies": [{"ref": "image", "dependsOn": [one["bom-ref"] for one in listed]}],
     }
     return json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
-def _debian(manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for package in sorted(manifest["packages"], key=lambda one: (one["name"], one["architecture"])):
-        name, version, architecture = package["name"], package["version"], package["architecture"]
-        purl = f"pkg:deb/debian/{quote(name)}@{quote(version, safe='')}?arch={architecture}&distro=debian-13"
-        yield {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
+def debian(debs: Iterable[tuple[Deb, str]], places: Mapping[str, frozenset[str]]) -> Iterator[dict[str, Any]]:
+    """Components of (package, SHA-256 of its file), each with the parts of the image that have files of it.
+
+    `places` has the paths of the files in "root" and in "initrd".
+    """
+    listed = list(debs)
+    of_source = {deb.source: deb.licences for deb, _ in listed if deb.licences}
+    for deb, digest in listed:
+        where = sorted(name for name, files in places.items() if files & deb.files)
+        if where:
+            purl = Package(deb.name, deb.version, deb.architecture).purl
+            properties = {"source": deb.source, "source-version": deb.source_version, "in": " ".join(where)}
+            yield _component(
+                deb.name,
+                deb.version,
+                purl,
+                digests=[digest],
+                supplier=deb.supplier,
+                licences=deb.licences or of_source.get(deb.source, ()),
+                properties=properties,
+            )
 
 
-def _python(lock: list[tuple[str, str, tuple[str, ...]]], files: dict[str, str]) -> Iterator[dict[str, Any]]:
-    for name, version, allowed in sorted(lock):
-        installed = sorted(digest for digest in files.values() if digest in allowed)
-        if not installed:
-            continue  # of another platform
-        purl = f"pkg:pypi/{name}@{quote(version, safe='')}"
+def python(lock: str, files: Iterable[Path]) -> Iterator[dict[str, Any]]:
+    """Components of the wheels and sources that were installed: those whose digest the lock allows."""
+    found = {hashlib.sha256(one.read_bytes()).hexdigest(): one for one in files}
+    for name, version, allowed in sorted(locked(lock)):
+        installed = sorted(found.keys() & set(allowed))
+        if installed:  # a pin of another platform has none
+            metadata = email.message_from_bytes(_metadata(found[installed[0]]))
+            yield _component(
+                name,
+                version,
+                f"pkg:pypi/{name}@{quote(version, safe='')}",
+                digests=installed,
+                supplier=_author(metadata),
+                licences=_licences(metadata),
+                properties={"in": "root"},
+            )
+
+
+def own(tree: Path) -> Iterator[dict[str, Any]]:
+    """Components of this tree's code in the image; the digest is of the list of its files' digests."""
+    for folder in _OWN:
+        project = tomllib.loads((tree / folder / "pyproject.toml").read_text())["project"]
+        yield _own(project["name"], project["version"], project["license"], tree / folder)
+    worker = tomllib.loads((tree / "worker" / "pyproject.toml").read_text())["project"]
+    for folder in _PROGRAMS:
+        yield _own(folder, worker["version"], worker["license"], tree / "deploy" / folder)
+
+
+def sections(parts: Mapping[str, bytes]) -> Iterator[dict[str, Any]]:
+    """Components of what the signature covers: the parts of the unified kernel image, by name."""
+    for name, data in parts.items():
         yield {
-            "type": "library",
-            "bom-ref": purl,
+            "type": "file",
+            "bom-ref": f"section:{name}",
             "name": name,
-            "version": version,
-            "purl": purl,
-            "hashes": [{"alg": "SHA-256", "content": one} for one in installed],
+            "hashes": _hashes(hashlib.sha256(data).hexdigest()),
         }
+
+
+def _own(name: str, version: str, licence: str, folder: Path) -> dict[str, Any]:
+    files = sorted(one for one in folder.rglob("*") if one.is_file())
+    lines = "".join(f"{hashlib.sha256(one.read_bytes()).hexdigest()}  {one.relative_to(folder)}\n" for one in files)
+    return _component(
+        name,
+        version,
+        f"pkg:generic/{name}@{version}",
+        digests=[hashlib.sha256(lines.encode()).hexdigest()],
+        supplier=_SUPPLIER,
+        licences=[licence],
+        properties={
+            "in": "root",
+            "hash-of": "lines of SHA-256 and path of the files of its source, as sha256sum has them",
+        },
+    )
+
+
+def _component(
+    name: str,
+    version: str,
+    purl: str,
+    *,
+    digests: Iterable[str],
+    supplier: str,
+    licences: Iterable[str],
+    properties: Mapping[str, str],
+) -> dict[str, Any]:
+    named = [one if len(one) <= _LONG else f"{one[:_LONG]}…" for one in licences] or ["NOASSERTION"]
+    return {
+        "type": "library",
+        "bom-ref": purl,
+        "supplier": {"name": supplier or "NOASSERTION"},
+        "name": name,
+        "version": version,
+        "hashes": [one for digest in digests for one in _hashes(digest)],
+        "licenses": [{"license": {"name": one}} for one in named],
+        "purl": purl,
+        "properties": [{"name": f"cji:{key}", "value": value} for key, value in properties.items()],
+    }
+
+
+def _hashes(digest: str) -> list[dict[str, str]]:
+    return [{"alg": "SHA-256", "content": digest}]
+
+
+def _metadata(path: Path) -> bytes:
+    if path.suffix == ".whl":
+        with zipfile.ZipFile(path) as wheel:
+            return wheel.read(next(one for one in wheel.namelist() if one.endswith(".dist-info/METADATA")))
+    with tarfile.open(path) as source:
+        member = next(one for one in source if one.name.count("/") == 1 and one.name.endswith("/PKG-INFO"))
+        file = source.extractfile(member)
+        return file.read() if file is not None else b""
+
+
+def _author(metadata: email.message.Message) -> str:
+    for field in ("Author", "Maintainer", "Author-email", "Maintainer-email"):
+        if value := metadata.get(field):
+            return str(value).partition(" <")[0].strip('"')
+    return ""
+
+
+def _licences(metadata: email.message.Message) -> list[str]:
+    for field in ("License-Expression", "License"):
+        if value := metadata.get(field):
+            return [str(value).splitlines()[0]]
+    kinds = [str(one) for one in metadata.get_all("Classifier", []) if one.startswith("License ::")]
+    return [one.rpartition(" :: ")[2] for one in kinds]

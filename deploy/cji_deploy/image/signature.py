@@ -15,7 +15,7 @@ from cji_core.certs import load_private_key
 from cji_core.strict import b64_decode
 from cji_deploy.errors import DeploymentError
 
-__all__ = ["SignatureError", "file_digest", "sign", "verify"]
+__all__ = ["SignatureError", "digest_of", "file_digest", "sign", "sign_bytes", "verify", "verify_bytes"]
 
 
 class SignatureError(DeploymentError, ValueError):
@@ -31,22 +31,45 @@ def file_digest(path: Path) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
+def digest_of(data: bytes) -> bytes:
+    """SHA-256 of bytes."""
+    return hashlib.sha256(data).digest()
+
+
 def sign(path: Path, key_file: Path) -> str:
-    """Base64 of the signature, by an unencrypted PEM private key."""
-    key = load_private_key(key_file.read_bytes())
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise SignatureError(f"{key_file} has no ECDSA key on P-256")
-    algorithm = ec.ECDSA(utils.Prehashed(hashes.SHA256()), deterministic_signing=True)
-    return base64.b64encode(key.sign(file_digest(path), algorithm)).decode()
+    """Base64 of the signature of a file, by an unencrypted PEM private key."""
+    return _sign(file_digest(path), key_file)
+
+
+def sign_bytes(data: bytes, key_file: Path) -> str:
+    """The same of bytes."""
+    return _sign(digest_of(data), key_file)
 
 
 def verify(path: Path, signature: str, public_key: bytes) -> None:
     """Raise SignatureError unless the signature is of this file, by this PEM public key."""
+    _verify(file_digest(path), signature, public_key, path.name)
+
+
+def verify_bytes(data: bytes, signature: str, public_key: bytes, *, what: str) -> None:
+    """The same of bytes, which an error calls `what`."""
+    _verify(digest_of(data), signature, public_key, what)
+
+
+def _sign(digest: bytes, key_file: Path) -> str:
+    key = load_private_key(key_file.read_bytes())
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise SignatureError(f"{key_file} has no ECDSA key on P-256")
+    algorithm = ec.ECDSA(utils.Prehashed(hashes.SHA256()), deterministic_signing=True)
+    return base64.b64encode(key.sign(digest, algorithm)).decode()
+
+
+def _verify(digest: bytes, signature: str, public_key: bytes, what: str) -> None:
     key = serialization.load_pem_public_key(public_key)
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise SignatureError("the public key is not an ECDSA key on P-256")
     try:
         raw = b64_decode(signature.strip())
-        key.verify(raw, file_digest(path), ec.ECDSA(utils.Prehashed(hashes.SHA256())))
+        key.verify(raw, digest, ec.ECDSA(utils.Prehashed(hashes.SHA256())))
     except (ValueError, InvalidSignature) as error:
-        raise SignatureError(f"the signature is not of {path.name}") from error
+        raise SignatureError(f"the signature is not of {what}") from error

@@ -1,11 +1,13 @@
 """VHD, SBOM, provenance and signatures, each read by something else than what wrote it."""
 
 import base64
+import hashlib
 import json
 import shutil
 import struct
 import subprocess
 import uuid
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cji_deploy.image.provenance import provenance
-from cji_deploy.image.sbom import locked, sbom
+from cji_deploy.image.deb import Deb
+from cji_deploy.image.packages import Package, archive_of
+from cji_deploy.image.provenance import enveloped, opened, provenance
+from cji_deploy.image.sbom import debian, locked, own, python, sbom, sections
 from cji_deploy.image.signature import SignatureError, sign, verify
 from cji_deploy.image.vhd import MIB, footer, write_vhd
 from tests.support.paths import ROOT
@@ -124,28 +128,81 @@ def test_a_pin_without_a_hash_is_refused() -> None:
         locked("one==1 \\\n    # nothing\ntwo==2 \\\n    --hash=sha256:" + "a" * 64)
 
 
-def test_the_sbom_lists_packages_and_installed_wheels() -> None:
-    manifest = {"packages": [{"name": "libc6", "version": "2.41-12+deb13u5", "architecture": "amd64"}]}
-    lock = "one==1.0 \\\n    --hash=sha256:" + "a" * 64 + "\ntwo==2 \\\n    --hash=sha256:" + "b" * 64
-    data = sbom(
-        json.dumps(manifest).encode(),
-        lock,
-        version="1",
-        image_digest="c" * 64,
-        files={"one.whl": "a" * 64},
-        created=CREATED,
+def _deb(folder: Path, name: str, *, files: tuple[str, ...], source: str = "", copyright_: str = "") -> Path:
+    """A package made by dpkg."""
+    tree = folder / name
+    for file in files:
+        (tree / file).parent.mkdir(parents=True, exist_ok=True)
+        (tree / file).write_text(name)
+    if copyright_:
+        (tree / f"usr/share/doc/{name}").mkdir(parents=True, exist_ok=True)
+        (tree / f"usr/share/doc/{name}/copyright").write_text(copyright_)
+    (tree / "DEBIAN").mkdir(parents=True)
+    (tree / "DEBIAN/control").write_text(
+        f"Package: {name}\nVersion: 1:2.0-3\nArchitecture: amd64\nMaintainer: The Team <team@example.org>\n{source}"
+        "Description: x\n"
     )
-    document = json.loads(data)
+    package = Package(name, "1:2.0-3", "amd64")
+    path = archive_of(package, folder)
+    subprocess.run(["dpkg-deb", "--build", "--root-owner-group", tree, path], check=True, capture_output=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def debs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("debs")
+    free = "Format: x\n\nFiles: *\nLicense: GPL-2+\n text\n\nLicense: MIT\n text\n"
+    source = "Source: one (1.9-1)\n"
+    return {
+        "one": _deb(folder, "one", files=("bin/one", "usr/share/doc/one/README"), source=source, copyright_=free),
+        "lib": _deb(folder, "lib", files=("usr/lib/lib.so",), source=source),
+        "gone": _deb(folder, "gone", files=("usr/bin/gone",), copyright_=free),
+    }
+
+
+def test_a_package_is_read_from_its_file(debs: dict[str, Path]) -> None:
+    found = Deb.read(debs["one"])
+    assert (found.name, found.version, found.source, found.source_version) == ("one", "1:2.0-3", "one", "1.9-1")
+    assert (found.supplier, found.licences, found.files) == ("The Team", ("GPL-2+", "MIT"), frozenset({"usr/bin/one"}))
+
+
+def test_the_sbom_lists_the_packages_that_have_files(debs: dict[str, Path]) -> None:
+    places = {"root": frozenset({"usr/bin/one", "usr/lib/lib.so"}), "initrd": frozenset({"usr/bin/one"})}
+    found = {one["name"]: one for one in debian(((Deb.read(path), "a" * 64) for path in debs.values()), places)}
+    assert found.keys() == {"one", "lib"}
+    assert found["one"]["purl"] == "pkg:deb/debian/one@1%3A2.0-3?arch=amd64&distro=debian-13"
+    assert found["one"]["supplier"] == {"name": "The Team"}
+    assert found["one"]["hashes"] == [{"alg": "SHA-256", "content": "a" * 64}]
+    # a package without a copyright of its own has that of its source
+    assert [one["license"]["name"] for one in found["lib"]["licenses"]] == ["GPL-2+", "MIT"]
+    properties = {name: {one["name"]: one["value"] for one in each["properties"]} for name, each in found.items()}
+    assert (properties["one"]["cji:in"], properties["lib"]["cji:in"]) == ("initrd root", "root")
+    assert properties["lib"]["cji:source-version"] == "1.9-1"
+
+
+def test_the_sbom_lists_installed_wheels_our_code_and_initrd(tmp_path: Path) -> None:
+    wheel = tmp_path / "one-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as file:
+        file.writestr("one-1.0.dist-info/METADATA", "Name: one\nAuthor: Somebody\nLicense-Expression: MIT\n\ntext")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    lock = f"one==1.0 \\\n    --hash=sha256:{digest}\ntwo==2 \\\n    --hash=sha256:" + "b" * 64
+    parts = [*python(lock, [wheel]), *own(ROOT), *sections({".initrd": b"an initrd"})]
+    document = json.loads(sbom(parts, version="1", image_digest="c" * 64, created=CREATED))
     assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.6")
-    assert [one["purl"] for one in document["components"]] == [
-        "pkg:deb/debian/libc6@2.41-12%2Bdeb13u5?arch=amd64&distro=debian-13",
-        "pkg:pypi/one@1.0",
-    ]
+    found = {one["name"]: one for one in document["components"]}
+    assert found.keys() == {
+        *("one", ".initrd", "cji-core", "cji-attestation", "cji-operations", "cji-worker", "host-profile"),
+        "futile-start",
+    }
+    assert found["one"]["supplier"] == {"name": "Somebody"}
+    assert found["one"]["licenses"] == [{"license": {"name": "MIT"}}]
+    assert found["cji-worker"]["licenses"] == [{"license": {"name": "Apache-2.0"}}]
+    assert found[".initrd"]["hashes"][0]["content"] == hashlib.sha256(b"an initrd").hexdigest()
     assert document["metadata"]["component"]["hashes"][0]["content"] == "c" * 64
 
 
-def test_the_provenance_is_an_in_toto_statement() -> None:
-    data = provenance(
+def _statement() -> bytes:
+    return provenance(
         {"a.vhd": "a" * 64},
         commit="f" * 40,
         modified=True,
@@ -155,7 +212,10 @@ def test_the_provenance_is_an_in_toto_statement() -> None:
         materials=[("file:requirements.lock", "c" * 64)],
         tools={"mkosi": "25.3"},
     )
-    statement = json.loads(data)
+
+
+def test_the_provenance_is_a_signed_in_toto_statement(key: tuple[Path, bytes]) -> None:
+    statement = opened(enveloped(_statement(), key[0]), key[1])
     assert statement["_type"] == "https://in-toto.io/Statement/v1"
     assert statement["predicateType"] == "https://slsa.dev/provenance/v1"
     assert statement["subject"] == [{"name": "a.vhd", "digest": {"sha256": "a" * 64}}]
@@ -163,3 +223,28 @@ def test_the_provenance_is_an_in_toto_statement() -> None:
     assert source["digest"] == {"gitCommit": "f" * 40}
     assert source["annotations"] == {"modified": True}
     assert lock["digest"]["sha256"] == "c" * 64
+
+
+def test_openssl_verifies_the_encoding_of_dsse(key: tuple[Path, bytes], tmp_path: Path) -> None:
+    envelope = json.loads(enveloped(_statement(), key[0]))
+    payload = base64.b64decode(envelope["payload"])
+    kind = "application/vnd.in-toto+json"
+    (tmp_path / "signed").write_bytes(f"DSSEv1 {len(kind)} {kind} {len(payload)} ".encode() + payload)
+    (tmp_path / "key").write_bytes(key[1])
+    (tmp_path / "raw").write_bytes(base64.b64decode(envelope["signatures"][0]["sig"]))
+    command = ["openssl", "dgst", "-sha256", "-verify", "key", "-signature", "raw", "signed"]
+    assert b"Verified OK" in subprocess.run(command, capture_output=True, check=True, cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize("member", ["payload", "payloadType", "sig"])
+def test_a_changed_envelope_is_refused(key: tuple[Path, bytes], member: str) -> None:
+    envelope = json.loads(enveloped(_statement(), key[0]))
+    if member == "sig":
+        envelope["signatures"][0]["sig"] = base64.b64encode(bytes(70)).decode()
+    elif member == "payload":
+        changed = base64.b64decode(envelope["payload"]).replace(b"a.vhd", b"b.vhd")
+        envelope["payload"] = base64.b64encode(changed).decode()
+    else:
+        envelope[member] = "text/plain"
+    with pytest.raises(SignatureError):
+        opened(json.dumps(envelope).encode(), key[1])
