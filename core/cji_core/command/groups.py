@@ -7,7 +7,7 @@ ORDER: Final = {
         *("serve", "fleet", "status", "reload", "renew", "record", "console", "probe", "audit", "log", "witness"),
         *("job", "result", "receipt"),
         *("worker", "evidence", "advisories", "crl", "key", "ledger", "link", "policy", "provider", "schema", "clear"),
-        *("columns", "manifest", "bundle", "door", "doctor", "support", "completion", "man"),
+        *("columns", "manifest", "image", "bundle", "door", "doctor", "support", "completion", "man"),
     ),
     "audit": (
         *("day", "verify", "search", "prove", "verify-proof", "checkpoint", "export", "verify-export", "resume"),
@@ -90,6 +90,7 @@ Exit status: 0 success, 2 unusable input, 3 do not trust the bundle, 4 try again
 """,
     "evidence": "Read and appraise a machine's evidence.",
     "fleet": "Bring jobs by reference to the worker of this machine; docs/fleet.md explains how a pool works.",
+    "image": "What is in an image of the worker, and what is known about it.",
     "job": "Send sealed jobs to a worker, or to a pool of workers by reference.",
     "policy": """Check, explain and sign the policy of a worker, and write the policies that decide who gets its key.
 

@@ -1,0 +1,1 @@
+"""`cji image`: an image of the worker, at the desk."""
