@@ -14,7 +14,7 @@ from cji_simulator import Simulation
 from tests.image.conftest import BOOT_S, quoted
 from tests.support.machine.built import Built
 from tests.support.machine.host import Guest
-from tests.support.machine.parts import partitions, with_uki
+from tests.support.machine.parts import MICROSOFTS, partitions, with_uki
 
 pytestmark = [pytest.mark.slow, pytest.mark.root, pytest.mark.timeout(1800)]
 _UP = "Reached target multi-user.target"
@@ -59,6 +59,14 @@ def test_nobody_can_log_in(watched: Watched) -> None:
 def test_a_worker_without_a_configuration_does_not_start(watched: Watched) -> None:
     assert _REFUSED in watched.console
     assert "Started cji-worker" not in watched.console
+
+
+def test_microsofts_keys_alone_do_not_start_the_image(built: Built, azure: Simulation, tmp_path: Path) -> None:
+    """The other boots have them too, and in db the certificate that the image's version adds."""
+    simulation = azure.machine_in_qemu()
+    with Guest(built.raw, variables=MICROSOFTS, tpm=simulation.machine.socket, folder=tmp_path / "m") as guest:
+        found = guest.wait_for("Access Denied", "Security Violation", "Linux version", seconds=BOOT_S)
+        assert found in {"Access Denied", "Security Violation"}, guest.printed()[-2000:]
 
 
 # ---- one changed byte

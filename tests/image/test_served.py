@@ -22,6 +22,7 @@ from tests.support.machine.host import OUTSIDE, Guest
 from tests.support.machine.parts import uki_with_units, with_uki
 from tests.support.machine.simulated import ABSENT, Surroundings, surroundings
 from tests.support.scheduled_events import NAME, MetadataService
+from tests.support.wire_server import CONTAINER, ROLE, WireServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.root, pytest.mark.timeout(1800)]
 _UP = (
@@ -40,6 +41,7 @@ class Served:
     pcrs: dict[int, bytes]
     uki: Path
     rows: int
+    provisioned: list[tuple[str, str, str]]
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +58,16 @@ def served(built: Built, azure: Simulation, tmp_path_factory: pytest.TempPathFac
     (folder / "other.efi").write_bytes(changed)
     others = pins(built.predicted(folder / "other.efi"))
     other = simulation.create_cmk("cji-other", policy=_policy(simulation, others))
-    with MetadataService(others=azure.endpoints.imds_url) as metadata:
-        around = surroundings(folder, simulation=simulation, cmk=cmk, other=other, port=free_port(), metadata=metadata)
+    with MetadataService(others=azure.endpoints.imds_url) as metadata, WireServer() as wire:
+        around = surroundings(
+            folder,
+            simulation=simulation,
+            cmk=cmk,
+            other=other,
+            port=free_port(),
+            metadata=metadata,
+            wire_port=wire.port,
+        )
         with Guest(
             disk,
             variables=built.variables,
@@ -74,7 +84,7 @@ def served(built: Built, azure: Simulation, tmp_path_factory: pytest.TempPathFac
                 drained = around.report(BOOT_S)
             except TimeoutError:
                 raise AssertionError(guest.printed()[-4000:]) from None
-    return Served(report=report, drained=drained, pcrs=pcrs, uki=uki, rows=rows)
+    return Served(report=report, drained=drained, pcrs=pcrs, uki=uki, rows=rows, provisioned=wire.ready)
 
 
 def _policy(simulation: Simulation, claims: dict[str, str]) -> dict[str, Any]:
@@ -160,6 +170,18 @@ def test_the_metadata_service_answers_the_broker_alone(served: Served) -> None:
     assert isinstance(found, dict), found
     assert found.pop("cji-broker") == "HTTP/1.0 200 OK"
     assert {"root", "cji", "cji-door", "cji-audit", "cji-fleet", "cji-console", "cji-probe"} < set(found)
+    assert {name: answer for name, answer in found.items() if answer != "TimeoutError"} == {}
+
+
+def test_azure_heard_that_the_machine_is_provisioned(served: Served) -> None:
+    assert served.provisioned == [(CONTAINER, ROLE, "1")], served.report["journal"][-6000:]
+
+
+def test_the_wire_server_answers_one_process_alone(served: Served) -> None:
+    found = served.report["wire server"]
+    assert isinstance(found, dict), found
+    assert found.pop("cji-provisioned") == "HTTP/1.0 200 OK"
+    assert {"root", "cji", "cji-broker", "cji-probe"} < set(found)
     assert {name: answer for name, answer in found.items() if answer != "TimeoutError"} == {}
 
 

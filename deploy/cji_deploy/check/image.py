@@ -3,6 +3,7 @@
 Each rule names the file and, where there is one, the line. It reads the files that mkosi reads, and builds nothing.
 """
 
+import fnmatch
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -86,6 +87,7 @@ def _problems(image: Path, systemd: Path) -> Iterator[str]:
         if not place.is_symlink() or str(place.readlink()) != "/dev/null":
             yield f"image/extra-common/etc/systemd/system/{unit}: must be a link to /dev/null; nobody logs in"
     yield from _diet(image)
+    yield from _started(image, systemd)
     yield from _executed(image, systemd)
 
 
@@ -111,6 +113,18 @@ def _executed(image: Path, systemd: Path) -> Iterator[str]:
             program = found[1].lstrip("/").removeprefix("usr/")
             if not any(fnmatchcase(name, one) for one in programs for name in (program, f"usr/{program}")):
                 yield f"image/diet.toml: takes out {found[1]}, which systemd/{unit.name}:{number} executes"
+
+
+def _started(image: Path, systemd: Path) -> Iterator[str]:
+    """Each program that a unit of the image starts must stay in the image."""
+    programs = Lists.read(image / "diet.toml", "root").programs
+    for unit in sorted(systemd.glob("cji-*.service")):
+        if unit.name.startswith(_ELSEWHERE):
+            continue
+        for program in re.findall(r"^Exec\w+=[-+!:@|]*/(\S+)", unit.read_text(), re.MULTILINE):
+            path = f"usr/{program}" if program.startswith(("bin/", "sbin/")) else program
+            if not any(fnmatch.fnmatchcase(path, one) for one in programs):
+                yield f"image/diet.toml: has no {path}, which {unit.name} starts"
 
 
 def _conf(path: Path) -> Iterator[str]:

@@ -278,6 +278,17 @@ _BROKER: Final = (
     (r"MemorySwapMax=0", "swapped memory has tokens of all identities"),
     (r"MemoryMax=\S+", "what peers make it hold is bounded"),
 )
+_PROVISIONED: Final = (
+    (r"ExecStart=/\S+/python -I -B -m cji_worker\.provisioned", "it is the unit's only program"),
+    (r"User=cji-provisioned", "it is a user of its own, the only one that the rules of the image let through"),
+    (r"IPAddressDeny=any", "it reaches the wire server and nothing else"),
+    (r"IPAddressAllow=168\.63\.129\.16/32", "it reaches the wire server and nothing else"),
+    (r"RestrictAddressFamilies=AF_INET", "it asks no process of this machine for anything"),
+    (r"CapabilityBoundingSet=", "it needs no capability"),
+    (r"NoNewPrivileges=yes", "nor ever gets one"),
+    (r"PrivateDevices=yes", "it has no TPM"),
+    (r"SocketBindDeny=any", "it listens nowhere"),
+)
 _FUTILE: Final = (
     (r"ExecCondition=/\S+/futile-start /dev/tpmrm0 /run/cji-start/pcr15", "what is not known reboots no machine"),
     (r"ExecStart=\+\S+/systemctl --no-block reboot", "only a reboot helps"),
@@ -314,6 +325,7 @@ _NEEDED: Final = {
     ),
     "cji-broker.service": _BROKER,
     "cji-futile.service": _FUTILE,
+    "cji-provisioned.service": _PROVISIONED,
     "cji-bundle.service": _BUNDLE,
     "cji-door-enroll.service": _ENROLL,
     "cji-door-limit.service": _LIMIT,

@@ -35,6 +35,7 @@ _CLONE_NEWNET = 0x40000000
 _SIOCSIFADDR = 0x8916
 _LIST_RULES = ("/usr/sbin/nft", "list", "ruleset")
 _IMDS = bytes((169, 254, 169, 254))
+_WIRE_SERVER = bytes((168, 63, 129, 16))
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -85,9 +86,15 @@ async def network() -> None:
 
         await (await asyncio.start_server(relay, address, own)).serve_forever()
 
-    fcntl.ioctl(socket.socket(), _SIOCSIFADDR, struct.pack("16sHH4s8x", b"lo:1", socket.AF_INET, 0, _IMDS))
+    for alias, own_address in ((b"lo:1", _IMDS), (b"lo:2", _WIRE_SERVER)):
+        request = struct.pack("16sHH4s8x", alias, socket.AF_INET, 0, own_address)
+        fcntl.ioctl(socket.socket(), _SIOCSIFADDR, request)
     to_itself = [serve("127.0.0.1", port, port) for port in FACTS["ports"]]
-    await asyncio.gather(*to_itself, serve(socket.inet_ntoa(_IMDS), 80, FACTS["metadata_port"]))
+    await asyncio.gather(
+        *to_itself,
+        serve(socket.inet_ntoa(_IMDS), 80, FACTS["metadata_port"]),
+        serve(socket.inet_ntoa(_WIRE_SERVER), 80, FACTS["wire_port"]),
+    )
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -123,7 +130,8 @@ def report() -> None:
         ("doctor", doctor),
         ("attacks", attacks),
         ("root", guest_root),
-        ("metadata", metadata),
+        ("metadata", lambda: answers(_IMDS, "/metadata/instance/compute?x")),
+        ("wire server", lambda: answers(_WIRE_SERVER, "/machine/?comp=goalstate")),
         ("futile", futile),
         ("brokered", brokered),
         ("mounts", lambda: Path("/proc/self/mounts").read_text()),
@@ -253,12 +261,13 @@ def _as_each(look: Callable[[], str]) -> dict[str, str]:
     return {name: os.read(fd, 200).decode() for name, fd in found.items()}
 
 
-def metadata() -> dict[str, str]:
-    """What the metadata service answers to each user."""
+def answers(address: bytes, target: str) -> dict[str, str]:
+    """What one of Azure's own addresses answers to each user."""
+    headers = "Metadata: true\r\nx-ms-version: 2012-11-30\r\n"
 
     def look() -> str:
-        with socket.create_connection((socket.inet_ntoa(_IMDS), 80), timeout=3) as connection:
-            connection.sendall(b"GET /metadata/instance/compute?x HTTP/1.0\r\nMetadata: true\r\n\r\n")
+        with socket.create_connection((socket.inet_ntoa(address), 80), timeout=3) as connection:
+            connection.sendall(f"GET {target} HTTP/1.0\r\n{headers}\r\n".encode())
             return connection.makefile().readline().strip()
 
     return _as_each(look)

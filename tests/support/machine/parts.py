@@ -18,9 +18,11 @@ from cryptography.x509.oid import NameOID
 from cji_deploy.image.pe import PeImage
 from tests.support.machine.units import extra_initrd
 
-__all__ = ["FIRMWARE", "UKIFY", "Key", "enrolled", "partitions", "uki_with_units", "with_uki"]
+__all__ = ["FIRMWARE", "MICROSOFTS", "UKIFY", "Key", "enrolled", "partitions", "uki_with_units", "with_uki"]
 
 FIRMWARE: Final = Path("/usr/share/OVMF")
+MICROSOFTS: Final = FIRMWARE / "OVMF_VARS_4M.ms.fd"
+"""Variables with Microsoft's keys and no other, Secure Boot on."""
 _OWNER: Final = "77fa9abd-0359-4d32-bd60-28f4e78f784b"
 UKIFY: Final = ("/usr/bin/python3", "/usr/bin/ukify")
 """With the Python that has its modules, whatever comes first on PATH."""
@@ -66,21 +68,22 @@ class Key:
 
 
 def enrolled(key: Key, folder: Path) -> Path:
-    """Firmware variables with this key as PK, KEK and db; beside them, `secure-boot/NAME.esl` for the prediction."""
+    """Firmware variables of Microsoft's keys with this key appended to db, as a version in a gallery asks for.
+
+    Beside them, `secure-boot/NAME.esl` for the prediction.
+    """
     variables, text = folder / "vars.fd", folder / "vars.json"
     certificate = str(key.folder / "db.pem")
     command = [
         "virt-fw-vars",
         "-i",
-        str(FIRMWARE / "OVMF_VARS_4M.fd"),
+        str(MICROSOFTS),
         "-o",
         str(variables),
         "--output-json",
         str(text),
     ]
-    for option in ("--set-pk", "--add-kek", "--add-db"):
-        command += [option, _OWNER, certificate]
-    subprocess.run([*command, "--sb"], check=True, capture_output=True)
+    subprocess.run([*command, "--add-db", _OWNER, certificate, "--sb"], check=True, capture_output=True)
     lists = folder / "secure-boot"
     lists.mkdir(exist_ok=True)
     for one in json.loads(text.read_text())["variables"]:

@@ -56,6 +56,7 @@ def surroundings(
     other: Cmk,
     port: int,
     metadata: MetadataService,
+    wire_port: int = 0,
     crash: bool = False,
 ) -> Surroundings:
     """Everything for one boot; `simulation` is of the machine that boots, `other` is the key of another image.
@@ -85,6 +86,7 @@ def surroundings(
         "outside": OUTSIDE,
         "ports": _ports(simulation),
         "metadata_port": metadata.port,
+        "wire_port": wire_port,
         "vault_resource": simulation.endpoints.vault_resource,
         "report_port": listener.getsockname()[1],
         "patience": _PATIENCE_S,

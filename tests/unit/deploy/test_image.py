@@ -49,6 +49,12 @@ def test_the_shipped_image_passes() -> None:
         (PRESET, "enable nftables.service\n", "enable ssh.service\n", "enables ssh.service"),
         ("image/mkosi.finalize", 'diet.toml" root', 'diet.toml" initrd', "does not apply the lists"),
         ("image/mkosi.images/initrd/mkosi.finalize", "/usr/bin/python3", "true", "does not apply the lists"),
+        (
+            "image/diet.toml",
+            '"usr/bin/touch"',
+            '"usr/bin/trash"',
+            "has no usr/bin/touch, which cji-drain.service starts",
+        ),
         ("image/diet.toml", '"usr/bin/env"', '"usr/bin/bash"', "usr/bin/bash of the root executes for somebody"),
         ("image/diet.toml", '    "usr/lib/cji/*",\n', "", "takes out /usr/lib/cji/futile-start"),
         ("image/diet.toml", '"usr/sbin/fsck"', '"usr/sbin/*"', "usr/sbin/* of the root executes for somebody"),

@@ -123,6 +123,8 @@ def test_the_shipped_folder_passes_and_lists_what_did_not_run() -> None:
         ("systemd/cji-fleet.service", "10.0.0.0/8", "169.254.169.254 10.0.0.0/8", "unit: needed lines"),
         ("systemd/cji-audit.service", "localhost 10.0.0.0/8", "localhost link-local 10.0.0.0/8", "unit: needed lines"),
         ("systemd/cji-broker.service", "User=cji-broker", "User=cji", "unit: needed lines"),
+        ("systemd/cji-provisioned.service", "User=cji-provisioned", "User=root", "unit: needed lines"),
+        ("systemd/cji-provisioned.service", "168.63.129.16/32", "0.0.0.0/0", "unit: needed lines"),
         ("systemd/cji-broker.service", "SystemCallFilter=capset\n", "", "unit: needed lines"),
         ("systemd/cji-fleet.service", "SystemCallFilter=capset\n", "", "unit: needed lines"),
         ("systemd/cji-audit.service", "SystemCallFilter=capset\n", "", "unit: needed lines"),
