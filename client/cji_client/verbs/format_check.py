@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import click
 import msgspec
 
-from cji_client.errors import ClientError, Unverified
+from cji_client.errors import ClientError
 from cji_client.job_folder import HEADER, read_bounded
 from cji_client.received import parse_result_header
 from cji_core.command.common import Failure, explained
@@ -82,58 +82,82 @@ def check(paths: tuple[Path, ...], *, as_json: bool) -> None:
 
 
 def _folder(path: Path) -> Iterator[CheckedFile]:
-    header, fault = _header(path / HEADER)
-    yield CheckedFile(file=str(path / HEADER), kind="header", fault=fault)
-    if (path / "signature.bin").is_file():
-        yield CheckedFile(file=str(path / "signature.bin"), kind="signature", fault=_signature(path, header))
+    yield _checked(path / HEADER, "header", _header)
+    header = _parsed(path / HEADER)
+    if (path / "signature.bin").exists():
+        yield _checked(path / "signature.bin", "signature", lambda file: _signature(file, header))
+    result, most = path / "result_header.bin", len(header.parts) if header else None
+    if result.exists():
+        yield _checked(result, "result header", lambda file: _result_header(file, header))
+        most = _output_parts(result, header)
     parts = sorted((path / "parts").glob("*"))
-    result = path / "result_header.bin"
-    if result.is_file():
-        fault = _result_header(result, header)
-        yield CheckedFile(file=str(result), kind="result header", fault=fault)
-    elif header is not None and [part.name for part in parts] != [f"{n:05}" for n in range(len(header.parts))]:
-        yield CheckedFile(file=str(path / "parts"), kind="part", fault="one file for each part of the header")
+    if not parts:
+        fault = "no parts: `cji job seal` and `--save-sealed` write a folder with them"
+        yield CheckedFile(file=str(path / "parts"), kind="part", fault=fault)
+    elif most is not None and [part.name for part in parts] != [f"{n:05}" for n in range(most)]:
+        fault = f"one file for each part of the {'result header' if result.exists() else 'header'}"
+        yield CheckedFile(file=str(path / "parts"), kind="part", fault=fault)
     for part in parts:
-        yield CheckedFile(file=str(part), kind="part", fault=_part(part))
-    if (path / "receipt.jws").is_file():
-        yield _file(path / "receipt.jws")
+        yield _checked(part, "part", _part)
+    if (path / "receipt.jws").exists():
+        yield _checked(path / "receipt.jws", "document", _document)
 
 
 def _file(path: Path) -> CheckedFile:
     """By its first bytes: a stream begins with its parameters, a document with the header of a JWS."""
-    with path.open("rb") as file:
-        begin = file.read(len(_PARAMETERS))
-    if begin.startswith(b"eyJ"):
-        return CheckedFile(file=str(path), kind="document", fault=_document(path))
-    if begin[:2] == bytes(2):
-        return CheckedFile(file=str(path), kind="part", fault=_part(path))
-    return CheckedFile(file=str(path), kind="header", fault=_header(path)[1])
-
-
-def _header(path: Path) -> tuple[Header | None, str]:
     try:
-        return parse(read_bounded(path, LIMITS.header_bytes)), ""
-    except Refusal as error:
-        return None, str(error.__cause__)
-    except ClientError as error:
-        return None, str(error)
+        with path.open("rb") as file:
+            begin = file.read(len(_PARAMETERS))
+    except OSError:
+        begin = b""  # the check names it
+    if begin.startswith(b"eyJ"):
+        return _checked(path, "document", _document)
+    if begin[:2] == bytes(2):
+        return _checked(path, "part", _part)
+    return _checked(path, "header", _header)
+
+
+def _checked(path: Path, kind: str, fault: Callable[[Path], str]) -> CheckedFile:
+    try:
+        found = fault(path) if path.is_file() else "there is no such file"
+    except (ClientError, Refusal) as error:
+        found = str(error.__cause__ if isinstance(error, Refusal) else error)
+    except OSError as error:
+        found = f"cannot be read ({error.strerror})"
+    return CheckedFile(file=str(path), kind=kind, fault=found)
+
+
+def _header(path: Path) -> str:
+    parse(read_bounded(path, LIMITS.header_bytes))
+    return ""
+
+
+def _parsed(path: Path) -> Header | None:
+    try:
+        return parse(read_bounded(path, LIMITS.header_bytes))
+    except (ClientError, Refusal, OSError):
+        return None
+
+
+def _output_parts(path: Path, header: Header | None) -> int | None:
+    """How many parts the result header has, or None if it is faulty."""
+    try:
+        return len(parse_result_header(read_bounded(path, LIMITS.header_bytes), header).parts) if header else None
+    except (ClientError, OSError):
+        return None
 
 
 def _signature(path: Path, header: Header | None) -> str:
-    size = (path / "signature.bin").stat().st_size
+    size = path.stat().st_size
     least, most = _SIGNATURE_BYTES[header.suite] if header else (1, LIMITS.signature_bytes)
-    return "" if least <= size <= most else f"a signature of {size} bytes, not {least} to {most}"
+    wanted = f"{least}" if least == most else f"{least} to {most}"
+    return "" if least <= size <= most else f"a signature of {size} bytes, not {wanted}"
 
 
 def _result_header(path: Path, header: Header | None) -> str:
     if header is None:
         return "the header of its job is faulty"
-    try:
-        parse_result_header(read_bounded(path, LIMITS.header_bytes), header)
-    except Unverified as error:
-        return str(error)
-    except ClientError as error:
-        return str(error)
+    parse_result_header(read_bounded(path, LIMITS.header_bytes), header)
     return ""
 
 
@@ -144,7 +168,7 @@ def _document(path: Path) -> str:
         if typ not in _DOCUMENTS:
             return f"typ: {typ} is none of a submitter's documents"
         _DOCUMENTS[typ](text)
-    except (ReceiptError, CoreError, ClientError) as error:
+    except (ReceiptError, CoreError) as error:
         return str(error)
     except UnicodeDecodeError:
         return "receipt: not ASCII"

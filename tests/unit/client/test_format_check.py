@@ -114,4 +114,27 @@ def test_a_folder_without_a_part_is_faulty(tmp_path: Path) -> None:
     (path / "parts/00001").unlink()
     assert "one file for each part of the header" in faults(path)
     (path / "signature.bin").write_bytes(b"")
-    assert "a signature of 0 bytes, not 96 to 96" in faults(path)
+    assert "a signature of 0 bytes, not 96" in faults(path)
+
+
+def test_a_result_without_a_part_is_faulty(tmp_path: Path) -> None:
+    path = folder(tmp_path / "result", cases("jobs")[4]["data"], result=True)
+    (path / "parts/00001").unlink()
+    assert [fault for fault in faults(path) if fault] == ["one file for each part of the result header"]
+
+
+def test_a_folder_of_another_kind_is_named_as_such(tmp_path: Path) -> None:
+    """An opened result, a folder without anything, and what is no file: each has a fault, none a traceback."""
+    job = cases("jobs")[4]["data"]
+    opened, empty, odd = tmp_path / "opened", tmp_path / "empty", folder(tmp_path / "odd", job, result=False)
+    for path in (opened, empty):
+        path.mkdir()
+    (opened / "header.bin").write_bytes(bytes.fromhex(job["header"]))
+    (odd / "parts/00001").unlink()
+    (odd / "parts/00001").mkdir()
+    (odd / "signature.bin").unlink()
+    (odd / "signature.bin").mkdir()
+    no_parts, no_file = "no parts: `cji job seal` and `--save-sealed` write a folder with them", "there is no such file"
+    assert faults(opened) == ["", no_parts]
+    assert faults(empty) == [no_file, no_parts]
+    assert faults(odd).count(no_file) == 2
