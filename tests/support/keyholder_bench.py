@@ -33,7 +33,7 @@ from cji_worker.keyholder.host import HostState
 from cji_worker.keyholder.lifecycle import Done, Effect, Failed
 from cji_worker.keyholder.receipts import ReceiptSigner
 from cji_worker.keyholder.references import References
-from cji_worker.trail.file import AuditFile
+from cji_worker.trail.file import SEGMENT_BYTES, AuditFile
 from tests.support.connections import TRANSPORT
 from tests.support.job_headers import NOW, OURS
 from tests.support.policies import agency, policy_file, purpose, rule, submitter
@@ -180,14 +180,14 @@ def finish_order(header: Header, plan: JobPlan, *, call: int = 1) -> Admit:
 
 
 @contextmanager
-def bench(folder: Path) -> Iterator[Bench]:
+def bench(folder: Path, *, segment_bytes: int = SEGMENT_BYTES) -> Iterator[Bench]:
     """A bench whose machine is that of `Honest` statements; `folder` gets the trail."""
     path = folder / "audit.jsonl"
     (front, told), (zygote, other) = Channel.pair(), Channel.pair()
     config: Any = SimpleNamespace(keys=(), worker=SimpleNamespace(id="w", region="eastus"), sha384="01" * 48)
     anchor: Any = SimpleNamespace(value=0)
     host = HostState(HostReport(not_held=(), profile="none"), production=False)
-    with AuditFile(path, worker="w", clock=lambda: NOW) as audit, zygote, other:
+    with AuditFile(path, worker="w", clock=lambda: NOW, segment_bytes=segment_bytes) as audit, zygote, other:
         bench = Bench(
             path=path,
             audit=audit,

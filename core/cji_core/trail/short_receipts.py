@@ -7,6 +7,8 @@ the machine, its evidence, its code. So the trail has a receipt in one of two fo
 * short: its own claims, its signature, and `like`, the number of the last whole receipt before it. A claim that is left
   out is that of the line (`OF_EVENT`), of the admission (`OF_ADMISSION`) or of the receipt `like` (`_OF_BASE`).
 
+A worker writes the whole form if one of these lines is in a closed segment, which may be pruned before this one.
+
 Nothing is lost: `whole` makes the receipt again, byte for byte, and the next receipt names its digest. A claim that
 differs from the one that it would have is written, so every rule about receipts sees what was signed.
 """

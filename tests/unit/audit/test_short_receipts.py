@@ -141,7 +141,7 @@ def test_a_worker_finds_whole_receipts_again(tmp_path: Path) -> None:
             admitted = job_admitted(f"{number:032x}")
             audit.append(admitted)
             text = receipt(admitted, VOLUMES, "2026-01-02T00:00:00.00Z", {"sequence": number})
-            audit.append(lines_of(text, admitted, audit.base()))
+            audit.append(lines_of(text, admitted, audit.base(number.to_bytes(16, "big"))))
             texts.append(text)
     assert b'"like":1' in path.read_bytes()
     for rebuild in (False, True):

@@ -28,6 +28,7 @@ from cji_core.trail import (
     UsedColumnKey,
     UsedColumnKeys,
     claims_unverified,
+    read,
     receipt_sha384,
 )
 from cji_worker.ipc import Channel, KeySlot
@@ -287,6 +288,27 @@ def test_a_whole_receipt_is_on_disk_before_one_is_like_it(desk: Bench, cell: Cel
     assert [isinstance(event.receipt, str) for event in completed] == [True, False]
     assert [claims_unverified(job.receipt) for job, _ in jobs] == receipts_of(desk)
     assert [job.completed.compact for job, _ in jobs if job.completed] == [job.receipt for job, _ in jobs]
+
+
+def test_a_receipt_needs_no_line_of_a_segment(tmp_path: Path, cell: Cell) -> None:
+    """The first in a segment is whole, and so is that of a job that was admitted before. Segments may be pruned."""
+    with bench(tmp_path, segment_bytes=1) as desk:
+        jobs = [whole_job(desk, cell, 4096, job_id=name * 16) for name in (b"1", b"2", b"3", b"4")]
+        for job, statements in jobs:
+            desk.audit.append(job_admitted(job))
+            if job is not jobs[2][0]:
+                assert desk.perform(job, statements) == Done()
+                continue
+            desk.audit.append(desk.signer.checkpoint(desk.audit.tree))
+            desk.audit.rotate()
+        assert desk.perform(*jobs[2]) == Done()
+        (segment,) = tmp_path.glob("audit.jsonl.1-*")
+        before = [read(line).event for line in segment.read_bytes().splitlines(keepends=True)]
+        forms = [
+            [isinstance(event.receipt, str) for event in events if isinstance(event, JobCompleted)]
+            for events in (before, desk.events)
+        ]
+    assert forms == [[True, False], [True, True]]
 
 
 def test_an_admission_that_is_lost_gets_no_end(desk: Bench, cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -186,7 +186,7 @@ class Effects:
             agreed = agree(header, plan, worker_id=self._worker_id, cell=statements.cell, front=statements.front)
             # the cell has enforced this; a receipt needs what both witnesses counted
             job.admission.grant.require_input(rows=agreed.volumes.rows_in, ciphertext_bytes=agreed.volumes.bytes_in)
-            receipt, base = self._signer.sign(job, agreed, self._custody.holdings), self._audit.base()
+            receipt, base = self._signer.sign(job, agreed, self._custody.holdings), self._audit.base(header.job_id)
         except Refusal as refusal:
             return Failed(refusal)
         except Disagreement as found:

@@ -231,12 +231,18 @@ class AuditFile:
             self._completed = self._completion_at(mark.receipt, mark.admission, mark.base)
         return self._waiting.completion() or self._completed
 
-    def base(self) -> Stated | None:
-        """The last whole receipt, which the next one may be like. Raises Refusal(AUDIT_UNAVAILABLE)."""
+    def base(self, job_id: bytes) -> Stated | None:
+        """The last whole receipt, which that of this job may be like.
+
+        None if it or the job's admission is in a segment: no receipt needs lines that are pruned before it. Raises
+        Refusal(AUDIT_UNAVAILABLE).
+        """
         if self._waiting.has_whole_receipt:
             self.settle()
-        line = self._ledger.mark.base
-        return None if line is None else self._base_at(line)
+        line, known = self._ledger.mark.base, self._entry(job_id, Stage.COMMIT)
+        if line is None or known is None or known.admission is None:
+            return None
+        return None if min(line, known.admission) < self._storage.before.end else self._base_at(line)
 
     def last_anchor(self) -> int | None:
         """The latest anchor's counter. Raises Refusal(AUDIT_UNAVAILABLE)."""
