@@ -15,7 +15,7 @@ QUICK := not image$(SLOW:%= and not %)
 DRILLS ?=
 # What comes before commands that only compute, such as `nice`, so that those that wait get a processor when they need it.
 CALM ?=
-# What happens where tests of a suite failed, given its name; `.ci/run` names tools.again.
+# What happens where tests of a suite failed, given its name and pytest's status; `.ci/run` names tools.again.
 FAILED ?= false
 DAYS ?= +40d +400d monday saving new-year leap-day
 TESTS ?= $(TOGETHER) -m "$(QUICK)"
@@ -33,12 +33,12 @@ demo: ## set up what a simulation needs, then run the product once: attest, rele
 	@began=$$(date +%s); .venv/bin/cji-simulator demo && echo "The demo took $$(($$(date +%s) - began)) s."
 
 test: setup ## all tests but the slow suites, including those on real vectors if CJI_VECTORS names their folder
-	@$(PYTEST) -o cache_dir=.pytest_cache/$@ $(TOGETHER) -m "$(QUICK)" || $(FAILED) $@
+	@$(PYTEST) -o cache_dir=.pytest_cache/$@ $(TOGETHER) -m "$(QUICK)" || $(FAILED) $@ $$?
 
 slow: $(SLOW) ## the slow suites, one after another
 
 $(SLOW): setup
-	@$(PYTEST) -o cache_dir=.pytest_cache/$@ $(if $(filter drills,$@),$(DRILLS),$(TOGETHER)) -m $@ || $(FAILED) $@
+	@$(PYTEST) -o cache_dir=.pytest_cache/$@ $(if $(filter drills,$@),$(DRILLS),$(TOGETHER)) -m $@ || $(FAILED) $@ $$?
 
 many-fronts: setup ## the slow suites `starts` and `faults` with FRONTS=4 fronts in every worker that is not told another number
 	@CJI_FRONTS=$(FRONTS) $(PYTEST) $(TOGETHER) -m "starts or faults" tests/adversarial/worker tests/faults

@@ -1,10 +1,11 @@
 """Run the tests of a suite that failed beside others once more, one after another: for `.ci/run` alone.
 
-python -m tools.again SUITE
+python -m tools.again SUITE STATUS
 
 Suites of running processes share two processors, and one test of many thousands may lose a race against the load.
 Such a test has to pass alone, and it is named in the output, so that its race gets mended. Tests of more than three
-files are not a matter of load: then nothing is run again.
+files are not a matter of load: then nothing is run again. Nor is it if pytest ended with another status than 1, that of
+failed tests: then it did not run all of them.
 """
 
 import json
@@ -12,6 +13,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
 
 MOST_FILES = 3
 
@@ -27,8 +30,11 @@ def may_run_again(tests: Sequence[str]) -> bool:
     return 0 < len({test.partition("::")[0] for test in tests}) <= MOST_FILES
 
 
-def main(suite: str) -> int:
+def main(suite: str, status: str) -> int:
     """The status of the suite: that of its failed tests when they are run alone; 1 where that is not to be done."""
+    if int(status) != pytest.ExitCode.TESTS_FAILED:
+        print(f"{suite}: pytest ended with status {status}: not all tests were run.")
+        return 1
     tests = failed(Path(".pytest_cache") / suite)
     if not may_run_again(tests):
         print(f"{suite}: {len(tests)} tests failed; at most {MOST_FILES} files are run again.")

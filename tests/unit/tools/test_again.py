@@ -38,8 +38,8 @@ def suite(folder: Path, *contents: str) -> subprocess.CompletedProcess[str]:
     (folder / "pytest.ini").write_text("[pytest]\n")
     for number, content in enumerate(contents):
         (folder / f"test_{number}.py").write_text(content)
-    assert python(folder, "pytest", "-q", "-o", "cache_dir=.pytest_cache/quick").returncode == 1
-    return python(folder, "tools.again", "quick")
+    status = python(folder, "pytest", "-q", "-o", "cache_dir=.pytest_cache/quick").returncode
+    return python(folder, "tools.again", "quick", str(status))
 
 
 def test_a_test_that_passes_alone_is_named(tmp_path: Path) -> None:
@@ -56,4 +56,9 @@ def test_all_else_has_failed(tmp_path: Path, contents: tuple[str, ...]) -> None:
 
 
 def test_a_suite_that_did_not_run_has_failed(tmp_path: Path) -> None:
-    assert python(tmp_path, "tools.again", "quick").returncode == 1
+    assert python(tmp_path, "tools.again", "quick", "1").returncode == 1
+
+
+def test_a_suite_that_was_cut_short_has_failed(tmp_path: Path) -> None:
+    """One test had failed by then, and would pass now. Others were never run."""
+    assert suite(tmp_path, RACE, "def test_cut():\n    raise KeyboardInterrupt\n", BROKEN).returncode == 1
