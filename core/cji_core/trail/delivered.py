@@ -66,6 +66,8 @@ class Standing:
     seq: int
     waiting_since: int | None
     cause: OverdueCause | None
+    complete: bool = False
+    """Whether no line follows, anchors and checkpoints included."""
 
     def overdue(self, now: datetime, *, most_seconds: int) -> OverdueCause | None:
         """Why this destination is overdue; None if it is not. A file that contradicts the trail always is."""
@@ -133,13 +135,16 @@ def standing(folder: Path, destination: str, line_at: LineAt) -> Standing:
     except CursorError:
         return Standing(seq=0, waiting_since=_time_of(line_at(0)), cause="unreadable")
     if position is None or position == START:
-        return Standing(seq=0, waiting_since=_time_of(line_at(0)), cause=None)
+        first = line_at(0)
+        return Standing(seq=0, waiting_since=_time_of(first), cause=None, complete=not first)
     line = line_at(position.offset)
     try:
         require_line(line, position)
     except ChainError:
         return Standing(seq=0, waiting_since=_time_of(line_at(0)), cause="contradicted")
-    return Standing(seq=position.seq, waiting_since=_waiting(line_at, position.offset + len(line)), cause=None)
+    following = position.offset + len(line)
+    waiting_since, complete = _waiting(line_at, following), not line_at(following)
+    return Standing(seq=position.seq, waiting_since=waiting_since, cause=None, complete=complete)
 
 
 def line_at_of(trail: Path) -> LineAt:

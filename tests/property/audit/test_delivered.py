@@ -58,7 +58,7 @@ def stands(folder: Path, trail: Trail) -> Standing:
 
 def test_a_standing_is_the_age_of_the_first_line_that_is_missing(tmp_path: Path) -> None:
     trail = Trail(tmp_path / "audit.log")
-    assert stands(tmp_path, trail) == Standing(seq=0, waiting_since=None, cause=None)
+    assert stands(tmp_path, trail) == Standing(seq=0, waiting_since=None, cause=None, complete=True)
     trail.grow(2, time="2026-11-24T15:00:00.00Z")
     trail.grow(1, time="2026-11-24T15:30:00.00Z")
     places = [position for position, _ in after(trail.path, START)]
@@ -66,7 +66,7 @@ def test_a_standing_is_the_age_of_the_first_line_that_is_missing(tmp_path: Path)
     write_position(tmp_path, "sink", places[1])
     assert stands(tmp_path, trail).waiting_since == (WRITTEN + timedelta(minutes=30)).timestamp()
     write_position(tmp_path, "sink", places[2])
-    assert stands(tmp_path, trail) == Standing(seq=3, waiting_since=None, cause=None)
+    assert stands(tmp_path, trail) == Standing(seq=3, waiting_since=None, cause=None, complete=True)
 
 
 def test_a_claim_that_the_trail_contradicts_is_overdue_at_once(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import click
 from cji_core.command.common import FILE, Failure, configuration, explained
 from cji_core.format.configuration.worker import Config
 from cji_core.trail.delivered import line_at_of, standing
+from cji_core.trail.delivery import LOG
 
 _LOOK_S: Final = 1.0
 
@@ -39,7 +40,7 @@ def delivered(config: Path, *, within: int) -> None:
 
 
 def waiting(config: Config) -> list[str]:
-    """The required destinations that lack a line."""
+    """The required destinations that lack a line. The log never has the checkpoint that covers the last one."""
     section = config.audit_delivery
     if section is None:
         return []
@@ -51,6 +52,6 @@ def waiting(config: Config) -> list[str]:
         except OSError:
             behind.append(name)
         else:
-            if at.cause is not None or at.waiting_since is not None:
+            if at.cause is not None or at.waiting_since is not None or not (at.complete or name == LOG):
                 behind.append(name)
     return behind
