@@ -86,9 +86,14 @@ param keyOrigin string = 'generated'
 ])
 param vmSize string = 'Standard_DC4as_v6'
 
-@description('Optional. Number of workers.')
+@description('Optional. Number of workers at the first deployment; afterwards the least number, between which and maximumWorkers autoscale decides.')
 @minValue(1)
 param instanceCount int = 2
+
+@description('Optional. Number of workers that run now, which a deployment keeps: a template\'s capacity is the new capacity. 0 at the first one; the runbook reads it.')
+@minValue(0)
+@maxValue(400)
+param currentInstanceCount int = 0
 
 @description('Optional. Availability zones; empty if the region has none.')
 @maxLength(3)
@@ -136,6 +141,9 @@ param workerPort int = 8443
 @minValue(1)
 @maxValue(65535)
 param probePort int = 9465
+
+@description('Optional. Addresses of the virtual network\'s name servers, where it has its own, as a hub with a firewall does; empty if it uses Azure\'s.')
+param dnsServerAddresses string[] = []
 
 @description('Optional. Whether workers may reach Microsoft Entra: true if their policy has entra tables, see docs/entra.md.')
 param entraTokens bool = false
@@ -398,6 +406,7 @@ module networkSecurity 'networkSecurity.bicep' = {
     clientAddressPrefixes: clientAddressPrefixes
     workerPort: workerPort
     probePort: probePort
+    dnsServerAddresses: dnsServerAddresses
     entraTokens: entraTokens
     collateralAddressPrefixes: collateralAddressPrefixes
     workspaceResourceId: logs.outputs.resourceId
@@ -423,7 +432,7 @@ module scaleSet 'scaleset.bicep' = {
     location: location
     tags: allTags
     vmSize: vmSize
-    instanceCount: instanceCount
+    instanceCount: max(instanceCount, currentInstanceCount)
     zones: zones
     imageVersionResourceId: imageVersionResourceId
     identityResourceIds: [

@@ -2,12 +2,17 @@
 
 import base64
 import copy
+import functools
 import json
 from collections.abc import Callable
 from typing import Any, Final
 
 from cji_core.deployment import expected
 from cji_core.deployment.expected import Rule
+from cji_deploy.check.bicep import parse
+from cji_deploy.check.deployment import EXAMPLES, planned
+from cji_deploy.check.resolve import Planned
+from tests.support.paths import ROOT
 
 __all__ = ["AUTHORITY", "GROUP", "KEY", "Export", "as_file", "changed", "encoded_policy", "good", "named"]
 
@@ -46,6 +51,7 @@ def good() -> Export:
     for kind in wanted.logged:
         if not any(each["type"].lower() == kind.lower() for each in resources):
             resources.append(_resource(kind, "logged", ()))
+    _as_planned(resources)
     logged = [each for each in resources if each["type"].lower() in {kind.lower() for kind in wanted.logged}]
     extensions = [
         {
@@ -76,6 +82,24 @@ def good() -> Export:
             )
     covers = ["Microsoft.Insights/diagnosticSettings", "Microsoft.Authorization/roleAssignments"]
     return {"format": "cji-deployment/1", "group": "cji", "covers": covers, "resources": [*resources, *extensions]}
+
+
+@functools.cache
+def _commercial() -> list[Planned]:
+    folder = ROOT / "deploy" / "bicep"
+    templates = {path.name: parse(path.name, path.read_bytes()) for path in sorted(folder.glob("*.bicep"))}
+    return planned(folder, templates, EXAMPLES[0])
+
+
+def _as_planned(resources: list[Export]) -> None:
+    """The rules of the network, and the capacity of the scale set: those of the templates."""
+    for found in copy.deepcopy(_commercial()):
+        for each in resources:
+            if each["type"] == found.type == "Microsoft.Network/networkSecurityGroups":
+                each["properties"] |= found.body["properties"]
+            elif each["type"] == found.type == "Microsoft.Compute/virtualMachineScaleSets":
+                each["sku"] = found.body["sku"]
+                each["properties"]["upgradePolicy"] = found.body["properties"]["upgradePolicy"]
 
 
 def _scope(kind: str, number: int) -> str:

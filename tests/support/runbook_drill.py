@@ -100,6 +100,7 @@ class Agency:
             "canary_spec": str(self.folder / "canary.toml"),
             "export": str(self.folder / "export.json"),
             "wait_s": "200",
+            "upgrade_s": "7200",
             "authority": self.simulation.maa_url,
             "target": self.files.target,
             "ca": str(client / "ca.pem"),

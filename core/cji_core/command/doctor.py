@@ -48,7 +48,8 @@ def doctor(
 
     With --azure it checks a deployment instead, on any machine and without a network: what was exported from the
     resource manager is compared with what deploy/ describes. What an export does not cover counts as failed too. With
-    --config as well, a list of processors (`chips`) is refused where machines are added by autoscale.
+    --config as well, tokens need the network's rule to Entra, the longest job is compared with the notice of a machine
+    that ends, and a list of processors (`chips`) is refused where machines are added by autoscale.
 
     \b
     Examples:

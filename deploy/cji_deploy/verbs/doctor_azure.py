@@ -10,15 +10,20 @@ from cji_core.command.common import Failure
 from cji_core.command.findings import Finding
 from cji_core.deployment import ExportError, Result, compare, read_export
 from cji_core.deployment.export import MAX_BYTES, Deployed
+from cji_core.errors import StartupError
+from cji_core.format.configuration.worker import Config, load
+from cji_deploy.rhythm import BOOT_S, Rhythm
+from cji_deploy.verbs.doctor_network import network_findings
 
 _AUTOSCALE: Final = "Microsoft.Insights/autoscalesettings"
+_SCALE_SET: Final = "Microsoft.Compute/virtualMachineScaleSets"
 _EXPORT: Final = "Export the deployment: `python -m cji_deploy.runbooks.export --group GROUP --out export.json`."
 
 
 def deployment_findings(exports: Sequence[Path], config: Path | None = None) -> list[Finding]:
     """One finding for each deviation, one for each requirement that holds. Raises Failure for an unusable export.
 
-    With a worker's configuration, also whether its list of processors goes with the deployment.
+    With a worker's configuration, also whether its processors, jobs and tokens go with the deployment.
     """
     if not exports:
         raise Failure("--azure needs --export", remedy=_EXPORT, status=2)
@@ -26,7 +31,55 @@ def deployment_findings(exports: Sequence[Path], config: Path | None = None) -> 
         deployed = read_export([(path.name, _bytes(path)) for path in exports])
     except ExportError as error:
         raise Failure(str(error), remedy=error.remedy, status=2) from error
-    return [*of_results(compare(deployed)), *([] if config is None else [_processors(deployed, config)])]
+    loaded = None if config is None else _loaded(config)
+    return [
+        *of_results(compare(deployed)),
+        *network_findings(deployed, loaded),
+        *_upgrade(deployed, loaded),
+        *([] if config is None else [_processors(deployed, config)]),
+    ]
+
+
+def _loaded(path: Path) -> Config:
+    try:
+        return load(path)
+    except StartupError as error:
+        raise Failure(error.what, remedy=error.remedy, status=2) from error
+
+
+def _upgrade(deployed: Deployed, config: Config | None) -> list[Finding]:
+    """How long an upgrade takes, and whether the longest job ends before a machine that ends."""
+    found = []
+    for one in deployed.of(_SCALE_SET):
+        try:
+            rhythm = Rhythm.of(one.body)
+        except ValueError as error:
+            remedy = "Deploy deploy/bicep/scaleset.bicep again, and export the scale set with all its properties."
+            found.append(
+                Finding(name=f"rolling upgrade of {one.name}", state="failed", found=str(error), remedy=remedy)
+            )
+            continue
+        shown = (
+            f"up to {rhythm.upgrade_s} s, the upgrade_s of site.toml: {rhythm.machines} machine(s) in "
+            f"{rhythm.batches} batch(es) of {rhythm.batch}, each {BOOT_S} s for the start, {rhythm.notice_s} s of "
+            f"notice and {rhythm.pause_s} s of pause"
+        )
+        found.append(Finding(name=f"rolling upgrade of {one.name}", state="ok", found=shown, remedy=""))
+        if config is not None:
+            found.append(_jobs(one.name, rhythm, config.limits.max_job_seconds))
+    return found
+
+
+def _jobs(name: str, rhythm: Rhythm, longest: int) -> Finding:
+    found = f"a job has up to {longest} s, and a machine that ends {rhythm.notice_s} s"
+    name = f"longest job on {name}"
+    if longest <= rhythm.notice_s:
+        return Finding(name=name, state="ok", found=found, remedy="")
+    remedy = (
+        f"Set limits.max_job_seconds to {rhythm.notice_s} or less. Where longer jobs are needed, upgrade while none "
+        "runs; one that is cut off has to be sent again. Azure gives no more than 15 minutes."
+    )
+    return Finding(name=name, state="warning", found=found, remedy=remedy)
 
 
 def _processors(deployed: Deployed, config: Path) -> Finding:

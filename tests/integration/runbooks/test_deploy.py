@@ -120,7 +120,16 @@ def test_a_bundle_becomes_a_worker_that_opens_the_first_job(agency: Agency, memo
 
     acts, chosen = {"configure": lambda: None, "publish": publish}, frozenset({"immutable"})
     execution = agency.run("deploy", values, acts=acts, chosen=chosen)
-    assert execution.printed == ["what-if", "reviewed", "create", "ledger-etag", "ledger-lock", "export", "drift"]
+    assert execution.printed == [
+        "capacity",
+        "what-if",
+        "reviewed",
+        "create",
+        "ledger-etag",
+        "ledger-lock",
+        "export",
+        "drift",
+    ]
     assert "   already so: the reviewed policy is in force" in agency.said
     assert agency.simulation.vault("GET", f"/keys/{KEY}/")["release_policy"]["immutable"] is True
     assert Path(values["key_backup"]).stat().st_size

@@ -199,6 +199,16 @@ def test_the_notice_is_as_long_as_the_workers_drain() -> None:
     assert "\nTimeoutStopSec=15min\n" in (DEPLOY / "systemd" / "cji-worker.service").read_text()
 
 
+@pytest.mark.parametrize(("now", "kept"), [(None, 2), (0, 2), (1, 2), (7, 7)])
+def test_a_deployment_keeps_the_workers_that_run(now: int | None, kept: int) -> None:
+    given = parameters((BICEP / EXAMPLES[0].parameters).read_bytes())
+    given |= {} if now is None else {"currentInstanceCount": now}
+    around = Surroundings(read=lambda path: (BICEP / path).read_bytes())
+    found = resolve("main.bicep", templates(BICEP), given, around)
+    (scale_set,) = (each for each in found if each.type == "Microsoft.Compute/virtualMachineScaleSets")
+    assert scale_set.body["sku"]["capacity"] == kept
+
+
 @pytest.mark.parametrize(
     ("store", "origin", "files"),
     [

@@ -18,7 +18,7 @@ from cji_deploy.runbooks.steps import Check, Runbook, Step
 
 _TEMPLATE: Final = (
     *("--resource-group", "{group}", "--template-file", "deploy/bicep/main.bicep"),
-    *("--parameters", "@{parameters}"),
+    *("--parameters", "@{parameters}", "currentInstanceCount={current_instances}"),
 )
 _KEY: Final = ("--vault-name", "{vault}", "--name", "{key}")
 _POLICY: Final = "deploy/policy/attestation-policy.txt"
@@ -86,6 +86,18 @@ BOOK: Final = Runbook(
             why="the policy decides which machines receive the key",
             command=("cji", "policy", "lint", "{policy_with_authority}", "--cloud", "{cloud}"),
             remedy="Build it again with `cji policy build`; docs/release-policy.md explains every rule.",
+        ),
+        Step(
+            id="capacity",
+            title="Read how many workers run",
+            why="the capacity in a template is the new capacity: a repeated deployment must not shrink a busy pool",
+            command=(
+                *("az", "vmss", "list", "--resource-group", "{group}", "--query", "sum([].sku.capacity)"),
+                *("--output", "json"),
+            ),
+            sets="current_instances",
+            only_real=RESOURCE_MANAGER,
+            remedy="Reader on the resource group is needed.",
         ),
         Step(
             id="what-if",

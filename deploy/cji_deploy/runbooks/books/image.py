@@ -21,6 +21,7 @@ _NEEDS: Final = {
     "subscription": "id of the subscription",
     **SCALE_SET_NEEDS,
     **CANARY_NEEDS,
+    "upgrade_s": "longest time of a rolling upgrade in seconds, as `cji doctor --azure` counts it",
 }
 
 
@@ -91,7 +92,7 @@ def _steps(image: str, title: str) -> tuple[Step, ...]:
                     command=("az", "vmss", "rolling-upgrade", "get-latest", *_SET, "--output", "json"),
                     path="runningStatus.code",
                     equals="Completed",
-                    within="7200",
+                    within="{upgrade_s}",
                     never="Faulted|Cancelled",
                     measures="rolling upgrade",
                 ),
