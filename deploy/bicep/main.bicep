@@ -148,7 +148,7 @@ param dnsServerAddresses string[] = []
 @description('Optional. Whether workers may reach Microsoft Entra: true if their policy has entra tables, see docs/entra.md.')
 param entraTokens bool = false
 
-@description('Optional. Addresses through which TDX workers fetch Intel\'s collateral over HTTPS: those of api.trustedservices.intel.com and certificates.trustedservices.intel.com, or of a firewall.')
+@description('Optional. Private address of the proxy through which TDX workers fetch Intel\'s collateral, see deploy/README.md; empty for none.')
 param collateralAddressPrefixes string[] = []
 
 @description('Optional. JSON Web Keys, the only ones that may sign the attestation provider\'s policy; can be set only at creation.')

@@ -62,6 +62,22 @@ def test_anything_else_is_unfit(tmp_path: Path, old: str, new: str) -> None:
         load(write(tmp_path, WORKER_CONFIG.replace(old, new)))
 
 
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        '["10.0.0.0/8"]', '["0.0.0.0/0"]', '["20.190.128.1/18"]', '["20.190.128.0"]', '["169.254.169.254/32"]',
+        '["168.63.0.0/16"]', '["20.190.128.0/18", "20.190.130.0/24"]', '["300.1.1.1/32"]', '["2603:1006:2000::/48"]',
+    ],
+)  # fmt: skip
+def test_only_public_ranges_apart_may_be_opened(tmp_path: Path, ranges: str) -> None:
+    path = tmp_path / "worker.toml"
+    path.write_text(f'egress = ["20.190.128.0/18", "40.126.0.0/18"]\n{WORKER_CONFIG}')
+    assert len(load(path).egress) == 2
+    path.write_text(f"egress = {ranges}\n{WORKER_CONFIG}")
+    with pytest.raises(StartupError, match="is not valid"):
+        load(path)
+
+
 def test_no_file_and_no_text_are_unfit(tmp_path: Path) -> None:
     with pytest.raises(StartupError):
         load(tmp_path / "missing.toml")

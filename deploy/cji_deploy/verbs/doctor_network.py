@@ -59,7 +59,7 @@ def network_findings(deployed: Deployed, config: Config | None) -> list[Finding]
                 direction="Outbound",
                 other="Intel's collateral",
                 port=_HTTPS,
-                remedy="Deploy with collateralAddressPrefixes: a firewall that lets workers reach "
+                remedy="Deploy with collateralAddressPrefixes: a proxy that passes TLS on to "
                 "api.trustedservices.intel.com and certificates.trustedservices.intel.com, and nothing else.",
             )
         found += [_missing(group.name, need) for need in missing.values()]

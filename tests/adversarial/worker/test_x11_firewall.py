@@ -64,3 +64,16 @@ def test_x11_rules_that_are_not_ours_are_found(seen: dict[str, Any]) -> None:
     assert (seen["another share"], seen["another rule"]) == (another, another)
     assert seen["repaired"] == ""
     assert seen["removed"].startswith("the firewall has no limit of connections")
+
+
+def test_the_keyholder_reaches_the_public_addresses_named() -> None:
+    command = ["unshare", "--net", sys.executable, "-m", "tests.support.opened"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    none, missing = "0 public range(s) for the keyholder", "not so: the firewall's set `public` is not that of `egress`"
+    assert seen["outside, none wanted"] == seen["empty"] == seen["closed"] == none
+    assert seen["both"] == "3 public range(s) for the keyholder"
+    assert seen["entra"] == "2 public range(s) for the keyholder"
+    assert seen["outside, some wanted"] == seen["before"] == f"{missing}; missing: 20.190.128.0/18, 40.126.0.0/18"
+    assert seen["of another configuration"] == f"{missing}; missing: 23.0.0.1/32"

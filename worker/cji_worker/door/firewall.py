@@ -44,7 +44,7 @@ def install(config: Config) -> None:
         commands += [{"add": each} for each in _objects(config)]
     elif shutil.which("nft", path=_PATH) is None:
         return  # nothing can be there
-    _nft("-j", "-f", "-", given=json.dumps({"nftables": commands}))
+    nft("-j", "-f", "-", given=json.dumps({"nftables": commands}))
 
 
 def require_installed(config: Config) -> str:
@@ -53,7 +53,7 @@ def require_installed(config: Config) -> str:
     if not by_firewall(config):
         return f"{share}, counted by the door"
     try:
-        listed = _nft("-j", "list", "table", _FAMILY, _TABLE)
+        listed = nft("-j", "list", "table", _FAMILY, _TABLE)
         found = parse_object(listed.encode(), limit=_MAX_LISTED)["nftables"]
     except (StartupError, ValueError, KeyError) as error:
         raise NotOk("the firewall has no limit of connections, or it cannot be read without root", _REMEDY) from error
@@ -118,16 +118,17 @@ def _compared(objects: list[dict[str, Any]]) -> list[str]:
     return sorted(found)
 
 
-def _nft(*arguments: str, given: str = "") -> str:
+def nft(*arguments: str, given: str = "") -> str:
+    """Run nft; its output. Raises StartupError."""
     program = shutil.which("nft", path=_PATH)
     if program is None:
-        raise StartupError("nft, which limits connections, is not installed", "apt-get install nftables")
+        raise StartupError("nft, which loads the firewall's rules, is not installed", "apt-get install nftables")
     done = subprocess.run(  # noqa: S603 - the program was looked up in system folders
         [program, *arguments], input=given, capture_output=True, text=True, timeout=_SECONDS, check=False
     )
     if done.returncode:
         raise StartupError(
-            "nft refuses the limit of connections",
+            "nft refuses the rules of worker.toml",
             'Run this as root with the kernel\'s module nft_connlimit, or set connections_counted_by = "door".',
         )
     return done.stdout

@@ -13,6 +13,7 @@ from cji_core.command.json_output import answers, member, print_answer, print_js
 from cji_core.errors import StartupError
 from cji_core.format.configuration.worker import EnrollmentSection
 from cji_worker.door.config import door_config, socket_unit
+from cji_worker.door.egress import open_public, require_open
 from cji_worker.door.firewall import install, require_installed
 from cji_worker.door.program import installed
 from cji_worker.verbs.door_checks import check_files, check_module
@@ -34,9 +35,9 @@ class Enrolled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LimitedDoor(msgspec.Struct, frozen=True, kw_only=True):
-    """`cji door limit`: what counts the connections of one address."""
+    """`cji door limit`: what counts the connections of one address, and what the keyholder may reach."""
 
-    found: Annotated[str, member("the limit, and what counts")]
+    found: Annotated[str, member("the limit, what counts, and how many public ranges are open")]
 
 
 @click.group()
@@ -88,16 +89,18 @@ def check_command(config: Path, pid: int | None, *, as_json: bool) -> None:
 @answers(LimitedDoor)
 @explained
 def limit_command(config: Path, *, as_json: bool) -> None:
-    """Have the kernel count the connections of each address, and check that it does. Needs root.
+    """Have the kernel count the connections of each address, and let the keyholder reach `egress`. Needs root.
 
     With connections_counted_by = "firewall", loads the table cji_door of nftables and reads it again; with "door",
-    removes it. Other tables stay as they are. cji-door.service starts only after cji-door-limit.service has done this.
+    removes it. Puts the addresses of `egress` into the set `public` of the image's own table. Both are read again.
+    cji-door.service starts only after cji-door-limit.service has done this.
     """
     loaded = configuration(config)
 
     def limited() -> str:
         install(loaded)
-        return require_installed(loaded)
+        open_public(loaded)
+        return f"{require_installed(loaded)}; {require_open(loaded)}"
 
     found = _made(limited)
     print_answer(LimitedDoor(found=found), found, as_json=as_json)

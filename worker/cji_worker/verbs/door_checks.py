@@ -9,6 +9,7 @@ from cji_core.fips import CryptoModule, mapped_modules
 from cji_core.format.configuration.door_files import check_client_roots, check_server_files
 from cji_core.format.configuration.worker import Config
 from cji_worker.door.config import by_firewall
+from cji_worker.door.egress import require_open
 from cji_worker.door.firewall import require_installed
 from cji_worker.door.program import installed, refusal, running
 from cji_worker.front.server import listening_folder
@@ -21,7 +22,8 @@ _LOADED_S: Final = 5.0
 
 def check_door(config: Config) -> str:
     """The door's build, certificate, limit, fronts and module. Raises NotOk or StartupError if it could not serve."""
-    return f"{check_files(config)}; {require_installed(config)}; {_fronts(config)}; {_module(config)}"
+    rules = f"{require_installed(config)}; {require_open(config)}"
+    return f"{check_files(config)}; {rules}; {_fronts(config)}; {_module(config)}"
 
 
 def check_files(config: Config) -> str:

@@ -5,6 +5,7 @@ Unknown keys, missing keys and empty lists are refused. The file is read once, a
 
 import base64
 import hashlib
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self, TypeAlias
 
@@ -23,6 +24,12 @@ NonEmpty = Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"\A[^\x00
 
 _MAX_BYTES: Final = 256 << 10
 _MAX_VALUE_BYTES: Final = 2 << 20  # of all files together that reference values name
+
+
+_Range = Annotated[str, Meta(pattern=r"^[0-9]{1,3}([.][0-9]{1,3}){3}/[0-9]{1,2}\Z")]
+_HOST_AGENT: Final = IPv4Address("168.63.129.16")
+_WIDEST: Final = 8
+"""Bits of the widest range of public addresses: a wider one is a mistake."""
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -234,6 +241,8 @@ class Config(_Section, frozen=True, kw_only=True):
     """Refuse to start without a validated FIPS 140-3 module in force."""
     audit_counter: Annotated[int, Meta(ge=0x01800000, le=0x01BFFFFE, multiple_of=2)] = 0x01800C10
     """NV index of the vTPM counter that anchors the audit file; the next index is used at its first start."""
+    egress: Annotated[tuple[_Range, ...], Meta(max_length=64)] = ()
+    """Public addresses that the image's firewall lets the keyholder reach by HTTPS: of Microsoft Entra, of Intel."""
     limits: LimitsSection = LimitsSection()
     entra: EntraSection | None = None
     """Without this section, no policy can require a token."""
@@ -260,6 +269,7 @@ class Config(_Section, frozen=True, kw_only=True):
             raise ValueError("policy_signers and policy_signatures belong together")
         if len(set(self.policy_signers)) < self.policy_signatures:
             raise ValueError("policy_signatures is more than there are policy_signers")
+        _require_public(self.egress)
         if self.fleet is not None and self.ledger is None:
             raise ValueError("[fleet] needs [ledger]: the pool ledger has the attempts and the end of each job")
 
@@ -267,6 +277,16 @@ class Config(_Section, frozen=True, kw_only=True):
     def tables_folder(self) -> Path | None:
         """`tables` as a path."""
         return None if self.tables is None else Path(self.tables)
+
+
+def _require_public(ranges: tuple[str, ...]) -> None:
+    """Raises ValueError for a range that is not public, wider than a /8, or in another one."""
+    networks = [IPv4Network(each) for each in ranges]
+    for number, network in enumerate(networks):
+        if not network.is_global or network.prefixlen < _WIDEST or _HOST_AGENT in network:
+            raise ValueError(f"egress: {network} is not a range of public addresses")
+        if any(network.overlaps(other) for other in networks[:number]):
+            raise ValueError(f"egress: {network} overlaps with another one")
 
 
 def load(path: Path) -> Config:
