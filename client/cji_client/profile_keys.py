@@ -2,17 +2,17 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TypedDict, TypeVar
+from typing import TypedDict, TypeVar
 
 from cji_client.errors import SpecError
-from cji_client.pkcs11_keys import Pin, TokenDecrypter, TokenSigner
+from cji_client.pkcs11_keys import TokenDecrypter, TokenSigner
 from cji_client.profile import ClientProfile, DeviceKey
 from cji_client.signers import Decrypter, KeyDecrypter, KeySigner, Signer
 from cji_client.vault_keys import VaultDecrypter, VaultSigner
 from cji_core.format.keys import load_recipient_key, load_signing_key
 from cji_core.format.passphrases import Passphrase, passphrase_of
+from cji_core.pkcs11 import Pin, pin_in
 
-_PIN_BYTES: Final = 256
 T = TypeVar("T")
 
 
@@ -54,16 +54,7 @@ class _Token(TypedDict):
 
 def of_token(device: DeviceKey) -> _Token:
     """How a key in a PKCS#11 token is named; its PIN is read when the session opens."""
-
-    def pin() -> str:
-        path = Path(str(device.pin_file))
-        try:
-            with path.open("rb") as file:
-                return file.read(_PIN_BYTES).partition(b"\n")[0].decode().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SpecError(f"pin_file: {path} cannot be read ({type(error).__name__})") from None
-
-    return {"token": str(device.token), "label": str(device.label), "pin": pin}
+    return {"token": str(device.token), "label": str(device.label), "pin": lambda: pin_in(Path(str(device.pin_file)))}
 
 
 def with_extra(make: Callable[[], T], extra: str) -> T:

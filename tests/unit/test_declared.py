@@ -47,6 +47,7 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "cli": ("command/",),
         "https": ("sessions.py",),
         "azure": ("azure_client.py",),
+        "pkcs11": ("pkcs11.py", "tlog/token_keys.py"),
         "pool": ("pool/",),
     },
     "attestation": {

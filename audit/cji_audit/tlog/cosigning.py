@@ -29,6 +29,12 @@ class CosigningError(AuditError):
     remedy = "Ask the witness's operator for the reason; it is asked again."
 
 
+class KeyUnusableError(CosigningError):
+    """The log's own key did not sign: the token is gone, or locked."""
+
+    code = "log-key"
+
+
 class LogBehindError(CosigningError):
     """A witness cosigned more leaves than this log has, or others: this log is not the newest, or not the only one."""
 

@@ -13,8 +13,9 @@ from typing import Final
 
 import msgspec
 
-from cji_audit.tlog.cosigning import Cosigner, CosigningError, LogBehindError, with_signatures
+from cji_audit.tlog.cosigning import Cosigner, CosigningError, KeyUnusableError, LogBehindError, with_signatures
 from cji_audit.tlog.store import LogStore
+from cji_core.errors import SpecError
 from cji_core.https import Client
 from cji_core.jose import parse_p384
 from cji_core.log import log
@@ -218,7 +219,7 @@ class AgencyLog:
         return Added(entry=entry.decode(), proof=proof.encode().decode())
 
     def _cosign(self) -> Cosigned:
-        """Sign the tree, ask every witness, publish. Raises CosigningError without a quorum."""
+        """Sign the tree, ask every witness, publish. Raises CosigningError without a quorum, or without a key."""
         if self.stopped is not None:
             raise self.stopped
         size, now = self.store.size, int(self._clock())
@@ -226,7 +227,10 @@ class AgencyLog:
         bare = Checkpoint(
             origin=self.policy.file.origin, size=size, root=self.store.root(size), text=text.encode(), signatures=()
         )
-        note = with_signatures(bare, [each.sign(bare, at=now) for each in self._signers])
+        try:
+            note = with_signatures(bare, [each.sign(bare, at=now) for each in self._signers])
+        except SpecError as error:
+            raise KeyUnusableError(str(error), remedy=f"{error.remedy} Then restart the log.") from error
         with ThreadPoolExecutor(len(self.policy.witnesses)) as pool:
             asked = list(pool.map(lambda each: self._asked(each, note), self.policy.witnesses))
         if self.stopped is not None:

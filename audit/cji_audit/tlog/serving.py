@@ -22,7 +22,7 @@ from cji_audit.tlog.witness import Witness, WitnessState
 from cji_core.errors import StartupError
 from cji_core.https import Client, tls_context
 from cji_core.log import log
-from cji_core.tlog.keys import LOG_TYPES, WITNESS_TYPES, read_signers
+from cji_core.tlog.keys import LOG_TYPES, WITNESS_TYPES
 from cji_core.tlog.policy import load_policy
 from cji_core.tlog.requests import MAX_BODY
 from cji_core.tlog.submissions import MAX_SUBMISSION_BYTES, read_token
@@ -32,16 +32,19 @@ REFRESH_SECONDS: Final = 60.0
 
 @contextmanager
 def log_server(file: LogFile, *, trusts: Mapping[str, Trust], reference: ReferenceValues) -> Iterator[Server]:
-    """The server of a log, listening; it refreshes the cosignatures until the block ends. Raises StartupError."""
+    """The server of a log, listening; it refreshes the cosignatures until the block ends.
+
+    Raises StartupError or SpecError.
+    """
     policy = load_policy(Path(file.policy))
-    with alone(Path(file.state)):
+    with alone(Path(file.state)), file.signers(LOG_TYPES) as signers:
         store = LogStore(Path(file.state), origin=policy.file.origin)
         stop = threading.Event()
         try:
             found = AgencyLog(
                 store,
                 policy,
-                read_signers(Path(file.key_file), kinds=LOG_TYPES),
+                signers,
                 appraise=appraiser(trusts, reference),
                 client=client_of(file.ca_file),
             )
@@ -59,11 +62,10 @@ def log_server(file: LogFile, *, trusts: Mapping[str, Trust], reference: Referen
 
 @contextmanager
 def witness_server(file: WitnessFile) -> Iterator[Server]:
-    """The server of a witness, listening. Raises StartupError or WitnessStateError."""
-    with alone(Path(file.state)):
+    """The server of a witness, listening. Raises StartupError, SpecError or WitnessStateError."""
+    with alone(Path(file.state)), file.signers(WITNESS_TYPES) as signers:
         state = WitnessState(Path(file.state))
         try:
-            signers = read_signers(Path(file.key_file), kinds=WITNESS_TYPES)
             witness = Witness(state, signers, file.keys())
             yield _listening(witness, file, max_body=MAX_BODY)
         finally:

@@ -1,5 +1,6 @@
 """`log.toml` and `witness.toml`: closed and strict."""
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
@@ -9,14 +10,15 @@ from msgspec import Meta
 from cji_audit.tlog.http_server import CONNECTIONS_PER_ADDRESS, MAX_CONNECTIONS
 from cji_core.documents import toml
 from cji_core.errors import StartupError
-from cji_core.tlog.keys import LOG_TYPES, NoteKey, parse_vkey
+from cji_core.tlog.keys import LOG_TYPES, NoteKey, NoteSigner, parse_vkey
 from cji_core.tlog.policy import Origin, Vkey
+from cji_core.tlog.token_keys import signers_of
 from cji_core.trail.checkpoint import CheckpointError
 
 MAX_BYTES: Final = 256 * 1024
 MAX_LOGS: Final = 1024
 _PATHS: Final = (
-    *("policy", "key_file", "state", "reader_token_file", "submitter_token_file", "profile", "ca_file"),
+    *("policy", "key_file", "pkcs11_file", "state", "reader_token_file", "submitter_token_file", "profile", "ca_file"),
     *("certificate_file", "certificate_key_file"),
 )
 
@@ -29,9 +31,11 @@ class _Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """`certificate_file` and `certificate_key_file` are PEM; without them the server listens on loopback alone.
 
     `connections_per_address` is the share of one peer; workers behind one address of a NAT have it together.
+    `pkcs11_file` names the token of the Ed25519 key; `key_file` then has the ML-DSA-44 key alone.
     """
 
     key_file: FilePath
+    pkcs11_file: FilePath | None = None
     state: FilePath
     host: Annotated[str, Meta(min_length=1, max_length=255)] = "127.0.0.1"
     port: Port
@@ -42,6 +46,12 @@ class _Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def __post_init__(self) -> None:
         if (self.certificate_file is None) != (self.certificate_key_file is None):
             raise ValueError("certificate_file and certificate_key_file belong together")
+
+    def signers(self, kinds: tuple[int, ...]) -> AbstractContextManager[tuple[NoteSigner, ...]]:
+        """The keys. Raises StartupError or SpecError."""
+        return signers_of(
+            Path(self.key_file), None if self.pkcs11_file is None else Path(self.pkcs11_file), kinds=kinds
+        )
 
     @property
     def tls(self) -> tuple[str, str] | None:

@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from cji_audit.errors import AuditError
 from cji_audit.tlog.http_server import Answer, Request
+from cji_core.errors import SpecError
 from cji_core.log import log
 from cji_core.tlog.keys import NoteKey, NoteSigner
 from cji_core.tlog.requests import SIZE_TYPE, AddCheckpoint, parse_body
@@ -183,7 +184,11 @@ class Witness:
         return self._sign(note, signed)
 
     def _sign(self, note: Checkpoint, signed: Sequence[NoteKey]) -> Answer:
-        cosignatures = tuple(each.sign(note, at=int(self._clock())) for each in self._signers)
+        try:
+            cosignatures = tuple(each.sign(note, at=int(self._clock())) for each in self._signers)
+        except SpecError as error:
+            log("witness cannot sign", what=str(error), remedy=f"{error.remedy} Then restart the witness.")
+            return Answer(status=503)
         ids = {(each.name, each.key_id) for each in signed}
         of_log = tuple(each for each in note.signatures if (each.name, each.key_id) in ids)
         self._state.keep(_with(note, (*of_log, *cosignatures)))

@@ -12,10 +12,11 @@ import msgspec
 from cji_attestation.verbs.reference_values import reference_values
 from cji_attestation.verbs.trusts import trusts_of
 from cji_audit.errors import AuditError
+from cji_audit.verbs.note_keys import EXISTING, KEY_FILE, OUT, PKCS11, NoteKeys, make_keys, show_keys
 from cji_core.command.common import FILE, Failure, explained, signing_key
 from cji_core.command.json_output import answers, member, print_answer, print_document
 from cji_core.https import Client, ExchangeError
-from cji_core.tlog.keys import LOG_TYPES, new_signers, write_signers
+from cji_core.tlog.keys import LOG_TYPES
 from cji_core.tlog.leaves import (
     Decision,
     LeafError,
@@ -46,14 +47,6 @@ _EXPLANATION: Final = click.option("--explanation", required=True, help="Why; th
 P = ParamSpec("P")
 T = TypeVar("T")
 _READ: Final = "Keep the monitor's file and the log's, and ask the log's operator and the witnesses named."
-
-
-class NoteKeys(msgspec.Struct, frozen=True, kw_only=True):
-    """`cji log key` and `cji witness key`: a new key file."""
-
-    file: Annotated[str, member("the key file")]
-    name: Annotated[str, member("the name of the keys")]
-    vkeys: Annotated[tuple[str, ...], member("the public keys, for policies and witnesses")]
 
 
 class LogFinding(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,19 +108,37 @@ def log() -> None:
 
 @log.command("key")
 @click.argument("name")
-@click.option("-o", "--out", type=_NEW, required=True, help="The new key file.")
+@OUT
+@PKCS11
+@EXISTING
 @answers(NoteKeys)
 @explained
-def key(name: str, out: Path, *, as_json: bool) -> None:
-    """Make the log's keys: Ed25519 and ML-DSA-44, in one file that only you can read.
+def key(name: str, out: Path, pkcs11_file: Path | None, *, existing: bool, as_json: bool) -> None:
+    """Make the log's keys: Ed25519 and ML-DSA-44, in one file that only you can read, or Ed25519 in a token.
 
     NAME is the log's origin: its address without the scheme. Give the vkeys to witnesses and readers.
 
     \b
-    Example:
+    Examples:
       cji log key log.pd.example/trails -o log.key
+      cji log key log.pd.example/trails -o log.key --pkcs11 token.toml
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    make_keys(name, out, kinds=LOG_TYPES, as_json=as_json)
+    make_keys(name, out, pkcs11_file, kinds=LOG_TYPES, existing=existing, as_json=as_json)
+
+
+@log.command("vkeys")
+@KEY_FILE
+@PKCS11
+@answers(NoteKeys)
+@explained
+def vkeys(key_file: Path, pkcs11_file: Path | None, *, as_json: bool) -> None:
+    """Show the vkeys of the log's keys, for witnesses and readers; with --pkcs11, the token must answer.
+
+    \b
+    Example:
+      cji log vkeys log.key --pkcs11 token.toml
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    show_keys(key_file, pkcs11_file, kinds=LOG_TYPES, as_json=as_json)
 
 
 @log.command("serve")
@@ -371,20 +382,6 @@ def accept(policy_file: Path, new_file: Path, change: Path, *, as_json: bool) ->
     )
     text = f"{new_file} follows {policy_file}: by {stated.operator}, {stated.time}: {stated.explanation}"
     print_answer(answer, text, as_json=as_json)
-
-
-def make_keys(name: str, out: Path, *, kinds: tuple[int, ...], as_json: bool) -> None:
-    """Make keys of these types under one name, write them and print their vkeys."""
-    try:
-        signers = new_signers(name, kinds)
-        write_signers(out, signers)
-    except CheckpointError as error:
-        remedy = "Use printable characters without blanks and plus signs, such as log.pd.example/trails."
-        raise Failure(f"{name!a} cannot be the name of a key", remedy=remedy, status=2) from error
-    except OSError as error:
-        raise Failure(f"{out} cannot be written ({error.strerror})", remedy="Name a new file.", status=2) from error
-    vkeys = tuple(each.key.vkey for each in signers)
-    print_answer(NoteKeys(file=str(out), name=name, vkeys=vkeys), "\n".join(vkeys), as_json=as_json)
 
 
 def _stated(client: Client, policy: Policy, token: str, decision: Decision, key_file: Path) -> Added:

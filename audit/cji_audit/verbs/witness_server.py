@@ -7,13 +7,13 @@ from typing import Annotated, Final
 import click
 import msgspec
 
-from cji_audit.verbs.log import NoteKeys, log_faults, make_keys
+from cji_audit.verbs.log import log_faults
+from cji_audit.verbs.note_keys import EXISTING, KEY_FILE, OUT, PKCS11, NoteKeys, make_keys, show_keys
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.command.json_output import answers, member, print_document
 from cji_core.tlog.keys import WITNESS_TYPES
 from cji_core.trail.fields import utc_hundredths
 
-_NEW: Final = click.Path(dir_okay=False, path_type=Path)
 _CONFIG: Final = click.option("--config", type=FILE, required=True, help="witness.toml; see docs/witnesses.md.")
 
 
@@ -47,11 +47,13 @@ def witness() -> None:
 
 @witness.command("key")
 @click.argument("name")
-@click.option("-o", "--out", type=_NEW, required=True, help="The new key file.")
+@OUT
+@PKCS11
+@EXISTING
 @answers(NoteKeys)
 @explained
-def key(name: str, out: Path, *, as_json: bool) -> None:
-    """Make a witness's keys: Ed25519 and ML-DSA-44, in one file that only you can read.
+def key(name: str, out: Path, pkcs11_file: Path | None, *, existing: bool, as_json: bool) -> None:
+    """Make a witness's keys: Ed25519 and ML-DSA-44, in one file that only you can read, or Ed25519 in a token.
 
     Make new ones after a restoration from a backup, and give the new vkeys to the logs: the old ones may have cosigned
     what the backup does not know.
@@ -60,7 +62,22 @@ def key(name: str, out: Path, *, as_json: bool) -> None:
     Example:
       cji witness key witness.sheriff.example/w1 -o witness.key
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    make_keys(name, out, kinds=WITNESS_TYPES, as_json=as_json)
+    make_keys(name, out, pkcs11_file, kinds=WITNESS_TYPES, existing=existing, as_json=as_json)
+
+
+@witness.command("vkeys")
+@KEY_FILE
+@PKCS11
+@answers(NoteKeys)
+@explained
+def vkeys(key_file: Path, pkcs11_file: Path | None, *, as_json: bool) -> None:
+    """Show the vkeys of a witness's keys, for the policies of logs; with --pkcs11, the token must answer.
+
+    \b
+    Example:
+      cji witness vkeys witness.key
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    show_keys(key_file, pkcs11_file, kinds=WITNESS_TYPES, as_json=as_json)
 
 
 @witness.command("serve")

@@ -6,8 +6,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cji_client.columns.rsa_keys import rsa_bytes, rsa_verified
-from cji_client.pkcs11_keys import TokenKey, token_explained
 from cji_core.errors import SpecError
+from cji_core.pkcs11 import TokenKey, token_explained
 
 
 class TokenMasterKey(TokenKey):

@@ -16,7 +16,7 @@ _EXTRAS: Final = {
     "azure": ("cji-client", "fleet"),
     "cbor2": ("cji-attestation", "corim"),
     "openpyxl": ("cji-client", "excel"),
-    "pkcs11": ("cji-client", "pkcs11"),
+    "pkcs11": ("cji-core", "pkcs11"),
     "requests": ("cji-client", "fleet"),
     "rfc3161_client": ("cji-client", "evidence"),
     "tpm2_pytss": ("cji-attestation", "release"),

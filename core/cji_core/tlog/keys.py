@@ -16,10 +16,10 @@ import base64
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ed25519, mldsa
@@ -53,8 +53,7 @@ class NoteKey:
 
     def __post_init__(self) -> None:
         """Raises CheckpointError for a name, a type or a key that cannot be."""
-        if not _NAME.fullmatch(self.name):
-            raise CheckpointError("the name of a key")
+        require_name(self.name)
         _loaded(self.kind, self.public)
 
     @property
@@ -92,9 +91,20 @@ class NoteKey:
         return at
 
 
+class NoteSigner(Protocol):
+    """A private key under its name: a seed in memory, or a key in a token (`token_keys`)."""
+
+    @property
+    def key(self) -> NoteKey:
+        """The public key."""
+
+    def sign(self, note: Checkpoint, *, at: int) -> NoteSignature:
+        """The signature on a checkpoint; `at` is the time in POSIX seconds, which type 0x01 does not state."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NoteSigner:
-    """A private key under its name, made of a seed of 32 bytes."""
+class SeedSigner:
+    """A `NoteSigner` made of a seed of 32 bytes."""
 
     name: str
     kind: int
@@ -102,20 +112,25 @@ class NoteSigner:
 
     @property
     def key(self) -> NoteKey:
-        """The public key."""
+        """As `NoteSigner.key`."""
         public = _private(self.kind, self.seed).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         return NoteKey(name=self.name, kind=self.kind, public=public)
 
     def sign(self, note: Checkpoint, *, at: int) -> NoteSignature:
-        """The signature on a checkpoint; `at` is the time in POSIX seconds, which type 0x01 does not state."""
-        made = _private(self.kind, self.seed).sign(_message(self.name, self.kind, note, at))
-        stated = b"" if self.kind == NOTE_ED25519 else at.to_bytes(_TIME_BYTES, "big")
-        return NoteSignature(name=self.name, key_id=self.key.key_id, signature=stated + made)
+        """As `NoteSigner.sign`."""
+        return signature_of(self.key, note, at=at, sign=_private(self.kind, self.seed).sign)
 
     def line(self) -> str:
         """The line of a key file."""
         encoded = base64.b64encode(bytes([self.kind]) + self.seed).decode()
         return f"{_PRIVATE}{self.name}+{self.key.key_id.hex()}+{encoded}\n"
+
+
+def signature_of(key: NoteKey, note: Checkpoint, *, at: int, sign: Callable[[bytes], bytes]) -> NoteSignature:
+    """The signature line of a checkpoint, by the private key of `key`, which `sign` uses."""
+    stated = b"" if key.kind == NOTE_ED25519 else at.to_bytes(_TIME_BYTES, "big")
+    made = sign(_message(key.name, key.kind, note, at))
+    return NoteSignature(name=key.name, key_id=key.key_id, signature=stated + made)
 
 
 def parse_vkey(text: str) -> NoteKey:
@@ -127,15 +142,19 @@ def parse_vkey(text: str) -> NoteKey:
     return key
 
 
-def new_signers(name: str, kinds: Sequence[int]) -> tuple[NoteSigner, ...]:
+def require_name(name: str) -> None:
+    """Raise CheckpointError for a name that no key can have."""
+    if not _NAME.fullmatch(name):
+        raise CheckpointError("the name of a key")
+
+
+def new_signers(name: str, kinds: Sequence[int]) -> tuple[SeedSigner, ...]:
     """New private keys, one for each type. Raises CheckpointError for a name that no key can have."""
-    found = tuple(NoteSigner(name=name, kind=kind, seed=os.urandom(_SEED_BYTES)) for kind in kinds)
-    for each in found:
-        NoteKey(name=name, kind=each.kind, public=each.key.public)
-    return found
+    require_name(name)
+    return tuple(SeedSigner(name=name, kind=kind, seed=os.urandom(_SEED_BYTES)) for kind in kinds)
 
 
-def write_signers(path: Path, signers: Sequence[NoteSigner]) -> None:
+def write_signers(path: Path, signers: Sequence[SeedSigner]) -> None:
     """Write a new key file that only its owner reads. Raises OSError."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with open(fd, "w", encoding="ascii") as file:
@@ -144,7 +163,7 @@ def write_signers(path: Path, signers: Sequence[NoteSigner]) -> None:
         os.fsync(file.fileno())
 
 
-def read_signers(path: Path, *, kinds: Sequence[int]) -> tuple[NoteSigner, ...]:
+def read_signers(path: Path, *, kinds: Sequence[int]) -> tuple[SeedSigner, ...]:
     """The keys in a file, of one name and of these types. Raises StartupError."""
     remedy = "Name the key file that `cji log key` or `cji witness key` wrote."
     try:
@@ -161,11 +180,11 @@ def read_signers(path: Path, *, kinds: Sequence[int]) -> tuple[NoteSigner, ...]:
     return found
 
 
-def _signer(line: str) -> NoteSigner:
+def _signer(line: str) -> SeedSigner:
     name, digits, encoded = _parts(line.removeprefix(_PRIVATE))
     if not line.startswith(_PRIVATE) or len(encoded) != 1 + _SEED_BYTES:
         raise CheckpointError("not a private key")
-    signer = NoteSigner(name=name, kind=encoded[0], seed=encoded[1:])
+    signer = SeedSigner(name=name, kind=encoded[0], seed=encoded[1:])
     if digits != signer.key.key_id:
         raise CheckpointError("a private key whose key id is another one")
     return signer

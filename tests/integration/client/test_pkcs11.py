@@ -1,6 +1,5 @@
 """Keys in a PKCS#11 token: SoftHSM, through python-pkcs11. `make pkcs11` installs both and runs this."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,23 +16,16 @@ from cji_core.format.envelope import wrap_result_key
 from cji_core.suites import Suite
 from cji_core.trail.packets import PacketClaims, sign_packet, verify_packet
 from tests.support.encrypted_values import OAEP, PATH, columns_file
+from tests.support.softhsm import LABEL, LIBRARY, PIN, softhsm
 
 pkcs11 = pytest.importorskip("pkcs11", reason="python-pkcs11 is not installed: make pkcs11")
-LIBRARY = Path("/usr/lib/softhsm/libsofthsm2.so")
 pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="softhsm2 is not installed")
-LABEL, PIN = "agency", "1234"
 MODULUS, EXPONENT = pkcs11.Attribute.MODULUS, pkcs11.Attribute.PUBLIC_EXPONENT
 
 
 @pytest.fixture(scope="module")
 def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    folder = tmp_path_factory.mktemp("softhsm")
-    (folder / "tokens").mkdir()
-    (folder / "softhsm2.conf").write_text(f"directories.tokendir = {folder / 'tokens'}\nobjectstore.backend = file\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SOFTHSM2_CONF", str(folder / "softhsm2.conf"))
-        init = ["softhsm2-util", "--init-token", "--free", "--label", LABEL, "--pin", PIN, "--so-pin", "5678"]
-        subprocess.run(init, check=True, capture_output=True)
+    with softhsm(tmp_path_factory.mktemp("softhsm")):
         from pkcs11.util.ec import encode_named_curve_parameters
 
         with pkcs11.lib(str(LIBRARY)).get_token(token_label=LABEL).open(rw=True, user_pin=PIN) as session:
@@ -96,6 +88,7 @@ def test_softhsm_cannot_open_results(token: None) -> None:
 def test_a_token_opens_column_keys(token: None, tmp_path: Path) -> None:
     """The value as a provider writes it: OAEP with SHA-1 under the key, and a signature that the token makes."""
     (tmp_path / "pin").write_text(PIN)
+    (tmp_path / "pin").chmod(0o600)
     text = f'pkcs11 = "{LIBRARY}"\ntoken = "{LABEL}"\nlabel = "master"\npin_file = "pin"\n'
     (tmp_path / "master.toml").write_text(text)
     with pkcs11.lib(str(LIBRARY)).get_token(token_label=LABEL).open(user_pin=PIN) as session:

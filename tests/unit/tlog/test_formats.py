@@ -14,7 +14,7 @@ from cji_core.tlog.keys import (
     LOG_TYPES,
     WITNESS_TYPES,
     NoteKey,
-    NoteSigner,
+    SeedSigner,
     new_signers,
     parse_vkey,
     read_signers,
@@ -59,8 +59,8 @@ BODY = (
 ) + COSIGNED
 
 
-def seeded(name: str, kind: int, seed: int = 7) -> NoteSigner:
-    return NoteSigner(name=name, kind=kind, seed=bytes([seed]) * 32)
+def seeded(name: str, kind: int, seed: int = 7) -> SeedSigner:
+    return SeedSigner(name=name, kind=kind, seed=bytes([seed]) * 32)
 
 
 def test_the_vkey_of_the_specification() -> None:
