@@ -13,6 +13,7 @@ from cji_audit.packet.controls import controls
 from cji_audit.packet.errors import PacketError
 from cji_audit.packet.inputs import Lint, read_agency, read_deployment, read_key, read_policy, read_sbom, read_tests
 from cji_audit.packet.keys import keys_in
+from cji_audit.packet.logged import read_entry
 from cji_audit.packet.material import Machine
 from cji_audit.packet.reviews import read_reviews
 from cji_audit.packet.signed import confirmed, read_checkpoint, read_receipts
@@ -27,6 +28,7 @@ Kind = Literal[
     "confirmations",
     "reviews",
     "checkpoints",
+    "log",
     "machines",
     "receipt_keys",
     "confirmation_keys",
@@ -37,7 +39,7 @@ Kind = Literal[
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 Files: TypeAlias = Mapping[str, bytes]
 """Contents by name, without folders."""
-FOLDERS: Final[tuple[Kind, ...]] = ("receipts", "reviews", "checkpoints")
+FOLDERS: Final[tuple[Kind, ...]] = ("receipts", "reviews", "checkpoints", "log")
 """Kinds that are folders: None if the folder was not given."""
 MAX_FILES: Final = 1024
 """Of one kind."""
@@ -99,4 +101,6 @@ class Attachments:
             found["reviews"] = read_reviews(self.of("reviews"), reviewers)
         if "checkpoints" in self.files:
             found["checkpoints"] = tuple(read_checkpoint(n, d, receipt_keys) for n, d in self.of("checkpoints").items())
+        if "log" in self.files:
+            found["log"] = tuple(read_entry(n, d, receipt_keys) for n, d in self.of("log").items())
         return found

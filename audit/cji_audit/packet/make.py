@@ -86,12 +86,13 @@ def _sought(facts: Mapping[str, Any]) -> dict[str, Any]:
     digests |= {each.evidence_sha384 for each in facts.get("machines") or ()}
     digests |= {each.digest for each in facts.get("reviews") or ()}
     sizes = {each.size for each in facts.get("checkpoints") or ()}
+    sizes |= {each.checkpoint.size for each in facts.get("log") or ()}
     sizes |= {head.lines for each in facts.get("reviews") or () for head in each.heads}
     return {"sizes": sizes, "digests": digests}
 
 
 def _placed(facts: Mapping[str, Any], surveyed: Sequence[Surveyed]) -> dict[str, Any]:
-    """The facts, with the lines that have their receipts and evidence, or record their reviews."""
+    """The facts, with what the trails have of them: lines, and proofs that they continue the entries of the log."""
     found = {digest: line for each in surveyed for digest, line in each.found.items()}
     placed = dict(facts)
     if placed.get("receipts") is not None:
@@ -106,6 +107,12 @@ def _placed(facts: Mapping[str, Any], surveyed: Sequence[Surveyed]) -> dict[str,
                 for each in surveyed
                 for digest, time in each.times.items()
             },
+        )
+    if placed.get("log") is not None:
+        proofs = {each.trail.identity: each.consistency for each in surveyed}
+        placed["log"] = tuple(
+            msgspec.structs.replace(each, consistency=proofs.get(each.trail, {}).get(each.checkpoint.size, ()))
+            for each in placed["log"]
         )
     placed["machines"] = tuple(
         msgspec.structs.replace(each, line=found.get(each.evidence_sha384, 0)) for each in placed["machines"]

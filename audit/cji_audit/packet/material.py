@@ -104,6 +104,8 @@ class Trail(Fact, frozen=True, kw_only=True):
 
     file: str
     worker: str
+    identity: str
+    """Hash of its first line, also of one that was pruned; it names the trail in the agency's log."""
     first_line: int
     lines: int
     size: int
@@ -279,6 +281,23 @@ class Checkpoint(Fact, frozen=True, kw_only=True):
     key_id: str
 
 
+class LogEntry(Fact, frozen=True, kw_only=True):
+    """An entry of the agency's log about a trail, whose identity is `trail`, with its proof.
+
+    `log` is the log's origin, `log_size` the entries under its checkpoint. `consistency` leads from the entry's
+    checkpoint to the root of the trail: RFC 9162 §2.1.4.
+    """
+
+    file: File
+    trail: str
+    log: str
+    index: int
+    log_size: int
+    checkpoint: Checkpoint
+    fault: str
+    consistency: tuple[str, ...] = ()
+
+
 class Machine(Fact, frozen=True, kw_only=True):
     """Evidence of a machine, as it was appraised when the packet was made."""
 
@@ -323,6 +342,7 @@ class Material(Fact, frozen=True, kw_only=True):
     receipts: tuple[HeldReceipt, ...] | None = None
     reviews: tuple[Review, ...] | None = None
     checkpoints: tuple[Checkpoint, ...] | None = None
+    log: tuple[LogEntry, ...] | None = None
     machines: tuple[Machine, ...] = ()
     deployment: Deployment | None = None
     agency: Agency | None = None

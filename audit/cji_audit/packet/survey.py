@@ -20,7 +20,16 @@ from cji_audit.packet.material import Incident, Line, Period, Seen, Trail
 from cji_core.trail.chain import GENESIS, ChainError, Record
 from cji_core.trail.events import Attested
 from cji_core.trail.known_lines import KnownLines
-from cji_core.trail.merkle import EMPTY_ROOT, HASH_BYTES, Frontier, inclusion_proof, leaf_hash, node_hash, root_of
+from cji_core.trail.merkle import (
+    EMPTY_ROOT,
+    HASH_BYTES,
+    Frontier,
+    consistency_proof,
+    inclusion_proof,
+    leaf_hash,
+    node_hash,
+    root_of,
+)
 from cji_core.trail.pruned import Pruned
 from cji_core.trail.rules import RULES, CheckpointKeys, Finding, Watcher
 from cji_core.trail.short_receipts import Stated
@@ -39,14 +48,16 @@ _START: Final = ("version", "code_sha384", "config_sha384", "policy_sha384", "si
 class Surveyed:
     """A trail's facts, the lines that it includes by their numbers, and where it has what was looked for.
 
-    `times` has those of lines that record reviews. `signed` is the number of lines under its last checkpoint of a known
-    key, `recorded` the line that records the packet, with its time, if there is one.
+    `times` has those of lines that record reviews, `consistency` the proofs from the sizes looked for to the root.
+    `signed` is the number of lines under its last checkpoint of a known key, `recorded` the line that records the
+    packet, with its time, if there is one.
     """
 
     trail: Trail
     lines: dict[int, bytes]
     found: dict[str, int]
     times: dict[str, str]
+    consistency: dict[int, tuple[str, ...]]
     signed: int = 0
     recorded: tuple[int, str] | None = None
 
@@ -90,6 +101,7 @@ def survey(
         lines=included,
         found=run.found,
         times=run.times,
+        consistency={size: run.tree.consistency(size) for size in sizes if max(1, run.pruned) <= size <= run.tree.size},
         signed=run.signed,
         recorded=recorded,
     )
@@ -147,6 +159,10 @@ class Tree:
         """The inclusion proof of a leaf, counted from 0, in the whole tree."""
         return tuple(each.hex() for each in inclusion_proof(index, self.size, self._subtree))
 
+    def consistency(self, earlier: int) -> tuple[str, ...]:
+        """The proof that the whole tree continues that of `earlier` leaves, which were not pruned later."""
+        return tuple(each.hex() for each in consistency_proof(earlier, self.size, self._subtree))
+
     def _subtree(self, start: int, level: int) -> bytes:
         at = ((start >> level) - self._first[level]) * HASH_BYTES
         return bytes(self._levels[level][at : at + HASH_BYTES])
@@ -201,7 +217,7 @@ class _Pass:
         self._digest, self._bytes = hashlib.sha256(), 0
         self._first: Record | None = None
         self._last: Record | None = None
-        self._pruned_until = self._latest = ""
+        self._pruned_until = self._latest = self._identity = ""
         self._in_period = 0
         self._in_force: dict[str, str] = {}
         self._force_line = 0
@@ -229,12 +245,14 @@ class _Pass:
             self._watcher = Watcher.after(pruned, keys=self._keys)
             self._pruned_until = self._watcher.state.time
             self.tree, self.pruned = Tree(pruned.tree()), pruned.last
+            self._identity = pruned.first_hash
             if self._known.wants(self.pruned):
                 self._known.take(self.pruned, line_hash=pruned.head.hash, root=self.tree.root())
 
     def see(self, line: bytes, record: Record) -> None:
         """Take the next line, which is verified."""
         self._first, self._last = self._first or record, record
+        self._identity = self._identity or record.hash
         self._bytes += len(line)
         self._digest.update(line)
         self.tree.append(leaf_hash(line))
@@ -275,6 +293,7 @@ class _Pass:
         return Trail(
             file=name,
             worker=first.worker if first else "",
+            identity=self._identity,
             first_line=self.first_line,
             lines=self.tree.size - self.pruned,
             size=self._bytes,

@@ -10,6 +10,7 @@ Nothing here is about what the packet states: `verify` compares that. Both are n
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal
@@ -17,16 +18,20 @@ from typing import Final, Literal
 from cji_attestation import AttestationError
 from cji_attestation.appraisal import TimestampRoot, check_timestamp
 from cji_audit.packet.attachments import Attachments, Kind
+from cji_audit.packet.errors import PacketError
 from cji_audit.packet.folder import INDEX
 from cji_audit.packet.keys import Keys, by_thumbprint, keys_in
-from cji_audit.packet.material import Material
+from cji_audit.packet.logged import entry_fault, kept_outside, lines_of, proof_in, trail_of, without_entry
+from cji_audit.packet.material import LogEntry, Material
 from cji_audit.packet.survey import Surveyed
 from cji_core.jose import VerifyingKey
 from cji_core.moments import moment
+from cji_core.tlog.policy import Policy, PolicyError
+from cji_core.trail.checkpoint import Checkpoint
 from cji_core.trail.compact import MAX_BYTES, ReceiptError, key_id_unverified
 from cji_core.trail.packets import SIGNATURE, STAMP, PacketClaims, stamped, verify_packet
 
-Role = Literal["signer", "receipt-key", "reviewer", "confirmation-key"]
+Role = Literal["signer", "receipt-key", "reviewer", "confirmation-key", "log"]
 Reason = Literal[
     "signature-missing",
     "signature-invalid",
@@ -40,6 +45,11 @@ Reason = Literal[
     "reviewer-is-another",
     "confirmation-key-not-pinned",
     "confirmation-key-is-another",
+    "log-not-pinned",
+    "log-is-another",
+    "log-quorum-missing",
+    "log-entry-invalid",
+    "log-entry-missing",
     "trail-not-signed",
     "packet-not-recorded",
 ]
@@ -56,6 +66,11 @@ REMEDIES: Final[Mapping[Reason, str]] = {
     "reviewer-is-another": "Do not rely on it: reviews are signed with a key that you do not pin.",
     "confirmation-key-not-pinned": "Give the recipients' keys, from the recipients: --confirmation-key.",
     "confirmation-key-is-another": "Do not rely on it: confirmations are signed with a key that you do not pin.",
+    "log-not-pinned": "Give the policy of the agency's log, with its keys and witnesses: --log-policy.",
+    "log-is-another": "Do not rely on it: the log's checkpoint is not signed by the log that you pin.",
+    "log-quorum-missing": "Do not rely on it: ask the log and its witnesses for their newest checkpoints.",
+    "log-entry-invalid": "Do not rely on the trail: compare it with the log's entries, by a monitor of your own.",
+    "log-entry-missing": "Ask for a packet with the log's entries: `cji audit packet --log`.",
     "trail-not-signed": "Give a trail whose checkpoints are of the receipt keys that you pin.",
     "packet-not-recorded": "Ask for a trail of later days, or have the packet recorded: `cji record packet`.",
 }
@@ -75,6 +90,8 @@ class Pins:
     keys: Mapping[Role, Keys] = field(default_factory=dict)
     stamp_roots: Sequence[TimestampRoot] = ()
     recorded: bool = False
+    logs: Sequence[Policy] = ()
+    """Policies of the agency's log: the one in force, and those before it."""
 
     def of(self, role: Role) -> Keys:
         """The pinned keys of a role."""
@@ -126,6 +143,7 @@ def trust(
     for found in (
         *_signature(files, pins),
         *_given(attachments, attested, pins),
+        *_logged(material, attachments, pins),
         *_trails(material, pins, trails),
         *_recorded(pins, trails),
     ):
@@ -149,7 +167,8 @@ _Found = Signer | Refusal | str
 
 def _unpinned(found: Signer, pins: Pins) -> Iterator[Refusal]:
     if not found.pinned:
-        reason: Reason = f"{found.role}-is-another" if pins.of(found.role) else f"{found.role}-not-pinned"  # type: ignore[assignment]
+        some = pins.logs if found.role == "log" else pins.of(found.role)
+        reason: Reason = f"{found.role}-is-another" if some else f"{found.role}-not-pinned"  # type: ignore[assignment]
         yield Refusal(reason=reason, what=f"{found.role} {found.key_id}")
 
 
@@ -213,6 +232,55 @@ def _given(attachments: Attachments, attested: Sequence[VerifyingKey], pins: Pin
             yield Signer(role=role, key_id=kid, pinned=kid in pins.of(role))
 
 
+def _logged(material: Material | None, attachments: Attachments, pins: Pins) -> Iterator[_Found]:
+    """The entries of the agency's log: who signed and cosigned, and which lines they are of."""
+    if material is None:
+        return
+    files = attachments.of("log")
+    if not files and not pins.logs:
+        yield "agency's log: none; demand an entry of each trail with --log-policy"
+    for entry in material.log or ():
+        try:
+            note = proof_in(entry.file.name, files[entry.file.name]).note
+        except (PacketError, KeyError):
+            yield Refusal(reason="log-entry-invalid", what=f"{entry.file.name} is not in the packet")
+            continue
+        logs = [each for each in pins.logs if _is_of(each, note)]
+        yield Signer(role="log", key_id=note.origin, pinned=bool(logs))
+        if what := entry_fault(entry, material):
+            yield Refusal(reason="log-entry-invalid", what=f"{entry.file.name}: {what}")
+        elif logs:
+            yield _cosigned(entry, material, note, logs)
+    for trail in without_entry(material) if pins.logs else ():
+        yield Refusal(reason="log-entry-missing", what=f"no entry of {trail.file}")
+
+
+def _is_of(policy: Policy, note: Checkpoint) -> bool:
+    """Whether the log of a policy signed a checkpoint."""
+    with suppress(PolicyError):
+        policy.signed_by_log(note)
+        return True
+    return False
+
+
+def _cosigned(entry: LogEntry, material: Material, note: Checkpoint, logs: Sequence[Policy]) -> _Found:
+    """The lines that an entry shows under the quorum of one of these policies."""
+    refused = ""
+    for policy in logs:
+        try:
+            at = datetime.fromtimestamp(policy.accept(note, now=None).at, UTC).isoformat()
+        except PolicyError as error:
+            refused = str(error)
+            continue
+        trail = trail_of(entry, material)
+        name, last = (entry.trail, 0) if trail is None else (trail.file, lines_of(trail))
+        newer, under = last - entry.checkpoint.size, entry.checkpoint.size
+        return (
+            f"{name}: {under} of {last} lines in the log {entry.log}, cosigned by a quorum at {at}; {newer} are newer"
+        )
+    return Refusal(reason="log-quorum-missing", what=f"{entry.file.name}: {refused}")
+
+
 def _trails(material: Material | None, pins: Pins, trails: Sequence[Surveyed]) -> Iterator[_Found]:
     """How many lines of each trail are under a checkpoint of a pinned key: one in the trail, or one that was kept."""
     if material is None:
@@ -223,7 +291,7 @@ def _trails(material: Material | None, pins: Pins, trails: Sequence[Surveyed]) -
         trail, last = each.trail, each.trail.first_line - 1 + each.trail.lines
         kept = [
             point.size
-            for point in material.checkpoints or ()
+            for point in kept_outside(material)
             if not point.fault
             and point.key_id in pins.of("receipt-key")
             and point.origin.endswith(f"/{trail.worker}")

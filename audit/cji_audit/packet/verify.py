@@ -37,7 +37,7 @@ from cji_audit.packet.folder import (
     encoded,
     lines_name,
 )
-from cji_audit.packet.material import Fact, Material, Review, Trail
+from cji_audit.packet.material import Fact, LogEntry, Material, Review, Trail
 from cji_audit.packet.survey import IN_FORCE, Surveyed
 from cji_core.documents import decode
 from cji_core.strict import StrictError, hex_decode, parse
@@ -54,8 +54,8 @@ from cji_core.trail.worker_events import DocumentRecorded
 MAX_DIFFERENCES: Final = 200
 Resurvey = Callable[[Material], Sequence[Surveyed]]
 _GIVEN: Final = (
-    *("keys", "maa_policy", "sbom", "tests", "receipts", "reviews", "checkpoints", "machines", "deployment"),
-    "agency",
+    *("keys", "maa_policy", "sbom", "tests", "receipts", "reviews", "checkpoints", "log", "machines"),
+    *("deployment", "agency"),
 )
 """Members of the material that follow from files in given/."""
 BESIDE: Final = (INDEX, SIGNATURE, STAMP)
@@ -221,9 +221,11 @@ def _given(files: Mapping[str, bytes], material: Material, tools: Tools) -> Iter
 
 
 def _with_line(fact: Any, like: Any) -> Any:
-    """A fact with the line that the trail, not the file, has for it, and what that line shows."""
+    """A fact with what the trail, not the file, has for it: its line, what that shows, and the way to the root."""
     if isinstance(fact, Review) and isinstance(like, Review):
         return msgspec.structs.replace(fact, worker=like.worker, line=like.line, recorded=like.recorded)
+    if isinstance(fact, LogEntry) and isinstance(like, LogEntry):
+        return msgspec.structs.replace(fact, consistency=like.consistency)
     if hasattr(fact, "line") and hasattr(like, "line"):
         return msgspec.structs.replace(fact, line=like.line)
     return fact

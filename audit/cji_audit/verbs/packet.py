@@ -17,6 +17,7 @@ from cji_audit.packet.controls import controls
 from cji_audit.packet.errors import PacketError
 from cji_audit.packet.folder import INDEX, files_of, write
 from cji_audit.packet.inputs import MAX_BYTES
+from cji_audit.packet.logged import newest_records
 from cji_audit.packet.make import make
 from cji_audit.packet.material import Period
 from cji_audit.packet.report import checks_of
@@ -66,6 +67,7 @@ class MadePacket(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--reviews", type=_FOLDER, help="Signed weekly reviews, also in folders of weeks.")
 @click.option("--reviewer-key", "reviewer_keys", type=FILE, multiple=True, help="Public key of a reviewer.")
 @click.option("--checkpoints", type=_FOLDER, help="Checkpoints that a witness kept.")
+@click.option("--log", "logs", type=_FOLDER, multiple=True, help="The deliverer's state/log; one of each trail.")
 @click.option("--receipt-key", "receipt_keys", type=FILE, multiple=True, help="Public receipt key without evidence.")
 @click.option("--deployment", type=FILE, multiple=True, help="Export for `cji doctor --azure`; may be given again.")
 @click.option("--agency", type=FILE, help="agency.toml: names and the provider's authorization, for OSCAL.")
@@ -138,6 +140,8 @@ def _attachments(options: Mapping[str, Any]) -> Attachments:
         files["reviews"] = _reviews(options["reviews"])
     if options["checkpoints"] is not None:
         files["checkpoints"] = _contents(sorted(each for each in options["checkpoints"].iterdir() if each.is_file()))
+    if options["logs"]:
+        files["log"] = newest_records(options["logs"])
     return Attachments(files=files)
 
 

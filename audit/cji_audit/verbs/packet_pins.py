@@ -32,8 +32,10 @@ from cji_audit.packet.verify import verify as differences_of
 from cji_audit.verbs.packet_tools import CLOUD, TRAIL, tools_for
 from cji_audit.verbs.review_sign import confirmation_sources
 from cji_core.command.common import FILE
+from cji_core.errors import StartupError
 from cji_core.jose import VerifyingKey
 from cji_core.strict import StrictError
+from cji_core.tlog.policy import Policy, load_policy
 
 _PATH: Final = click.argument("path", metavar="DIR|ZIP", type=click.Path(exists=True, path_type=Path))
 TSA_ROOT: Final = click.option(
@@ -57,14 +59,23 @@ _RECORDED: Final = click.option("--recorded", is_flag=True, help="Demand a line 
 _POLICY: Final = click.option(
     "--policy", "policies", type=FILE, multiple=True, help="A policy of confirmed jobs, for reviews with confirmations."
 )
+_LOG_POLICY: Final = click.option(
+    "--log-policy",
+    "log_policies",
+    type=FILE,
+    multiple=True,
+    help="Policy of the agency's log, with its keys, witnesses and quorum: demands an entry of each trail.",
+)
 _OPTIONS: Final = (
-    *(_PATH, _SIGNER, _RECEIPT_KEY, _REVIEWER, _CONFIRMATION_KEY, TSA_ROOT, _RECORDED, TRAIL, _POLICY, PROFILE, CLOUD),
+    *(_PATH, _SIGNER, _RECEIPT_KEY, _REVIEWER, _CONFIRMATION_KEY, _LOG_POLICY, TSA_ROOT, _RECORDED, TRAIL, _POLICY),
+    *(PROFILE, CLOUD),
 )
 _NAMES: Final = {
     "signers": "--signer",
     "receipt_keys": "--receipt-key",
     "reviewers": "--reviewer",
     "confirmers": "--confirmation-key",
+    "log_policies": "--log-policy",
     "tsa_roots": "--tsa-root",
     "trails": "--trail",
     "policies": "--policy",
@@ -80,6 +91,7 @@ class Given:
     receipt_keys: tuple[Path, ...]
     reviewers: tuple[Path, ...]
     confirmers: tuple[Path, ...]
+    log_policies: tuple[Path, ...]
     tsa_roots: tuple[Path, ...]
     recorded: bool
     trails: tuple[Path, ...]
@@ -99,6 +111,7 @@ class Given:
             },
             stamp_roots=stamp_roots(self.tsa_roots),
             recorded=self.recorded,
+            logs=_logs(self.log_policies),
         )
 
     def command(self, *more: str) -> str:
@@ -178,6 +191,13 @@ def stamp_roots(files: Sequence[Path]) -> tuple[TimestampRoot, ...]:
 
 def _keys(files: Sequence[Path]) -> Keys:
     return keys_in({str(each): each.read_bytes() for each in files})
+
+
+def _logs(files: Sequence[Path]) -> tuple[Policy, ...]:
+    try:
+        return tuple(map(load_policy, files))
+    except StartupError as error:
+        raise PacketError(error.what, error.remedy) from error
 
 
 def _material(files: dict[str, bytes]) -> tuple[Material | None, Attachments]:

@@ -29,8 +29,8 @@ class PacketDifference(msgspec.Struct, frozen=True, kw_only=True):
 class PacketSigner(msgspec.Struct, frozen=True, kw_only=True):
     """A key on which a packet rests."""
 
-    role: Annotated[str, member("`signer`, `receipt-key`, `reviewer` or `confirmation-key`")]
-    key: Annotated[str, member("its thumbprint, RFC 7638, as the packet's maker gives it")]
+    role: Annotated[str, member("`signer`, `receipt-key`, `reviewer`, `confirmation-key` or `log`")]
+    key: Annotated[str, member("its thumbprint, RFC 7638, or the log's origin, as the packet's maker gives it")]
     pinned: Annotated[bool, member("whether it is one of the reader's pins")]
 
 
@@ -65,16 +65,16 @@ class VerifiedPacket(msgspec.Struct, frozen=True, kw_only=True):
 def verify(context: click.Context, *, given: Given, checks: tuple[str, ...], as_json: bool) -> None:
     """Verify a packet: read all of it again, repeat every check, compare every key with yours. Uses no network.
 
-    Trust is given by you: by the agency's pair, the workers' receipt keys and the reviewers' keys, which you have from
-    them and not from the packet. Without your pins the keys are printed as the maker gives them, and nothing is
-    trusted. With --trail, the facts are read from the trails again, and the reports of reviews made again. The exit
-    status is 3 if anything differs, or rests on a key that you do not pin.
+    Trust is given by you: by the agency's pair, the workers' receipt keys, the reviewers' keys and the policy of the
+    agency's log, which you have from them and not from the packet. Without your pins the keys are printed as the maker
+    gives them, and nothing is trusted. With --trail, the facts are read from the trails again, and the reports of
+    reviews made again. The exit status is 3 if anything differs, or rests on a key that you do not pin.
 
     \b
     Examples:
       cji audit packet verify q4.zip
       cji audit packet verify q4.zip --signer agency.pub --receipt-key receipt-keys.jwk --reviewer jane.pub \\
-        --tsa-root tsa.pem --trail audit.log
+        --log-policy policy.toml --tsa-root tsa.pem --trail audit.log
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     found = judged(context, given)
     results = checks_of(found.rows)

@@ -11,9 +11,10 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from cji_core.tlog.leaves import CheckpointLeaf, LeafError, decode_leaf
 from cji_core.tlog.requests import MAX_PROOF, hash_of
 from cji_core.trail.checkpoint import MAX_COSIGNED_BYTES, Checkpoint, CheckpointError, parse_cosigned
-from cji_core.trail.merkle import MAX_SIZE, ProofError, verify_inclusion
+from cji_core.trail.merkle import MAX_SIZE, ProofError, leaf_hash, verify_inclusion
 
 MAX_BYTES: Final = MAX_COSIGNED_BYTES + 4096
 _FIRST: Final = "c2sp.org/tlog-proof@v1"
@@ -32,6 +33,16 @@ class LogProof:
         """The text of the proof."""
         lines = [_FIRST, f"index {self.index}", *(base64.b64encode(each).decode() for each in self.hashes), ""]
         return "".join(f"{each}\n" for each in lines).encode() + self.note.encode()
+
+    def shows(self, entry: str, *, trail: str, note: str) -> None:
+        """Return if the entry is this checkpoint of this trail, and in the tree. Raises CheckpointError."""
+        try:
+            leaf = decode_leaf(entry.encode())
+        except LeafError as error:
+            raise CheckpointError(f"the entry: {error}") from None
+        if not isinstance(leaf, CheckpointLeaf) or (leaf.trail, leaf.note) != (trail, note):
+            raise CheckpointError("the entry of the log is of another checkpoint")
+        self.verify(leaf_hash(entry.encode()))
 
     def verify(self, leaf: bytes) -> None:
         """Return if this leaf hash is in the tree of the checkpoint. Raises CheckpointError."""

@@ -18,12 +18,16 @@ from cji_core.command import build
 from cji_core.format.keys import save_private_key
 from cji_core.jose import public_jwk
 from cji_core.pairs import SigningPair
+from cji_core.tlog.keys import LOG_TYPES, new_signers
+from cji_core.trail.witnesses.records import Records
 from cji_simulator.tsa import timestamp_authority
 from tests.integration.cli.test_packet import CLOUD, cji, packet_in, ran
 from tests.support.forge import machine
 from tests.support.json_answers import answered
+from tests.support.log_records import ORIGIN, entry, policy
 from tests.support.packet_period import KEY, REVIEWER, agency, sound, write_trail
 from tests.support.paths import ROOT
+from tests.support.tlog_site import write_policy
 from tests.support.tsa_forge import tsa
 
 NO_SOCKET = """
@@ -52,14 +56,17 @@ def auditor(tmp_path_factory: pytest.TempPathFactory) -> Auditor:
     """The way of an agency, by the commands that its documentation prints."""
     folder = tmp_path_factory.mktemp("agency")
     _, given = write_trail(sound(), folder)
-    for kind in ("receipts", "reviews", "checkpoints"):
+    for kind in ("receipts", "reviews"):
         (folder / kind).mkdir()
         for name, data in given.of(kind).items():
             (folder / kind / name).write_bytes(data)
     for name, key in {"receipt.pub": KEY, "reviewer.pub": REVIEWER}.items():
         (folder / name).write_text(public_jwk(key.public_key()) + "\n")
+    lines = (folder / "audit.log").read_bytes().splitlines(keepends=True)
+    Records(folder / "log").add(entry(lines, len(lines) - 1))
+    write_policy(folder / "policy.toml", policy())
     more = ["--receipts", folder / "receipts", "--receipt-key", folder / "receipt.pub", "--reviews", folder / "reviews"]
-    more += ["--reviewer-key", folder / "reviewer.pub", "--checkpoints", folder / "checkpoints", "--no-docx"]
+    more += ["--reviewer-key", folder / "reviewer.pub", "--log", folder / "log", "--no-docx"]
     out, shown = packet_in(folder, *more)
     assert shown.exit_code == 0, shown.output
     pair = folder / "agency.key"
@@ -77,6 +84,7 @@ def auditor(tmp_path_factory: pytest.TempPathFactory) -> Auditor:
         assert done.time
     pins: list[object] = ["--signer", folder / "agency.pub", "--receipt-key", folder / "receipt.pub"]
     pins += ["--reviewer", folder / "reviewer.pub", "--tsa-root", authority.root]
+    pins += ["--log-policy", folder / "policy.toml"]
     return Auditor(packet=out, pins=pins, trail=folder / "audit.log")
 
 
@@ -89,13 +97,15 @@ def test_a_reader_with_pins_and_no_network(auditor: Auditor) -> None:
     assert "verified: " in done.stdout
     assert "stamped by Simulated Timestamp Authority" in done.stdout
     assert "as given by the maker" not in done.stdout
+    assert f"99 of 100 lines in the log {ORIGIN}, cosigned by a quorum at " in done.stdout
 
 
 def test_without_pins_nothing_reads_as_verified(auditor: Auditor) -> None:
     shown = cji("verify", auditor.packet, "--trail", auditor.trail, *CLOUD)
     assert shown.exit_code == 3
     assert "verified" not in shown.output
-    assert shown.output.count("as given by the maker") == 4  # signer, receipt key, reviewer, timestamp
+    assert shown.output.count("as given by the maker") == 5  # signer, receipt key, reviewer, log, timestamp
+    assert "log-not-pinned: " in shown.output
     assert "signer-not-pinned: " in shown.output
 
 
@@ -136,7 +146,7 @@ def test_a_day_without_pins_proves_nothing(auditor: Auditor) -> None:
     assert "Nothing is proven: see what is open." in text
     assert "What is proven" not in text
     assert "verified" not in text
-    assert text.count("as given by the maker") == 4
+    assert text.count("as given by the maker") == 5
     assert "signer-not-pinned" in text
 
 
@@ -144,13 +154,15 @@ def verified(found: Result) -> tuple[int, bool]:
     return found.exit_code, "verified" in found.output
 
 
-@pytest.mark.parametrize("role", ["--signer", "--receipt-key", "--reviewer", "--tsa-root"])
+@pytest.mark.parametrize("role", ["--signer", "--receipt-key", "--reviewer", "--log-policy", "--tsa-root"])
 def test_each_pin_is_needed(auditor: Auditor, role: str, tmp_path: Path) -> None:
     """It cannot be another one; and only the timestamp's can be left out, which is then the maker's word."""
     at = auditor.pins.index(role)
     other = tmp_path / "other"
     if role == "--tsa-root":
         other.write_bytes(tsa().roots[0].certificate)
+    elif role == "--log-policy":
+        write_policy(other, policy(log=new_signers(ORIGIN, LOG_TYPES)))
     else:
         single = ec.generate_private_key(ec.SECP384R1()).public_key()
         other.write_text(public_jwk(SigningPair.generate().public_key() if role == "--signer" else single))

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from cji_audit.packet.checks.result import Result, fails, holds, missing, of_file
+from cji_audit.packet.logged import kept_outside
 from cji_audit.packet.material import Checkpoint, Material, Review, Trail
 from cji_audit.packet.signed import NO_KEY
 
@@ -78,8 +79,8 @@ def _faults(material: Material, each: Review, days: int) -> Iterator[Result]:
         yield fails(f"{where}review-recorded-late: at {each.recorded}, more than {days} days after its end.", shown)
     if datetime.fromisoformat(each.signed) - recorded > SKEW:
         yield fails(f"{where}review-dated-forward: signed at {each.signed}, recorded at {each.recorded}.", shown)
-    if not any(_covers(point, trail, each) for point in material.checkpoints or () for trail in material.trails):
-        what = "review-not-witnessed: line {} of {} is under no checkpoint that was kept outside (--checkpoints)"
+    if not any(_covers(point, trail, each) for point in kept_outside(material) for trail in material.trails):
+        what = "review-not-witnessed: line {} of {} is under no checkpoint outside the machine (--log or --checkpoints)"
         yield missing(f"{where}{what.format(each.line, each.worker)}.")
 
 

@@ -16,6 +16,7 @@ from cji_audit.packet.checks.result import (
     of_lines,
     of_trail,
 )
+from cji_audit.packet.logged import entry_fault, kept_outside, lines_of, trail_of
 from cji_audit.packet.material import Checkpoint, Incident, Material, Trail
 from cji_audit.packet.signed import NO_KEY
 from cji_core.trail.known_lines import KnownLines
@@ -87,20 +88,37 @@ def anchors(material: Material) -> Result:
 
 
 def checkpoints(material: Material) -> Result:
-    """Checkpoints that were kept elsewhere are signed by a worker's key and name this trail's lines."""
-    if not material.checkpoints:
-        return missing("No checkpoint from outside the machine was given (--checkpoints).")
+    """Checkpoints outside the machine, in the agency's log or kept, are signed by a worker's key, of these lines."""
+    for entry in material.log or ():
+        if entry.checkpoint.fault != NO_KEY and (what := entry_fault(entry, material)):
+            return fails(f"The log's entry {entry.file.name}: {what}.", of_file(entry.file))
+    kept = list(kept_outside(material))
+    if not kept:
+        return missing("No checkpoint from outside the machine was given (--log or --checkpoints).")
     trails = {f"cji-worker/{trail.worker}": trail for trail in material.trails}
-    for each in material.checkpoints:
+    for each in kept:
         if each.fault == NO_KEY:
             return missing(f"The key of checkpoint {each.file.name} was not given (--evidence or --receipt-key).")
         if wrong := _wrong(each, trails.get(each.origin)):
             return fails(f"Checkpoint {each.file.name}{wrong}.", of_file(each.file))
-    without = trails.keys() - {each.origin for each in material.checkpoints}
+    without = trails.keys() - {each.origin for each in kept}
     if without:
         return missing(f"No checkpoint of {min(without)} was given.")
-    shown = map(of_file, (each.file for each in material.checkpoints))
-    return holds(f"{len(material.checkpoints)} checkpoints from outside the machine verify against the trail.", *shown)
+    shown = map(of_file, (each.file for each in kept))
+    return holds(
+        f"{len(kept)} checkpoints from outside the machine verify against the trail.{_newer(material)}", *shown
+    )
+
+
+def _newer(material: Material) -> str:
+    """The lines after those that the agency's log has."""
+    found = [(each, trail_of(each, material)) for each in material.log or ()]
+    return "".join(
+        f" The log {each.log} has {each.checkpoint.size} lines of {trail.file}; "
+        f"{lines_of(trail) - each.checkpoint.size} are newer."
+        for each, trail in found
+        if trail is not None
+    )
 
 
 def _wrong(checkpoint: Checkpoint, trail: Trail | None) -> str:

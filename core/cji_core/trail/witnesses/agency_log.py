@@ -18,7 +18,7 @@ import msgspec
 
 from cji_core.errors import StartupError
 from cji_core.https import MAX_RETRY_AFTER, Client, ExchangeError, retry_after, tls_context
-from cji_core.tlog.leaves import CheckpointLeaf, FirstLine, LeafError, decode_leaf
+from cji_core.tlog.leaves import FirstLine, LeafError
 from cji_core.tlog.policy import Cosigned, Policy, load_policy
 from cji_core.tlog.proofs import parse_proof
 from cji_core.tlog.slots import identity_of
@@ -224,13 +224,10 @@ def first_line(trail: Iterable[bytes], size: int) -> FirstLine:
 def _verified(policy: Policy, offer: Offer, receipt: LogReceipt, *, now: int | None) -> Cosigned:
     """The checkpoint under which a receipt's entry is this offer's. Raises ReceiptRefusedError."""
     try:
-        leaf = decode_leaf(receipt.entry.encode())
-        if not isinstance(leaf, CheckpointLeaf) or (leaf.trail, leaf.note) != (receipt.trail, offer.note):
-            raise ReceiptRefusedError("the entry of the log is of another checkpoint")
         proof = parse_proof(receipt.proof.encode())
-        proof.verify(leaf_hash(receipt.entry.encode()))
+        proof.shows(receipt.entry, trail=receipt.trail, note=offer.note)
         return policy.accept(proof.note, now=now)
-    except (LeafError, CheckpointError) as error:
+    except CheckpointError as error:
         raise ReceiptRefusedError(f"the proof of the agency's log: {error}") from error
 
 
