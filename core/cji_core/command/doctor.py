@@ -26,6 +26,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 
 @click.command()
 @click.option("--config", type=FILE, help="Check this worker configuration and all that it names, too.")
+@click.option("--delivery", type=FILE, help="audit.toml of the deliverer: check the agency's log by its records, too.")
 @click.option("--azure", is_flag=True, help="Compare a deployment with deploy/ instead; needs --export.")
 @click.option("--export", "exports", type=FILE, multiple=True, help="Exported resources, JSON; may be given again.")
 @click.option("--report-only", is_flag=True, help="With --azure: exit with 0 in spite of findings.")
@@ -34,6 +35,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 def doctor(
     context: click.Context,
     config: Path | None,
+    delivery: Path | None,
     exports: tuple[Path, ...],
     *,
     azure: bool,
@@ -46,6 +48,9 @@ def doctor(
     reads the vTPM, encrypts. The exit status is 1 if a check failed. A warning needs a decision by the operator. A
     check that could not run counts as failed if a configuration was given. The last line is the command to run next.
 
+    With --delivery it verifies the newest record of the agency's log, without a network: that the pinned log and a
+    quorum signed it, and that no line waits for longer than the policy promises.
+
     With --azure it checks a deployment instead, on any machine and without a network: what was exported from the
     resource manager is compared with what deploy/ describes. What an export does not cover counts as failed too. With
     --config as well, tokens need the network's rule to Entra, the longest job is compared with the notice of a machine
@@ -54,15 +59,17 @@ def doctor(
     \b
     Examples:
       cji doctor
-      cji doctor --config /etc/cji/worker.toml --json
+      cji doctor --config /etc/cji/worker.toml --delivery /etc/cji/audit.toml --json
       cji doctor --azure --export export.json
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    if azure and delivery is not None:
+        raise click.UsageError("--delivery is for a machine")
     if azure:
         findings, bad = contributed("deployment")(exports, config), {"warning", "failed", "not run"}
     elif exports or report_only:
         raise click.UsageError("--export and --report-only are for --azure")
     else:
-        findings = contributed("machine")(context, config)
+        findings = contributed("machine")(context, config, delivery)
         bad = {"failed", "not run"} if config is not None else {"failed"}
     status = 1 if any(finding.state in bad for finding in findings) else 0
     if as_json:

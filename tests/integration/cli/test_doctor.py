@@ -293,3 +293,17 @@ def test_the_delivery_of_the_trail_is_compared_with_it(folder: Path, azure: Simu
     assert (checked()["state"], checked()["found"]) == ("ok", "sentinel at line 3; on failure: alert")
     trail.path.write_bytes(trail.path.read_bytes()[: places[-1].offset])
     assert "contradicted" in checked()["found"]
+
+
+def test_the_log_is_checked_by_the_deliverer_s_file(azure: Simulation, tmp_path: Path) -> None:
+    """On any machine that has the file; a check that fails makes the exit status 1."""
+    config = tmp_path / "audit.toml"
+    config.write_text(
+        'trail = "audit.log"\nstate = "state"\nreceipt_keys = "keys"\n[log]\npolicy = "p"\ntoken_file = "t"\n'
+    )
+    status, found = doctor(azure.trust, "--delivery", config)
+    assert (status, found["agency's log"]["state"]) == (1, "failed")
+    assert "p cannot be read" in found["agency's log"]["found"]
+    assert "agency's log" not in doctor(azure.trust)[1]
+    arguments = ["doctor", "--azure", "--export", str(config), "--delivery", str(config)]
+    assert CliRunner().invoke(build(azure.trust), arguments).exit_code == 2
