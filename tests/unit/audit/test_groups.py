@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cji_core.errors import Reason, Refusal
 from cji_core.jose import key_id
 from cji_core.trail import GENESIS, Event, Head, JobAdmitted, TrailCheckpoint, WorkerStopped, read, verify_chain
-from cji_core.trail.chain import Record
+from cji_core.trail.chain import MAX_LINE_BYTES, Record
 from cji_core.trail.checkpoint import parse_checkpoint, sign_checkpoint
+from cji_core.trail.worker_events import TailRecovered
 from cji_worker.trail.file import AuditFile
 from cji_worker.trail.replay_ledger import JobState, ReplayLedger
 from tests.support import audit_events
@@ -139,6 +140,24 @@ def test_lines_gather_while_a_group_is_synced(path: Path, disk: Disk) -> None:
         assert told.found == [(number, None) for number in range(6)]
         assert disk.syncs == 2
     assert _events(path) == [admitted(number) for number in range(6)]
+
+
+def test_a_group_is_no_longer_than_a_line_may_be(path: Path, disk: Disk) -> None:
+    """A power failure can leave a file as long as its last write, with zeros in it: a start cuts off so much."""
+    told, first = Told(), 0
+    with opened(path) as trail:
+        trail.append(admitted(0))
+        first = path.stat().st_size
+        for number in range(1, 250):
+            trail.enter(admitted(number), told.of(number))
+        trail.settle()
+        trail.deliver()
+        assert told.found == [(number, None) for number in range(1, 250)]
+    most = -(-(path.stat().st_size - first) // MAX_LINE_BYTES)
+    assert 1 < most <= disk.syncs - 1 <= most + 1
+    os.truncate(path, path.stat().st_size + MAX_LINE_BYTES)
+    with opened(path):
+        assert isinstance(_events(path)[-1], TailRecovered)
 
 
 def test_a_job_alone_wakes_no_thread(path: Path, disk: Disk) -> None:

@@ -294,7 +294,7 @@ class AuditFile:
     def settle(self) -> None:
         """Decide every line that waits without calling anybody; `deliver` does. A fault makes the trail unavailable."""
         self._end_group(wait=True)
-        if self._fault is None and self._waiting.gathered:
+        while self._fault is None and self._waiting.gathered:
             try:
                 self._storage.append(b"".join(line.data for line in self._waiting.take()))
             except OSError as error:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from cji_core.errors import Refusal
-from cji_core.trail.chain import Head, Record
+from cji_core.trail.chain import MAX_LINE_BYTES, Head, Record
 from cji_core.trail.events import JobCompleted
 
 Then: TypeAlias = Callable[[Refusal | None], None]
@@ -73,8 +73,17 @@ class Waiting:
         self._lines.append(line)
 
     def take(self) -> list[Line]:
-        """Make a group of all lines that gathered; the one before is decided."""
-        self.group, self._lines = self._lines, []
+        """Make a group of the lines that gathered, as many as are no longer than one may be; the one before is decided.
+
+        What a power failure leaves of a group, a start cuts off as it does a line.
+        """
+        size, ends = 0, len(self._lines)
+        for number, line in enumerate(self._lines):
+            size += len(line.data)
+            if number and size > MAX_LINE_BYTES:
+                ends = number
+                break
+        self.group, self._lines = self._lines[:ends], self._lines[ends:]
         return self.group
 
     def decide(self, lost: Refusal | None = None) -> None:
