@@ -35,6 +35,7 @@ EXAMPLES: Final = (
     Example(
         parameters="government.parameters.example.json", cloud="AzureUSGovernment", snapshot="snapshots/government.txt"
     ),
+    Example(parameters="small.parameters.example.json", cloud="AzureCloud", snapshot="snapshots/small.txt"),
 )
 _US_REGION: Final = re.compile(r"(north|south|west)?(east|west|central)us[23]?|usgov(virginia|arizona|texas)")
 # confidential families of the sixth version: a is AMD, e is Intel; a d would be a local disk, outside the guest's state

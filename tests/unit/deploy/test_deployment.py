@@ -145,7 +145,7 @@ def by_type(example: Example, kind: str) -> list[dict[str, object]]:
     return [each.body for each in planned(BICEP, templates(BICEP), example) if each.type == kind]
 
 
-@pytest.mark.parametrize(("example", "kind"), zip(EXAMPLES, ("sevsnpvm", "tdxvm"), strict=True))
+@pytest.mark.parametrize(("example", "kind"), zip(EXAMPLES, ("sevsnpvm", "tdxvm", "sevsnpvm"), strict=True))
 def test_policies_and_addresses_fit_the_size_and_the_cloud(example: Example, kind: str) -> None:
     resources = planned(BICEP, templates(BICEP), example)
     policies = {}
