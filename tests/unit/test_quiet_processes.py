@@ -18,6 +18,7 @@ from cji_worker.broker.__main__ import main as broker
 from cji_worker.console.process import run as console
 from cji_worker.fleet.run import Fleet
 from cji_worker.probe.process import run as probe
+from cji_worker.provisioned import main as provisioned
 from cji_worker.verbs.audit.deliver import delivers
 
 _UNITS: Final = Path(__file__).parents[2] / "deploy" / "systemd"
@@ -28,8 +29,9 @@ _BODIES: Final[dict[str, Callable[..., Any]]] = {
     "console": console,
     "audit deliver": delivers,
     "cji_worker.broker": broker,
+    "cji_worker.provisioned": provisioned,
 }
-_ENDS: Final = {"bundle apply", "door enroll", "door check", "door limit", "reload"}
+_ENDS: Final = {"audit delivered", "bundle apply", "door enroll", "door check", "door limit", "reload"}
 """Verbs that end by themselves: `main` of the command silences libraries, and says errors in its own words."""
 
 
