@@ -366,11 +366,16 @@ def az(state: Path, arguments: tuple[str, ...]) -> None:
         raise SystemExit(getattr(error, "status", 1)) from error
 
 
-@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@main.command(
+    context_settings={"ignore_unknown_options": True, "help_option_names": [], "allow_interspersed_args": False}
+)
 @state_option
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def cji(state: Path, arguments: tuple[str, ...]) -> None:
-    """`cji` with the roots of the simulation that `up` started, instead of production's."""
+    """`cji` with the roots of the simulation that `up` started, instead of production's.
+
+    `--state` stands before the command: behind it, it is an option of `cji`'s.
+    """
     try:
         trust = decode((state / _TRUST).read_bytes(), Trust, limit=1 << 20)
     except OSError as error:

@@ -169,3 +169,10 @@ def test_a_killed_simulator_takes_its_door_along(tmp_path: Path) -> None:
                 return
         assert time.monotonic() < until, "the door outlived the simulator"
         time.sleep(0.05)
+
+
+def test_options_of_cji_are_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`cji audit witness verify` has a `--state` too: it is not the simulation's."""
+    monkeypatch.chdir(tmp_path)
+    found = CliRunner().invoke(main, ["cji", "audit", "witness", "verify", "T", "--state", "its-own"])
+    assert "no simulation was started in .demo;" in found.output
