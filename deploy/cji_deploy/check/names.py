@@ -9,6 +9,7 @@ import json
 import sys
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 from cji_deploy.check.bicep import parse
 from cji_deploy.check.deployment import ENTRY, parameters
@@ -44,11 +45,16 @@ def addresses(planned: list[Planned], regions: dict[str, str], cloud: str) -> li
     return found
 
 
+def _lower_guid(text: str) -> str:
+    """The id in the form that Azure hashes."""
+    return str(UUID(text))
+
+
 def main(arguments: list[str]) -> int:
     """Exit code: 0 printed, 1 the parameters cannot be resolved."""
     parser = argparse.ArgumentParser(prog="python -m cji_deploy.check.names", description=__doc__)
     parser.add_argument("--parameters", type=Path, required=True, help="the deployment's parameters file")
-    parser.add_argument("--subscription", required=True, help="id of the subscription")
+    parser.add_argument("--subscription", required=True, type=_lower_guid, help="id of the subscription, a GUID")
     parser.add_argument("--group", required=True, help="resource group")
     parser.add_argument("--cloud", choices=sorted(CLOUDS), default="AzureCloud", help="default: AzureCloud")
     given = parser.parse_args(arguments)

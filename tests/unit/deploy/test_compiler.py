@@ -213,6 +213,8 @@ def test_names_are_known_before_a_deployment(capsys: pytest.CaptureFixture[str])
     assert "https://cji-kv-e7lxc7r5ujx64.vault.azure.net/" in shown
     assert "https://cjie7lxc7r5ujx64.blob.core.windows.net" in shown
     assert print_names(["--parameters", str(BICEP / "regions.json"), *place]) == 1
+    with pytest.raises(SystemExit):  # other names than Azure's would follow from it
+        print_names(["--parameters", str(BICEP / EXAMPLES[0].parameters), "--subscription", "ID", "--group", "cji"])
 
 
 def _faults(name: str, sources: Mapping[str, bytes], parsed: dict[str, Template]) -> set[str]:
