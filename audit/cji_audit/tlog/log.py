@@ -170,7 +170,11 @@ class AgencyLog:
                     key=key,
                     first=leaf.first,
                 )
-                log("trail frozen", what=error.cause, remedy="Investigate, then decide: cji log decide.")
+                log(
+                    "trail frozen",
+                    what=f"{error.cause}: {leaf.trail}",
+                    remedy="Investigate, then decide: cji log decide.",
+                )
                 self._append(conflict, evidence)
             raise
 

@@ -35,6 +35,7 @@ from cji_core.trail.checkpoint import CheckpointError, parse_checkpoint
 from cji_core.trail.fields import utc_hundredths
 from cji_core.trail.merkle import leaf_hash
 
+_IDENTITY: Final = "Give its identity in hexadecimal, as `cji log monitor` and the receipts of its worker name it."
 _NEW: Final = click.Path(dir_okay=False, path_type=Path)
 _POLICY: Final = click.option(
     "--policy", "policy_file", type=FILE, required=True, help="The log's policy, pinned by you."
@@ -154,7 +155,7 @@ def serve(context: click.Context, config: Path) -> None:
 
     \b
     Example:
-      cji log serve --config /etc/cji/log.toml
+      cji log serve --config /etc/cji-log/log.toml
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     from cji_audit.tlog.serving import log_server, run  # noqa: PLC0415 - for this verb alone
     from cji_audit.tlog.settings import LogFile, load_file  # noqa: PLC0415
@@ -259,7 +260,7 @@ def decide(  # noqa: PLR0917 - click passes by name
     policy, token, client = load_policy(policy_file), read_token(token_file), _client(ca_file)
     status, body = _call(client, "GET", f"{policy.file.url}/trails/{trail}", token)
     if status != 200:
-        raise Failure(f"the log does not show this trail (HTTP {status})", remedy="Compare its identity.", status=2)
+        raise Failure(f"the log does not show this trail (HTTP {status})", remedy=_IDENTITY, status=2)
     try:
         newest = read_message(body, Newest)
         note = newest.note if note_file is None else note_file.read_text("utf-8")

@@ -99,7 +99,7 @@ def search(
     \b
     Examples:
       cji audit search audit.log --kind job_refused --since 2026-11-23 --until 2026-11-30
-      cji audit search audit.log --ori WI013* --operator jdoe --newest
+      cji audit search audit.log --ori 'WI013*' --operator jdoe --newest
       cji audit search audit.log --job 6b1f* --json
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     query = Query(

@@ -92,7 +92,7 @@ def serve(config: Path) -> None:
 
     \b
     Example:
-      cji witness serve --config /etc/cji/witness.toml
+      cji witness serve --config /etc/cji-witness/witness.toml
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     from cji_audit.tlog.serving import run, witness_server  # noqa: PLC0415 - for this verb alone
     from cji_audit.tlog.settings import WitnessFile, load_file  # noqa: PLC0415
@@ -114,7 +114,7 @@ def status(config: Path, *, as_json: bool) -> None:
 
     \b
     Example:
-      cji witness status --config /etc/cji/witness.toml
+      cji witness status --config /etc/cji-witness/witness.toml
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     from cji_audit.tlog.serving import alone  # noqa: PLC0415 - for this verb alone
     from cji_audit.tlog.settings import WitnessFile, load_file  # noqa: PLC0415

@@ -119,7 +119,7 @@ def evidence(material: Material) -> Result:
         return missing("No evidence of a machine was given (--evidence).")
     for each in material.machines:
         if each.refused:
-            return fails(f"{each.file.name} is refused: {each.refused}.", of_file(each.file))
+            return fails(f"{each.file.name} is refused: {each.refused.removesuffix('.')}.", of_file(each.file))
         if each.simulated:
             return fails(f"{each.file.name} is of a simulated machine.", of_file(each.file))
         if not each.line:
