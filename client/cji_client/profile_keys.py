@@ -5,13 +5,11 @@ from pathlib import Path
 from typing import TypedDict, TypeVar
 
 from cji_client.errors import SpecError
-from cji_client.pkcs11_keys import TokenDecrypter, TokenSigner
 from cji_client.profile import ClientProfile, DeviceKey
 from cji_client.signers import Decrypter, KeyDecrypter, KeySigner, Signer
 from cji_client.vault_keys import VaultDecrypter, VaultSigner
 from cji_core.format.keys import load_recipient_key, load_signing_key
 from cji_core.format.passphrases import Passphrase, passphrase_of
-from cji_core.pkcs11 import Pin, pin_in
 
 T = TypeVar("T")
 
@@ -32,6 +30,8 @@ def decrypter_named(profile: ClientProfile, passphrase: Passphrase | None = None
     if device is not None and device.vault is not None:
         return with_extra(lambda: VaultDecrypter(str(device.vault), ca_file=device.ca_file), "vault")
     if device is not None:
+        from cji_client.pkcs11_keys import TokenDecrypter  # noqa: PLC0415 - few profiles name a token
+
         return with_extra(lambda: TokenDecrypter(Path(str(device.pkcs11)), **of_token(device)), "pkcs11")
     if profile.recipient_key is None:
         return None
@@ -43,17 +43,21 @@ def signer_of_device(device: DeviceKey) -> Signer:
     """The signing key that a device keeps."""
     if device.vault is not None:
         return with_extra(lambda: VaultSigner(str(device.vault), ca_file=device.ca_file), "vault")
+    from cji_client.pkcs11_keys import TokenSigner  # noqa: PLC0415 - as above
+
     return with_extra(lambda: TokenSigner(Path(str(device.pkcs11)), **of_token(device)), "pkcs11")
 
 
 class _Token(TypedDict):
     token: str
     label: str
-    pin: Pin
+    pin: Callable[[], str]
 
 
 def of_token(device: DeviceKey) -> _Token:
     """How a key in a PKCS#11 token is named; its PIN is read when the session opens."""
+    from cji_core.pkcs11 import pin_in  # noqa: PLC0415 - as above
+
     return {"token": str(device.token), "label": str(device.label), "pin": lambda: pin_in(Path(str(device.pin_file)))}
 
 

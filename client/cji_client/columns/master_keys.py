@@ -17,7 +17,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from cji_client.columns.rsa_keys import rsa_bytes, rsa_verified
-from cji_client.columns.token_master_key import TokenMasterKey
 from cji_client.columns.vault_master_key import VaultMasterKey
 from cji_client.profile import DeviceKey
 from cji_client.profile_keys import of_token, signer_of_device, with_extra
@@ -119,6 +118,8 @@ def _master_key(file: Path, passphrase: Passphrase | None) -> MasterKey:
     device = _device(file)
     if device.vault is not None:
         return with_extra(lambda: VaultMasterKey(str(device.vault), ca_file=device.ca_file), "vault")
+    from cji_client.columns.token_master_key import TokenMasterKey  # noqa: PLC0415 - few master keys are in a token
+
     return with_extra(lambda: TokenMasterKey(Path(str(device.pkcs11)), **of_token(device)), "pkcs11")
 
 
