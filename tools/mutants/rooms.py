@@ -115,7 +115,7 @@ BUNDLE: Final = Room(
 CORE: Final = Room(
     name="core",
     folder="core",
-    modules=("certs.py", "cose.py", "hosts.py", "https.py", "jose.py", "pairs.py", "strict.py", "verified.py"),
+    modules=("certs.py", "hosts.py", "https.py", "jose.py", "pairs.py", "strict.py", "verified.py"),
     tests=(
         "unit/test_*.py",
         "property/attestation/test_parsers.py",
