@@ -8,12 +8,15 @@ from click.testing import CliRunner, Result
 
 from cji_audit.verbs.export import Exported, VerifiedExport
 from cji_audit.verbs.prove import LastCheckpoint, Proven
+from cji_audit.verbs.receipt import TrailReceipt
 from cji_core.command import build
 from cji_core.jose import public_jwk
+from cji_core.trail import claims_unverified, read
 from cji_core.trail.checkpoint import parse_checkpoint
 from tests.support.evidence_files import _KEY, evidence_file
 from tests.support.forge import machine
 from tests.support.json_answers import answered, refusal
+from tests.support.review_trails import Trail
 from tests.support.reviews import decided_profile
 from tests.support.trails import Writer, job_id, week
 
@@ -219,3 +222,21 @@ def test_an_export_is_complete_and_shows_its_borders(tmp_path: Path, trail: Path
     cji("export", trail, "--since", "2027", "--until", "2028", "-o", tmp_path / "none", status=2)
     (folder / "lines.jsonl").unlink()
     cji("verify-export", folder, "--key", key, status=2)
+
+
+def test_the_receipt_of_a_job_is_printed_whole(tmp_path: Path) -> None:
+    """Also of a line that has the short form."""
+    made = Trail()
+    made.start()
+    for _ in range(3):
+        made.job()
+    made.job(ends=False)
+    trail, kept = made.write(tmp_path / "audit.log"), made.write_receipts(tmp_path / "receipts")
+    receipts = {claims_unverified(text).job_id: text for text in (file.read_text().strip() for file in kept.iterdir())}
+    assert (len(receipts), trail.read_bytes().count(b'"like":')) == (3, 2)
+    for job, text in receipts.items():
+        assert cji("receipt", trail, "--job", job).output == text + "\n"
+        told = answered(cji("receipt", trail, "--job", job, "-o", tmp_path / job, "--json"), TrailReceipt)
+        assert (told.receipt, (tmp_path / job).read_text()) == (text, text + "\n")
+    for unknown in ("ab" * 16, "no id", read(made.lines[-1]).event.job_id):  # type: ignore[attr-defined]
+        assert "no line has a receipt" in cji("receipt", trail, "--job", unknown, status=2).output
