@@ -33,8 +33,8 @@ def policy(log: Sequence[NoteSigner] = LOG, witnesses: Sequence[Sequence[NoteSig
         for number, keys in enumerate(witnesses)
     )
     file = PolicyFile(
-        origin=log[0].name,
-        url=f"https://{log[0].name}",
+        origin=log[0].key.name,
+        url=f"https://{log[0].key.name}",
         keys=tuple(each.key.vkey for each in log),
         operators=(public_jwk(KEY.public_key()),),
         witnesses=tables,
@@ -63,7 +63,7 @@ def entry(
     text = encode_leaf(leaf).decode()
     root = node_hash(bytes(32), leaf_hash(text.encode()))
     bare = Frontier(2, [root])
-    unsigned = Checkpoint(origin=log[0].name, size=2, root=root, text=_text(log[0].name, bare), signatures=())
+    unsigned = Checkpoint(origin=log[0].key.name, size=2, root=root, text=_text(log[0].key.name, bare), signatures=())
     signers = [*log, *(key for keys in witnesses for key in keys)]
     cosigned = Checkpoint(
         origin=unsigned.origin,
