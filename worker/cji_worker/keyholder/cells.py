@@ -4,12 +4,13 @@ import os
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from cji_worker.ipc import Channel, ChannelClosed, KeySlot
 from cji_worker.ipc.messages import CellFromKeyholder, KeyholderFromCell, KeysReady
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, weakref_slot=True, kw_only=True)
 class Cell:
     """One warm cell. The control channel and the key slot are ours; the data socket and the ring go to the front."""
 
@@ -49,8 +50,8 @@ class Cells:
         self._key_slots = key_slots
         self._warm: deque[Cell] = deque()
         self._reserved: dict[int, Cell] = {}
-        self._latest: dict[int, Cell] = {}
-        """By slot."""
+        self._latest: WeakValueDictionary[int, Cell] = WeakValueDictionary()
+        """By slot. It keeps no cell that is over: the end of its channel is what the cell waits for."""
 
     def add(self, number: int, *, cell_slot: int, fds: list[int]) -> None:
         """Add a cell with its descriptors: control, data, ring."""
