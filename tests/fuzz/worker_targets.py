@@ -404,8 +404,8 @@ def _trail() -> tuple[bytes, ...]:
 
 def _hashed_anew(data: bytes) -> object:
     """Any record with a hash that fits it: the chain has no key, so only its shape and its place are judged."""
-    body = data[: -len(b',"hash":""}\n') - 96]
-    digest = hashlib.sha384(b"cji-audit/1\0" + body).hexdigest()
+    body = data[: -len(b',"hash":""}\n') - 64]
+    digest = b64url(hashlib.sha384(b"cji-audit/1\0" + body).digest())
     return verify_next(body + f',"hash":"{digest}"}}\n'.encode(), head=GENESIS, number=1)
 
 

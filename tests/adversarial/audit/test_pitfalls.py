@@ -102,9 +102,10 @@ def test_f07_a_completion_under_another_header_is_never_written(tmp_path: Path) 
 def test_l01_events_have_no_place_for_free_text() -> None:
     """Every text member has a pattern; people fill in those that AU-3(1) names, and why a trail was resumed.
 
-    The path of a master key is text that an agency signed, and its policy grants.
+    The path of a master key is text that an agency signed, and its policy grants. A short receipt has the name of the
+    cryptographic module, and the project of a table with noise, which the header states.
     """
-    free = {"operator_id", "requestor", "secondary_recipient", "explanation", "key_path"}
+    free = {"operator_id", "requestor", "secondary_recipient", "explanation", "key_path", "name", "project"}
     kinds = msgspec.json.schema(Event)["$defs"]
     patterns = {
         name: member["pattern"]
