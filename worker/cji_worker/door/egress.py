@@ -46,7 +46,7 @@ def require_open(config: Config) -> str:
     if listed != wanted and not (listed is None and not wanted):
         missing = sorted(map(str, wanted - (listed or frozenset()))) or ["none"]
         raise NotOk(f"the firewall's set `public` is not that of `egress`; missing: {', '.join(missing)}", _REMEDY)
-    return f"{len(wanted)} public range(s) for the keyholder"
+    return f"public ranges open to the keyholder: {len(wanted)}"
 
 
 def _wanted(config: Config) -> frozenset[IPv4Network]:
