@@ -226,10 +226,10 @@ def _reload(site: Site) -> None:
 
 
 def test_the_keys_have_a_thread_of_their_own(site: Site) -> None:
-    """Main, custody, anchor, and this one, which a worker without `[entra]` does not have (R07)."""
+    """Main, custody, anchor, the trail's, and this one, which a worker without `[entra]` does not have (R07)."""
     tasks = Path(f"/proc/{site.worker.pids['keyholder']}/task").iterdir()
     names = [(task / "comm").read_text().strip() for task in tasks]
-    assert len([name for name in names if name != "jemalloc_bg_thd"]) == 4
+    assert len([name for name in names if name != "jemalloc_bg_thd"]) == 5
 
 
 def test_keys_rotate_and_the_authority_may_be_away(site: Site) -> None:

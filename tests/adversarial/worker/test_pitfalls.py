@@ -589,7 +589,7 @@ def test_r06_nothing_is_read_by_pickle_eval_or_yaml() -> None:
 
 
 def test_r07_only_the_zygote_forks_and_it_never_has_a_key(town: Town) -> None:
-    """Keyholder and front have no children, and the keyholder has three threads: main, custody, anchor.
+    """Keyholder and front have no children, and the keyholder has four threads: main, custody, anchor, trail.
 
     A library starts one more that only gives back pages of an allocator that nobody here uses.
     """
@@ -598,7 +598,7 @@ def test_r07_only_the_zygote_forks_and_it_never_has_a_key(town: Town) -> None:
         pid = town.site.worker.pids[name]
         for task in Path(f"/proc/{pid}/task").iterdir():
             assert not (task / "children").read_text().strip(), name
-    for name, threads in (("keyholder", 3), ("zygote", 1), ("control", 1)):
+    for name, threads in (("keyholder", 4), ("zygote", 1), ("control", 1)):
         tasks = Path(f"/proc/{town.site.worker.pids[name]}/task").iterdir()
         names = [(task / "comm").read_text().strip() for task in tasks]
         assert len([n for n in names if n != "jemalloc_bg_thd"]) == threads, names
