@@ -241,6 +241,22 @@ def test_an_event_is_approved_when_the_machine_has_drained(
     assert all(f"ExecStart=/usr/bin/touch /run/cji-drain/{name}\n" in drained for name in (DRAINED, DELIVERED))
 
 
+@pytest.mark.parametrize("kind", ["Reboot", "Terminate"])
+def test_an_event_of_other_machines_too_is_not_approved(
+    worker: StatusSocket, azure: MetadataService, tmp_path: Path, kind: str
+) -> None:
+    state, drain = tmp_path / "state", tmp_path / "drain"
+    drain.mkdir()
+    (drain / DRAINED).touch()
+    (drain / DELIVERED).touch()
+    with probing(worker, azure, state) as probe:
+        shared = azure.scheduled.announce(kind, NAME, "cji-vmss_4")  # which may still have jobs
+        until((state / NOTICE).exists)
+        until(lambda: answer(probe) == 503)
+        _looks(azure, 4)
+        assert (azure.scheduled.approved, azure.scheduled.state(shared)) == ([], "Scheduled")
+
+
 def test_an_event_that_is_cancelled_before_the_drain_resumes(
     worker: StatusSocket, azure: MetadataService, tmp_path: Path
 ) -> None:

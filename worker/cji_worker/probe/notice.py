@@ -7,10 +7,12 @@
     Preempt     deleted                             30 s           drain, approve when the trail is delivered
     Terminate   deleted                             5 to 15 min    drain, approve when the trail is delivered
 
-Every instance of a scale set sees the events of all, so a machine looks for its own name. After a reboot its event is
-listed as started for minutes: such a one is over for this machine. Without approval an event starts when its notice
-ends. An event may be cancelled, and a Reboot may turn out as a pause: then it is no longer listed, and the machine is
-still there.
+Every instance of a scale set sees the events of all, so a machine looks for its own name. An approval is for all
+machines that an event names: one that names others too is never approved, because they may still drain. After a reboot
+its event is listed as started for minutes: such a one is over for this machine. Without approval an event starts when
+its notice ends. An event may be cancelled, and a Reboot may turn out as a pause: then it is no longer listed, and the
+machine is still there.
+
 Source: learn.microsoft.com, "Azure Metadata Service: Scheduled Events for Linux VMs" and "Terminate notification for
 Azure Virtual Machine Scale Set instances".
 """
@@ -45,10 +47,14 @@ class NoticeError(WorkerError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """An event for which this machine drains. `final`: it does not come back, and neither do its disks."""
+    """An event for which this machine drains. `final`: it does not come back, and neither do its disks.
+
+    `alone`: the event names no other machine, so an approval interrupts nobody else.
+    """
 
     event: str
     final: bool
+    alone: bool
 
 
 class _Event(msgspec.Struct, frozen=True):
@@ -72,9 +78,11 @@ _T = TypeVar("_T", bound=msgspec.Struct)
 def notices(events: bytes, name: str) -> tuple[Notice, ...]:
     """The events for which the machine `name` drains, the final ones first. Raises NoticeError."""
     own = [each for each in _decoded(events, _Events).Events if name in each.Resources]
-    final = [Notice(event=each.EventId, final=True) for each in own if each.EventType in _ENDS]
+    ends = [each for each in own if each.EventType in _ENDS]
     others = [each for each in own if each.EventType in _INTERRUPTS and each.EventStatus == _SCHEDULED]
-    return (*final, *(Notice(event=each.EventId, final=False) for each in others))
+    return tuple(
+        Notice(event=each.EventId, final=each in ends, alone=set(each.Resources) == {name}) for each in (*ends, *others)
+    )
 
 
 def listed(events: bytes) -> frozenset[str]:

@@ -120,7 +120,8 @@ class Probe:
             return
         ready = self._drain / (DELIVERED if ending.final else DRAINED)
         self._missed = 0 if ending.event in listed else self._missed + 1
-        if ending.event in listed and ending.event != self._approved and ready.exists():
+        alone = any(each.event == ending.event and each.alone for each in coming)
+        if alone and ending.event != self._approved and ready.exists():
             self._metadata.approve(ending.event)
             self._approved = ending.event
             log("scheduled event approved")
@@ -141,7 +142,7 @@ def _read(path: Path) -> Notice | None:
     if not path.exists():
         return None
     event, _, kind = path.read_text().strip().partition(" ")
-    return Notice(event=event, final=kind != "interruption")
+    return Notice(event=event, final=kind != "interruption", alone=False)  # what is listed says that
 
 
 def _serving(path: str) -> bool:
