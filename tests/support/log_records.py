@@ -73,10 +73,11 @@ def entry(
         signatures=tuple(each.sign(unsigned, at=at) for each in signers),
     )
     proof = LogProof(index=1, hashes=(bytes(32),), note=cosigned).encode().decode()
+    last, start = read_line(lines[size - 1], number=size), sum(map(len, lines[: size - 1]))
     return Witnessed(
         offer=Offer(previous=0, consistency=(), note=note),
         receipt=LogReceipt(trail=trail, entry=text, proof=proof),
-        position=Position(seq=size, hash="0" * 96, start=0, peaks=()),
+        position=Position(seq=last.seq, hash=last.hash, start=start, peaks=()),
     )
 
 

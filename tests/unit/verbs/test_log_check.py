@@ -108,8 +108,25 @@ def test_files_that_contradict_each_other(machine: Machine) -> None:
     machine.grow(1, at=AT)
     machine.reach(4)
     assert "does not fit" in machine.refused().found
-    machine.trail.path.write_bytes(b"".join(machine.lines[:2]))
+    machine.trail.path.write_bytes(b"".join(machine.lines[:3]))
     assert "does not fit" in machine.refused().found
+
+
+def test_a_trail_without_the_lines_that_the_log_has(machine: Machine) -> None:
+    """Neither a trail and a file that lost the same lines, nor a trail that is gone, nor another one, is in order."""
+    whole = machine.trail.path.read_bytes()
+    machine.trail.path.write_bytes(b"".join(machine.lines[:2]))
+    machine.reach(2)
+    assert "the log has 3 lines, and the trail does not" in machine.refused().found
+    machine.trail.path.unlink()
+    (machine.folder / "state" / "log.delivered").unlink()
+    assert "the log has 3 lines, and the trail does not" in machine.refused().found
+    Trail(machine.trail.path).grow(3, time="2026-11-24T15:00:00.12Z")
+    machine.reach(3)
+    assert "the log has 3 lines, and the trail does not" in machine.refused().found
+    machine.trail.path.write_bytes(whole)
+    machine.reach(3)
+    assert check_log(machine.config, now=AT)
 
 
 def test_a_damaged_record(machine: Machine) -> None:

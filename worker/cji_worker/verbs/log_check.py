@@ -7,8 +7,10 @@ from typing import Final
 from cji_core.command.findings import NotOk
 from cji_core.errors import StartupError
 from cji_core.tlog.policy import Policy, load_policy
-from cji_core.trail.delivered import Standing, line_at_of, standing
+from cji_core.trail.chain import ChainError
+from cji_core.trail.delivered import LineAt, Standing, line_at_of, standing
 from cji_core.trail.delivery import LOG, DeliveryError, DeliveryFile, load_delivery
+from cji_core.trail.trail import Position, require_line
 from cji_core.trail.witnesses.agency_log import LogWitness
 from cji_core.trail.witnesses.configured import needs, records_of
 from cji_core.trail.witnesses.records import RecordError, Records, Witnessed
@@ -25,8 +27,9 @@ def check_log(config: Path, *, now: datetime | None = None) -> str:
     record = _newest(delivery)
     size = record.offer.checkpoint().size
     try:
-        at = LogWitness(table).verify(record.offer, record.receipt)
-        found = standing(Path(delivery.state), LOG, line_at_of(Path(delivery.trail)))
+        at, line_at = LogWitness(table).verify(record.offer, record.receipt), line_at_of(Path(delivery.trail))
+        _require_lines(record, size, line_at)
+        found = standing(Path(delivery.state), LOG, line_at)
     except DeliveryError as error:
         raise NotOk(f"the record of {size} lines does not verify: {error}", _DISTRUST) from error
     except OSError as error:
@@ -61,6 +64,17 @@ def _newest(delivery: DeliveryFile) -> Witnessed:
     if record is None:
         raise NotOk(f"{folder} has no record: the log has nothing of this trail", _LOOK)
     return record
+
+
+def _require_lines(record: Witnessed, size: int, line_at: LineAt) -> None:
+    """Raise NotOk if the trail ends before the line that the log has, or has another one there. May raise OSError."""
+    at = Position(seq=record.position.seq, hash=record.position.hash, offset=record.position.start)
+    try:
+        if at.seq != size:
+            raise NotOk(f"the record of {size} lines names line {at.seq} as the last one", _DISTRUST)
+        require_line(line_at(at.offset), at)
+    except ChainError as error:
+        raise NotOk(f"the log has {size} lines, and the trail does not: {error}", _DISTRUST) from error
 
 
 def _require_in_time(found: Standing, size: int, *, at: str, now: datetime, most_seconds: int) -> None:
