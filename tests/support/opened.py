@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import re
 import subprocess
 import tempfile
@@ -30,6 +31,15 @@ def found(config: Config) -> str:
         return f"not so: {error.found}"
 
 
+def unprivileged(config: Config) -> str:
+    """What a process sees that may not read the rules."""
+    os.seteuid(65534)
+    try:
+        return found(config)
+    finally:
+        os.seteuid(0)
+
+
 def main(folder: Path) -> None:
     """Load the rules, with numbers for users that only the image has, and fill the set."""
     config = worker(folder)
@@ -43,6 +53,9 @@ def main(folder: Path) -> None:
         open_public(one)
         seen[name] = found(one)
     seen["of another configuration"] = found(both)
+    subprocess.run(["nft", "add", "element", "inet", "cji", "public", "{ 9.9.9.1-9.9.9.6 }"], check=True)
+    seen["a range that nobody named"] = found(config)
+    seen["without the right to read"] = unprivileged(config)
     open_public(config)
     seen["closed"] = found(config)
     print(json.dumps(seen))

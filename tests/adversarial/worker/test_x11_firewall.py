@@ -71,9 +71,21 @@ def test_the_keyholder_reaches_the_public_addresses_named() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)
-    none, missing = "public ranges open to the keyholder: 0", "not so: the firewall's set `public` is not that of `egress`"
+    none, missing = (
+        "public ranges open to the keyholder: 0",
+        "not so: the firewall's set `public` is not that of `egress`",
+    )
     assert seen["outside, none wanted"] == seen["empty"] == seen["closed"] == none
     assert seen["both"] == "public ranges open to the keyholder: 3"
     assert seen["entra"] == "public ranges open to the keyholder: 2"
-    assert seen["outside, some wanted"] == seen["before"] == f"{missing}; missing: 20.190.128.0/18, 40.126.0.0/18"
-    assert seen["of another configuration"] == f"{missing}; missing: 23.0.0.1/32"
+    assert (
+        seen["outside, some wanted"]
+        == seen["before"]
+        == f"{missing}; missing: 20.190.128.0/18, 40.126.0.0/18; not named: none"
+    )
+    assert seen["of another configuration"] == f"{missing}; missing: 23.0.0.1/32; not named: none"
+    foreign = json.dumps({"range": ["9.9.9.1", "9.9.9.6"]})
+    assert seen["a range that nobody named"].endswith(
+        f"missing: none; not named: 20.190.128.0/18, 40.126.0.0/18, {foreign}"
+    )
+    assert seen["without the right to read"] == "public ranges not read, which needs root"

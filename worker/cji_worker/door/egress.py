@@ -8,20 +8,21 @@ group, or a firewall behind it, decides once more, and host and certificate are 
 
 Contract and invariants
 * The set has exactly what the configuration says, and nothing of an earlier one.
-* Where the machine's firewall has no such set, as outside of the image, only an empty list is in order.
+* Where the machine's firewall has no such set, as outside of the image, only an empty list is in order. A firewall that
+  cannot be read is not one without the set: then nothing is said of it.
 
 Sources: nft(8), "Sets"; libnftables-json(5).
 """
 
 import json
-from ipaddress import IPv4Network, ip_network
+from ipaddress import IPv4Network
 from typing import Any, Final
 
 from cji_core.command.findings import NotOk
 from cji_core.errors import StartupError
 from cji_core.format.configuration.worker import Config
 from cji_core.strict import parse_object
-from cji_worker.door.firewall import nft
+from cji_worker.door.firewall import has_nft, nft
 
 _SET: Final = {"family": "inet", "table": "cji", "name": "public"}
 _MAX_LISTED: Final = 1 << 20
@@ -42,10 +43,17 @@ def open_public(config: Config) -> None:
 
 def require_open(config: Config) -> str:
     """The number of ranges that the keyholder may reach. Raises NotOk unless the set is exactly that."""
-    listed, wanted = _listed(), _wanted(config)
-    if listed != wanted and not (listed is None and not wanted):
-        missing = sorted(map(str, wanted - (listed or frozenset()))) or ["none"]
-        raise NotOk(f"the firewall's set `public` is not that of `egress`; missing: {', '.join(missing)}", _REMEDY)
+    wanted = frozenset(map(str, _wanted(config)))
+    try:
+        listed = _listed() or frozenset()
+    except StartupError as error:
+        if wanted:
+            raise NotOk("the firewall's set `public` cannot be read", _REMEDY, state="not run") from error
+        return "public ranges not read, which needs root"
+    if listed != wanted:
+        missing, foreign = (", ".join(sorted(each)) or "none" for each in (wanted - listed, listed - wanted))
+        what = f"the firewall's set `public` is not that of `egress`; missing: {missing}; not named: {foreign}"
+        raise NotOk(what, _REMEDY)
     return f"public ranges open to the keyholder: {len(wanted)}"
 
 
@@ -53,24 +61,34 @@ def _wanted(config: Config) -> frozenset[IPv4Network]:
     return frozenset(map(IPv4Network, config.egress))
 
 
-def _listed() -> frozenset[IPv4Network] | None:
-    """The ranges in the kernel's set; None without the set, or without the right to read it."""
+def _listed() -> frozenset[str] | None:
+    """The elements of the kernel's set; None without the set. Raises StartupError if that cannot be seen."""
+    if not has_nft():
+        return None  # nothing can be there
     try:
-        found = parse_object(nft("-j", "list", "set", *_SET.values()).encode(), limit=_MAX_LISTED)["nftables"]
-        (elements,) = (each["set"].get("elem", []) for each in found if "set" in each)
-        return frozenset(map(_network, elements))
-    except (StartupError, ValueError, KeyError, TypeError):
-        return None
+        if not any(each.items() >= _SET.items() for each in _sets("-t", "list", "sets", _SET["family"])):
+            return None
+        (found,) = _sets("list", "set", *_SET.values())
+        return frozenset(map(_text, found.get("elem", [])))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StartupError("nft's list of the set `public` is not understood", _REMEDY) from error
+
+
+def _sets(*arguments: str) -> list[dict[str, Any]]:
+    """The sets that nft lists."""
+    found = parse_object(nft("-j", *arguments).encode(), limit=_MAX_LISTED)["nftables"]
+    return [each["set"] for each in found if "set" in each]
 
 
 def _element(network: IPv4Network) -> Any:
     return {"prefix": {"addr": str(network.network_address), "len": network.prefixlen}}
 
 
-def _network(element: Any) -> IPv4Network:
-    """One element as nft lists it: an address, or a prefix. A range is none that this file makes: ValueError."""
-    text = element if isinstance(element, str) else "{addr}/{len}".format(**element["prefix"])
-    found = ip_network(text)
-    if not isinstance(found, IPv4Network):
-        raise TypeError(text)
-    return found
+def _text(element: Any) -> str:
+    """An address or a prefix, as `egress` writes it; an element of another form, such as a range, as nft writes it."""
+    match element:
+        case str():
+            return str(IPv4Network(element))
+        case {"prefix": {"addr": str(address), "len": int(length)}}:
+            return str(IPv4Network(f"{address}/{length}"))
+    return json.dumps(element)

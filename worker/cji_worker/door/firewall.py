@@ -42,7 +42,7 @@ def install(config: Config) -> None:
     commands: list[dict[str, Any]] = [{"add": {"table": _named()}}, {"delete": {"table": _named()}}]
     if by_firewall(config):
         commands += [{"add": each} for each in _objects(config)]
-    elif shutil.which("nft", path=_PATH) is None:
+    elif not has_nft():
         return  # nothing can be there
     nft("-j", "-f", "-", given=json.dumps({"nftables": commands}))
 
@@ -116,6 +116,11 @@ def _compared(objects: list[dict[str, Any]]) -> list[str]:
                 kept = {name: value for name, value in values.items() if name not in {"handle", "elem"}}
                 found.append(json.dumps([kind, kept], sort_keys=True))
     return sorted(found)
+
+
+def has_nft() -> bool:
+    """Whether nft is installed."""
+    return shutil.which("nft", path=_PATH) is not None
 
 
 def nft(*arguments: str, given: str = "") -> str:

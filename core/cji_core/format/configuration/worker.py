@@ -28,6 +28,8 @@ _MAX_VALUE_BYTES: Final = 2 << 20  # of all files together that reference values
 
 _Range = Annotated[str, Meta(pattern=r"^[0-9]{1,3}([.][0-9]{1,3}){3}/[0-9]{1,2}\Z")]
 _HOST_AGENT: Final = IPv4Address("168.63.129.16")
+_PRIVATE: Final = ("100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/3")
+"""Those within an /8 that is public at both ends, where `is_global` looks, and multicast."""
 _WIDEST: Final = 8
 """Bits of the widest range of public addresses: a wider one is a mistake."""
 
@@ -283,7 +285,8 @@ def _require_public(ranges: tuple[str, ...]) -> None:
     """Raises ValueError for a range that is not public, wider than a /8, or in another one."""
     networks = [IPv4Network(each) for each in ranges]
     for number, network in enumerate(networks):
-        if not network.is_global or network.prefixlen < _WIDEST or _HOST_AGENT in network:
+        private = any(network.overlaps(IPv4Network(each)) for each in _PRIVATE)
+        if private or not network.is_global or network.prefixlen < _WIDEST or _HOST_AGENT in network:
             raise ValueError(f"egress: {network} is not a range of public addresses")
         if any(network.overlaps(other) for other in networks[:number]):
             raise ValueError(f"egress: {network} overlaps with another one")
