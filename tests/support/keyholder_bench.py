@@ -68,7 +68,7 @@ def sealed_to(dek: bytes, *, attribution_under: bytes | None = None) -> dict[str
 
 def policy_of(san: str) -> Policy:
     """A policy of one submitter, with the agency of test headers."""
-    found = agency("WI0130000", purpose("C", rule([OURS.key_id])))
+    found = agency("WI0130000", purpose("C", rule([OURS.key_id], "deidentify", "screen")))
     return Policy.load(policy_file(submitter("metro", SIGNING.public_key(), found, san=san)))
 
 

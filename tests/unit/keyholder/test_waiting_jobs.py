@@ -14,6 +14,8 @@ from msgspec.structs import replace
 from cji_attestation import AZURE_US
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.job import new_job_id, parse
+from cji_core.operations.registry import OPERATIONS
+from cji_core.operations.screen import Screen
 from cji_core.trail import JobEnded
 from cji_worker.ipc import KeySlot
 from cji_worker.ipc.keyslot import SLOT_PAGE_BYTES
@@ -83,9 +85,9 @@ def jobs(desk: Bench, cells: Cells) -> Jobs:
     )
 
 
-def whole_job(call: int) -> Admit:
-    now = datetime.now(UTC).replace(microsecond=0)
-    header = parse(make(job_id=new_job_id(), created=now, not_after=now + timedelta(hours=1), **sealed_to(DEK)))
+def whole_job(call: int, **changes: Any) -> Admit:
+    now, members = datetime.now(UTC).replace(microsecond=0), {**sealed_to(DEK), **changes}
+    header = parse(make(job_id=new_job_id(), created=now, not_after=now + timedelta(hours=1), **members))
     return replace(finish_order(header, HONEST.plan, call=call), finish=None)
 
 
@@ -94,6 +96,18 @@ def next_cell(cells: Cells, number: int) -> socket.socket:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     cells.add(number, cell_slot=0, fds=[ours.detach(), os.dup(0), os.dup(0)])
     return theirs
+
+
+async def test_a_job_without_its_reference_costs_no_cell(desk: Bench, cells: Cells, jobs: Jobs) -> None:
+    """It is refused before it has the cell, whose channel and descriptors nobody else would close."""
+    screened = OPERATIONS["screen"].message(Screen(preset="ncic_qw", resident_reference="00" * 32))
+    with next_cell(cells, 1):
+        jobs.admit(whole_job(7, operations=[screened]))
+        assert [each.reason for each in desk.messages() if isinstance(each, Ended)] == [Reason.UNKNOWN_REFERENCE]
+        assert cells.count == 1
+        jobs.admit(whole_job(8))
+        assert (cells.count, jobs.running) == (0, 1)
+        jobs.end_all()
 
 
 async def test_a_call_that_comes_again_keeps_its_new_job(desk: Bench, cells: Cells, jobs: Jobs) -> None:

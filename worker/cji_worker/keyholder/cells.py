@@ -51,7 +51,7 @@ class Cells:
         self._warm: deque[Cell] = deque()
         self._reserved: dict[int, Cell] = {}
         self._latest: WeakValueDictionary[int, Cell] = WeakValueDictionary()
-        """By slot. It keeps no cell that is over: the end of its channel is what the cell waits for."""
+        """By slot, while the cell is in use elsewhere: who takes it closes its channel."""
 
     def add(self, number: int, *, cell_slot: int, fds: list[int]) -> None:
         """Add a cell with its descriptors: control, data, ring."""
@@ -85,7 +85,7 @@ class Cells:
         return cell
 
     def take(self, cell: Cell) -> bool:
-        """Take a reserved cell; False if it has ended."""
+        """Take a reserved cell, whose channel the caller closes; False if it has ended."""
         return self._reserved.pop(cell.number, None) is not None
 
     def give_back(self, cell: Cell) -> None:

@@ -48,7 +48,7 @@ from cji_worker.keyholder.policy import PolicyInForce
 from cji_worker.keyholder.pool_claims import Claimed, PoolClaims
 from cji_worker.keyholder.pool_days import Allowance
 from cji_worker.keyholder.pool_exchanges import JobOfPool, PoolExchanges
-from cji_worker.keyholder.references import References
+from cji_worker.keyholder.references import References, Tenancy
 from cji_worker.keyholder.refusals import Refusals
 from cji_worker.keyholder.settlement import Settlements, is_of
 from cji_worker.trail.file import AuditFile
@@ -133,10 +133,10 @@ class Jobs:
         So no attempt is entered, and counted, that only waits for a cell.
         """
         claimed = Claimed(request=request, header=header, cell=cell)
-        if self._claims is None:
-            self._begin(claimed, admission, None)
-            return
         try:
+            if self._claims is None:
+                self._begin(claimed, admission, None)
+                return
             self._claims.claim(claimed, submitter=admission.grant.submitter, allowance=Allowance.of(admission.grant))
         except Refusal:
             self._give_back(cell)
@@ -155,12 +155,14 @@ class Jobs:
             self.dispatch()
 
     def _begin(self, claimed: Claimed, admission: Admission, entry: int | None) -> None:
+        """Begin the job, or raise Refusal; then its cell is reserved as before."""
         if claimed.cell is None:
             self._count_unwrap(admission, self._finishes.begin(claimed.request, admission, entry))
-        elif self._cells.take(claimed.cell):
-            self._start(claimed.request, admission, claimed.cell, entry)
-        else:
+            return
+        reference = self._references.find(admission.plan.reference, admission.owner)
+        if not self._cells.take(claimed.cell):
             raise Refusal(Reason.CELL_FAILED, stage=Stage.ADMIT)
+        self._start(claimed.request, admission, claimed.cell, entry, reference)
 
     def _give_back(self, cell: Cell | None) -> None:
         if cell is not None:
@@ -305,8 +307,9 @@ class Jobs:
             waiting.timer.cancel()
             self._refuse(waiting.request, waiting.header, refusal)
 
-    def _start(self, request: Admit, admission: Admission, cell: Cell, entry: int | None) -> None:
-        reference = self._references.find(admission.plan.reference, admission.owner)
+    def _start(
+        self, request: Admit, admission: Admission, cell: Cell, entry: int | None, reference: Tenancy | None
+    ) -> None:
         job = self._jobs[request.call] = AdmittedJob(
             request=msgspec.structs.replace(request, presented=Presented()),  # a token is not kept for longer
             admission=admission,
