@@ -237,6 +237,7 @@ def test_an_event_is_approved_when_the_machine_has_drained(
         assert answer(probe) == 503
     for name, file in ((NOTICE, "cji-drain.path"), (RESUME, "cji-resume.path")):
         assert f"PathExists=/run/cji-probe/{name}\n" in (UNITS / file).read_text()
+    assert f"ConditionPathExists=/run/cji-drain/{DRAINED}\n" in (UNITS / "cji-resume.service").read_text()
     drained = (UNITS / "cji-drain.service").read_text()
     assert all(f"ExecStart=/usr/bin/touch /run/cji-drain/{name}\n" in drained for name in (DRAINED, DELIVERED))
 
