@@ -11,7 +11,7 @@ from cji_client.parts import arrow_messages, open_part, seal_stream
 from cji_client.sources import Batches, fit
 from cji_client.spec import InputSpec
 from cji_core.format.envelope import DEK_BYTES, input_aad, open_result_key, output_aad, sha384
-from cji_core.format.job import InputPart, parse, parse_plan
+from cji_core.format.job import InputPart, SizeClass, parse, parse_plan
 from cji_core.operations.registry import Plan
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_operations.registry import stage_functions
@@ -61,7 +61,8 @@ def opened(loop: PartsLoop, part: int) -> pa.Table:
     key = open_result_key(loop.dek, plan.facts, plan.sealed_result_key)
     sealed = io.BytesIO(b"".join(loop.results[part]))
     aad = output_aad(sha384(plan.result_header), part)
-    return pa.Table.from_batches(open_part(key, aad, sealed, name=str(part), padded=False))
+    padded = loop.header.size_class is SizeClass.POWER_OF_TWO
+    return pa.Table.from_batches(open_part(key, aad, sealed, name=str(part), padded=padded))
 
 
 def result(loop: PartsLoop) -> dict[str, pa.Table]:
