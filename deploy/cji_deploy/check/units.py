@@ -162,7 +162,6 @@ _PROBE: Final = (
 _DRAIN: Final = (
     (r"ExecStart=/usr/bin/systemctl stop cji-fleet\.service cji-worker\.service", "both drain when they are stopped"),
     (r"RemainAfterExit=yes", "the notice stays, and the drain is done once"),
-    (r"LoadCredential=worker\.toml:/etc/cji/worker\.toml", "it sees the configuration without the folders of the worker"),
     (r"ExecStart=/usr/bin/touch /run/cji-drain/drained", "the probe approves an interruption when this file is there"),
     (r"ExecStart=/\S+/cji audit delivered .*", "a machine that is deleted takes its trail with it"),
     (r"ExecStart=/usr/bin/touch /run/cji-drain/delivered", "the probe approves the end when this file is there"),

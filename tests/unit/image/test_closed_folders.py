@@ -1,4 +1,4 @@
-"""In the image /etc/cji leads below /run/cji: a unit that this is closed to takes its configuration as a credential."""
+"""In the image /etc/cji leads below /run/cji: what reads its configuration there must not be closed to it."""
 
 from pathlib import Path
 
