@@ -131,8 +131,9 @@ def _value(found: inspect.Type) -> Any:
             return next(iter(kind))
         case inspect.VarTupleType(item_type=item, min_length=least):
             return [_value(item)] * (least or 0)
-        case inspect.UnionType():
-            return None
+        case inspect.UnionType(types=types):
+            texts = [each for each in types if isinstance(_inner(each), inspect.StrType)]
+            return None if any(isinstance(each, inspect.NoneType) for each in types) or not texts else _value(texts[0])
         case inspect.Metadata(type=inner):
             return _value(inner)
     raise TypeError(found)
