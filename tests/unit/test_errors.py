@@ -116,6 +116,7 @@ def test_every_exception_has_a_base_of_a_distribution() -> None:
 def test_a_rooms_exceptions_have_its_own_base(room: str, base: Name) -> None:
     own = [name for name in exceptions() if f"{name[0]}.".startswith(f"{room}.") and name not in CONTROL_FLOW]
     own = [name for name in own if name[1] != "BundleRefused"]  # a StartupError, for the verbs on bundles
+    own = [name for name in own if name[0] != "cji_attestation.appraisal.corim.cose"]  # its one reader catches them
     assert own
     assert [name for name in own if base not in lineage(name)] == []
 

@@ -23,7 +23,7 @@ from msgspec import Meta
 from cji_core.digests import Hex96
 from cji_core.documents import OneForm
 from cji_core.errors import CoreError
-from cji_core.strict import StrictError, b64url, b64url_decode
+from cji_core.strict import StrictError, b64url, b64url_decode, hex_decode
 from cji_core.trail.events import Event
 from cji_core.trail.fields import Token, Utc
 
@@ -92,7 +92,7 @@ def append_record(event: Event, *, head: Head, time: str, worker: str) -> tuple[
     Raises ValueError if event, time or worker do not fit their types, or if the line is too long.
     """
     try:
-        draft = _Line(head.seq + 1, time, worker, b64url(bytes.fromhex(head.hash)), event, _NO_HASH)
+        draft = _Line(head.seq + 1, time, worker, b64url(hex_decode(head.hash)), event, _NO_HASH)
         body = _encoder.encode(draft)[:-_HASH_TAIL_BYTES]
         digest = _digest(body)
         line = body + b',"hash":"' + b64url(digest).encode("ascii") + b'"}\n'

@@ -25,7 +25,6 @@ import re
 import shlex
 import subprocess
 import sys
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +33,7 @@ from typing import Final
 import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from cji_core.documents import toml
 from cji_core.certs import load_pem
 from cji_core.errors import CjiError
 from cji_deploy.errors import DeploymentError
@@ -152,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--apply", action="store_true", help="run the commands; without it they are printed")
     given = parser.parse_args(arguments)
     try:
-        settings = msgspec.convert(tomllib.loads(given.settings.read_text()), Settings)
+        settings = toml(given.settings.read_text(), Settings)
         found = plan(given.folder.resolve(), settings, given.version, base=given.settings.resolve().parent)
     except (CjiError, msgspec.ValidationError, ValueError, OSError) as error:
         print(f"not published: {error}", file=sys.stderr)
