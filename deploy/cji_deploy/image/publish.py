@@ -33,8 +33,8 @@ from typing import Final
 import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cji_core.documents import toml
 from cji_core.certs import load_pem
+from cji_core.documents import toml
 from cji_core.errors import CjiError
 from cji_deploy.errors import DeploymentError
 from cji_deploy.image.pe import PeImage
