@@ -66,3 +66,22 @@ def test_six_bytes_are_found_one_by_one_and_each_end_is_named(tmp_path: Path) ->
     for name, why in ENDS.items():
         again = f"    python -m tests.fuzz --target {name} --file build/fuzz/{kept[name].name}"
         assert re.search(f"  {name}: {why}[^\n]*\n{re.escape(again)}\n", said), said
+
+
+def test_targets_that_run_at_once_have_folders_of_their_own() -> None:
+    """Two readers of `people.csv` would otherwise read each other's input."""
+    program = """
+import os
+from tests.fuzz.worker_targets import folder
+print(folder(), flush=True)
+if os.fork() == 0:
+    print(folder(), flush=True)
+    os._exit(0)
+os.wait()
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    one, other = map(Path, ran.stdout.split())
+    assert one != other
+    one.rmdir()
+    other.rmdir()

@@ -5,6 +5,7 @@ import functools
 import hashlib
 import io
 import json
+import os
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -131,11 +132,16 @@ def signing_key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP384R1())
 
 
-@functools.cache
 def folder() -> Path:
-    """Where readers of files find theirs; in memory where the system has such a place."""
+    """Where readers of files find theirs, one for each process, as guided targets run beside each other."""
+    return _folder_of(os.getpid())
+
+
+@functools.cache
+def _folder_of(pid: int) -> Path:
+    """In memory where the system has such a place."""
     memory = Path("/dev/shm")
-    return Path(tempfile.mkdtemp(prefix="cji-fuzz-", dir=memory if memory.is_dir() else None))
+    return Path(tempfile.mkdtemp(prefix=f"cji-fuzz-{pid}-", dir=memory if memory.is_dir() else None))
 
 
 def from_file(read: Callable[[Path], object]) -> Callable[[bytes], object]:
