@@ -17,6 +17,7 @@ from cji_attestation.bundle.archive import Bundle
 from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.names import AUDIT, CONSOLE, POLICY, WORKER
 from cji_attestation.errors import AttestationError
+from cji_core.boot_codes import BootCode
 from cji_core.documents import convert
 from cji_core.errors import StartupError
 from cji_core.format.configuration.console import load as load_console
@@ -78,6 +79,7 @@ def check_pool(bundle: Bundle, config: Config) -> None:
         raise BundleRefused(
             f"The bundle is of pool {bundle.manifest.pool!a}, its worker.toml of {config.worker.audience!a}",
             "Make the bundle again.",
+            boot_code=BootCode.POOL,
         )
 
 

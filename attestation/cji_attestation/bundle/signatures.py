@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_attestation.bundle.archive import MAX_SERIAL, MAX_SIGNATURES, Bundle, Signature
 from cji_attestation.bundle.errors import BundleRefused
+from cji_core.boot_codes import BootCode
 from cji_core.certs import CertificateRefused, WrongKey, load_ec_public_key
 from cji_core.jose import es384_sign, es384_verify, thumbprint
 from cji_core.strict import b64url
@@ -129,6 +130,7 @@ def verify(bundle: Bundle, accepted: Accepted, *, now: datetime, least_serial: i
                 f"The signature of {b64url(each.thumbprint)} is false",
                 "Do not use this file. Get the bundle again.",
                 status=3,
+                boot_code=BootCode.SIGNATURE,
             ) from error
         signers.append(b64url(each.thumbprint))
     if len(signers) < accepted.signatures:
@@ -136,6 +138,7 @@ def verify(bundle: Bundle, accepted: Accepted, *, now: datetime, least_serial: i
             f"The bundle has {len(signers)} of {accepted.signatures} signatures by accepted keys",
             "Sign it with `cji bundle sign`, by a key whose public half is in the image.",
             status=3,
+            boot_code=BootCode.SIGNATURE,
         )
     _check_dates(bundle, now)
     least = max(accepted.least_serial, least_serial)
@@ -144,6 +147,7 @@ def verify(bundle: Bundle, accepted: Accepted, *, now: datetime, least_serial: i
             f"The bundle has the serial number {bundle.manifest.serial}; {least} is the least that is accepted",
             "Deploy the current bundle. To go back to an earlier configuration, make it again with a higher number.",
             status=3,
+            boot_code=BootCode.SERIAL,
         )
     return tuple(signers)
 
@@ -154,10 +158,12 @@ def _check_dates(bundle: Bundle, now: datetime) -> None:
             f"The bundle is of {bundle.manifest.created}, which is in the future",
             "Correct the machine's clock.",
             status=3,
+            boot_code=BootCode.DATES,
         )
     if now > bundle.expires:
         raise BundleRefused(
             f"The bundle expired at {bundle.manifest.expires}",
             "Make it again with a higher serial number, sign and deploy it.",
             status=3,
+            boot_code=BootCode.DATES,
         )

@@ -204,7 +204,7 @@ _ENGINE: Final = (
     (r"MemoryMax=\S+", "what clients make it hold is bounded"),
 )
 _BUNDLE: Final = (
-    (r"ExecStart=/\S+/cji bundle apply --wait \d+", "nothing of the configuration is in force before it was verified"),
+    (r"ExecStart=/\S+/cji bundle apply --persist", "nothing of the configuration is in force before it was verified"),
     (r"Type=oneshot", "the other units start when it has ended well"),
     (r"RemainAfterExit=yes", "it is applied once in a boot"),
     (
@@ -225,7 +225,7 @@ _BUNDLE: Final = (
     (r"DeviceAllow=/dev/tpmrm0 rw", "the bundle is measured into the vTPM"),
     (r"SupplementaryGroups=tss", "without a capability root needs the group of the vTPM"),
     (r"ExecStartPost=\+\S+ restart cji-broker\.service", "the broker reads the configuration that there is now"),
-    (r"RuntimeDirectory=cji", "the configuration is in memory"),
+    (r"RuntimeDirectory=cji cji-bundle", "the configuration is in memory; so is the code that the probe shows"),
     (r"RuntimeDirectoryPreserve=yes", "the configuration outlives a stop of this unit"),
     (r"StateDirectory=cji-bundle", "the last serial number outlives the boot"),
     (r"ReadWritePaths=/run/log/systemd", "the measurement has a record"),
@@ -235,7 +235,9 @@ _BUNDLE: Final = (
     (r"SocketBindDeny=any", "it listens nowhere"),
     (r"LimitCORE=0", "a core file has a token of the identity"),
     (r"MemoryMax=\S+", "what services make it hold is bounded"),
-    (r"TimeoutStartSec=\S+", "and so is the time that they take"),
+    (r"TimeoutStartSec=infinity", "an outage at boot ends by itself, and then the machine starts"),
+    (r"RestartMode=direct", "units that require it do not fail while it is tried again"),
+    (r"StandardError=journal\+console", "nobody can log in to a machine that has no configuration"),
 )
 _ENROLL: Final = (
     (r"ExecStart=/\S+/cji door enroll --config /etc/cji/worker\.toml", "the key is made here and certified"),

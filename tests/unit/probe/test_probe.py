@@ -68,7 +68,7 @@ def test_any_answer_is_a_notice_or_our_error(data: bytes) -> None:
 
 @given(st.binary(max_size=300))
 def test_any_request_has_one_small_answer(head: bytes) -> None:
-    answer = Server(lambda: True).answer(head)
+    answer = Server(lambda: None).answer(head)
     assert answer.startswith(b"HTTP/1.1 ")
     assert answer.endswith(b"\r\n\r\n")
     assert len(answer) < 200
@@ -87,9 +87,9 @@ def test_any_request_has_one_small_answer(head: bytes) -> None:
 )
 def test_one_path_is_answered(line: bytes, status: bytes) -> None:
     head = line + b"\r\nHost: 10.0.0.4\r\n\r\n"
-    assert Server(lambda: True).answer(head).split()[1] == status
+    assert Server(lambda: None).answer(head).split()[1] == status
     if status == b"200":
-        assert Server(lambda: False).answer(head).split()[1] == b"503"
+        assert Server(lambda: "worker-away").answer(head).split()[1] == b"503"
 
 
 @pytest.fixture
@@ -123,6 +123,7 @@ def probing(worker: StatusSocket, azure: MetadataService, state: Path) -> Iterat
         port=0,
         state=state,
         drain=state.with_name("drain"),
+        boot_code=state.with_name("code"),
         metadata=metadata,
     )
     loop, listening = asyncio.new_event_loop(), threading.Event()
@@ -145,26 +146,47 @@ def probing(worker: StatusSocket, azure: MetadataService, state: Path) -> Iterat
         loop.close()
 
 
-def answer(probe: Probe, path: str = "/ready") -> int:
+def answered(probe: Probe, path: str = "/ready") -> tuple[int, str]:
     connection = http.client.HTTPConnection("127.0.0.1", probe.port, timeout=60)
     connection.request("GET", path)
-    status = connection.getresponse().status
+    response = connection.getresponse()
+    found = response.status, response.read().decode()
     connection.close()
-    return status
+    return found
+
+
+def answer(probe: Probe, path: str = "/ready") -> int:
+    return answered(probe, path)[0]
 
 
 def test_readiness_follows_the_worker(worker: StatusSocket, azure: MetadataService, tmp_path: Path) -> None:
     with probing(worker, azure, tmp_path / "state") as probe:
         until(lambda: answer(probe) == 200)
         worker.document = encoded(front=NOT_SERVING)
-        until(lambda: answer(probe) == 503)
+        until(lambda: answered(probe) == (503, "NOT_READY\n"))
         worker.document = encoded(front=FRONT)
         until(lambda: answer(probe) == 200)
         worker.document = encoded(front=FRONT, draining=True)
-        until(lambda: answer(probe) == 503)
+        until(lambda: answered(probe) == (503, "DRAINING\n"))
         worker.document = b"{}"
         until(lambda: answer(probe) == 503)
         assert answer(probe, "/") == 404
+
+
+def test_a_machine_without_a_worker_shows_why(worker: StatusSocket, azure: MetadataService, tmp_path: Path) -> None:
+    worker.close()
+    code = tmp_path / "code"
+    code.write_text("bundle-denied\n")
+    with probing(worker, azure, tmp_path / "state") as probe:
+        until(lambda: answered(probe) == (503, "bundle-denied\n"))
+        for other in ("bundle-secret\n", "bundle-denied and more\n", "x" * 5000):  # nothing else leaves the machine
+            code.write_text("bundle-away\n")
+            until(lambda: answered(probe) == (503, "bundle-away\n"))
+            code.write_text(other)
+            until(lambda: answered(probe) == (503, "worker-away\n"))
+        code.unlink()
+        azure.events = document(event())
+        until(lambda: answered(probe) == (503, "machine-ends\n"))
 
 
 def test_a_worker_that_is_gone_is_not_ready(worker: StatusSocket, azure: MetadataService, tmp_path: Path) -> None:
@@ -337,7 +359,7 @@ def test_a_crowd_that_says_nothing_shuts_nobody_out(
 
 def test_an_address_or_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"status_socket": "s", "host": "127.0.0.1", "metadata": Metadata("http://127.0.0.1:1")}
-    settings["drain"] = tmp_path
+    settings["drain"] = settings["boot_code"] = tmp_path
     with pytest.raises(StartupError, match="cannot be written"):
         Probe(port=0, state=tmp_path / "gone", **settings)
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(StartupError, match="cannot be used"):

@@ -30,6 +30,7 @@ from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.names import DOOR, DOOR_ACCESS, MANIFEST, PUBLIC, Access, access_of
 from cji_attestation.evidence.event_log import AppliedBundle
 from cji_attestation.evidence.measured_bundle import measure_bundle
+from cji_core.boot_codes import BootCode
 from cji_core.documents import decode
 from cji_worker.door.config import Build, door_config
 
@@ -72,13 +73,17 @@ def door_of(contents: Contents, folder: Path, build: Build) -> bytes:
     return door_config(msgspec.structs.replace(contents.config, listen=moved), build).encode()
 
 
+def _unfit(what: str, remedy: str) -> BundleRefused:
+    return BundleRefused(what, remedy, boot_code=BootCode.MACHINE)
+
+
 def group_id(name: str) -> int:
     """The number of a group of this machine. Raises BundleRefused."""
     try:
         return grp.getgrnam(name).gr_gid
     except KeyError as error:
         remedy = "Create the users of cji-worker.sysusers.conf: systemd-sysusers."
-        raise BundleRefused(f"This machine has no group {name}", remedy) from error
+        raise _unfit(f"This machine has no group {name}", remedy) from error
 
 
 def user_id(name: str) -> int:
@@ -87,7 +92,7 @@ def user_id(name: str) -> int:
         return pwd.getpwnam(name).pw_uid
     except KeyError as error:
         remedy = "Create the users of cji-worker.sysusers.conf: systemd-sysusers."
-        raise BundleRefused(f"This machine has no user {name}", remedy) from error
+        raise _unfit(f"This machine has no user {name}", remedy) from error
 
 
 def least_serial(state: Path, pool: str) -> int:
@@ -99,14 +104,13 @@ def least_serial(state: Path, pool: str) -> int:
     except FileNotFoundError:
         return 1
     except (OSError, ValueError) as error:
-        raise BundleRefused(
-            f"{path} cannot be read", "Investigate who changed it, then redeploy the machine."
-        ) from error
+        raise _unfit(f"{path} cannot be read", "Investigate who changed it, then redeploy the machine.") from error
     if found.pool != pool:
         raise BundleRefused(
             f"This machine belongs to pool {found.pool!a}, the bundle is of {pool!a}",
             "Deploy a bundle of its pool, or redeploy the machine with a new disk.",
             status=3,
+            boot_code=BootCode.POOL,
         )
     return found.serial
 
@@ -120,7 +124,7 @@ def require_memory(folder: Path) -> None:
         mounts[Path(left.split()[4])] = right.split()[0]
     kind = next((mounts[each] for each in (at, *at.parents) if each in mounts), "")
     if kind not in _MEMORY:
-        raise BundleRefused(f"{folder} is on {kind or 'a disk'}, not in memory", "Use a folder of a tmpfs, below /run.")
+        raise _unfit(f"{folder} is on {kind or 'a disk'}, not in memory", "Use a folder of a tmpfs, below /run.")
 
 
 def apply(
@@ -146,7 +150,7 @@ def apply(
         _keep_state(state, bundle)
         _publish(stage, folder, bundle)
     except OSError as error:
-        raise BundleRefused(f"{folder} cannot be written: {error.strerror}", "Run this as root.") from error
+        raise _unfit(f"{folder} cannot be written: {error.strerror}", "Run this as root.") from error
     finally:
         shutil.rmtree(stage, ignore_errors=True)
     return Applied(folder=folder, files=len(files), measured=measured)
@@ -181,7 +185,7 @@ def _staged(
                 os.chmod(each, 0o755)  # noqa: S103 - to enter; each file has its own readers
             undo.pop_all()
     except OSError as error:
-        raise BundleRefused(f"{folder} cannot be written: {error.strerror}", "Run this as root.") from error
+        raise _unfit(f"{folder} cannot be written: {error.strerror}", "Run this as root.") from error
     return stage
 
 
@@ -189,7 +193,9 @@ def _publish(stage: Path, folder: Path, bundle: Bundle) -> None:
     if folder.is_dir() and any(folder.iterdir()):
         if _applied(folder) != bundle.manifest_bytes:
             raise BundleRefused(
-                f"{folder} has files that are not of this bundle", "Restart the machine to apply another bundle."
+                f"{folder} has files that are not of this bundle",
+                "Restart the machine to apply another bundle.",
+                boot_code=BootCode.ANOTHER,
             )
         return
     os.rename(stage, folder)

@@ -26,12 +26,14 @@ from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.errors import AttestationError, Fault
 from cji_attestation.evidence.imds import MAX_USER_DATA, user_data
 from cji_attestation.strict import parse_object
+from cji_core.boot_codes import BootCode
 from cji_core.documents import convert
 from cji_core.format.configuration.fleet import ClientId, Container
 from cji_core.pool.errors import BlobAbsentError, StoreError
 from cji_core.pool.store import Blobs
 
 _PART: Final = 1 << 20  # bytes of one exchange
+_DENIED: Final = frozenset({401, 403})
 _REMEDY: Final = "Set user data to a signed bundle, or to account, container and blob of one; see docs/bundle.md."
 
 
@@ -60,7 +62,9 @@ def read_pointer(data: bytes) -> Pointer:
         found = parse_object(data, limit=MAX_USER_DATA, fault=Fault.CONFIG_INVALID, check="user-data")
         return convert(found, Pointer)
     except (AttestationError, ValueError) as error:
-        raise BundleRefused("The user data are neither a bundle nor the name of one", _REMEDY) from error
+        raise BundleRefused(
+            "The user data are neither a bundle nor the name of one", _REMEDY, boot_code=BootCode.USER_DATA
+        ) from error
 
 
 def fetch(trust: Trust, clouds: Mapping[str, Trust], *, identity: Callable[[str | None], TokenCredential]) -> Fetched:
@@ -73,7 +77,9 @@ def fetch(trust: Trust, clouds: Mapping[str, Trust], *, identity: Callable[[str 
         return Fetched(data, in_user_data=True)
     pointer = read_pointer(data)
     if pointer.cloud is not None and pointer.cloud not in clouds:
-        raise BundleRefused("The user data name an unknown cloud", f"Use one of {', '.join(clouds)}.")
+        raise BundleRefused(
+            "The user data name an unknown cloud", f"Use one of {', '.join(clouds)}.", boot_code=BootCode.USER_DATA
+        )
     chosen = trust if pointer.cloud is None else clouds[pointer.cloud]
     with _roots(chosen) as ca_file:
         blobs = Blobs(
@@ -96,13 +102,16 @@ def _whole(blobs: Blobs, name: str) -> bytes:
         return b"".join(parts)
     except BlobAbsentError as error:
         raise BundleRefused(
-            "There is no such blob", "Upload the bundle to the container that the user data name."
+            "There is no such blob",
+            "Upload the bundle to the container that the user data name.",
+            boot_code=BootCode.ABSENT,
         ) from error
     except StoreError as error:
         raise BundleRefused(
             "Blob Storage did not return the bundle",
             "Give its identity the role Storage Blob Data Reader on the container; check the private endpoint.",
             status=4,
+            boot_code=BootCode.DENIED if error.status in _DENIED else BootCode.AWAY,
         ) from error
 
 

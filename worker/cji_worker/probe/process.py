@@ -2,10 +2,12 @@
 
 The worker is ready while its newest answer, at most `STALE_S` old, is that it serves, and no event of Azure's was
 noticed for which the machine drains. A metadata service that does not answer is logged and changes nothing: an outage
-must not take workers away.
+must not take workers away. The body of 503 is why: `machine-ends`, `worker-away`, a Reason of the worker, or before it
+starts a code of `cji_core.boot_codes`.
 
     file in the probe's folder    `terminate`: id of the event, and whether it is final; starts cji-drain.service
                                   `resume`: the event is gone and the machine is not; starts cji-resume.service
+    file of cji-bundle.service    `code`: why the machine has no configuration yet
     file of cji-drain.service     `drained`: fleet process and worker have stopped
                                   `delivered`: so has everything in the trail that must leave the machine
 """
@@ -18,8 +20,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from cji_core.boot_codes import BootCode
 from cji_core.documents import decode
-from cji_core.errors import StartupError
+from cji_core.errors import Reason, StartupError
 from cji_core.log import events_only, log
 from cji_core.strict import StrictError
 from cji_worker.ipc.status import MOST_BYTES, Status, ask
@@ -38,6 +41,9 @@ DELIVERED: Final = "delivered"
 GONE: Final = 3
 """Looks, one after the other, at which an event must be missing."""
 _FINAL: Final = "final"
+_ENDS: Final = "machine-ends"
+_AWAY: Final = "worker-away"
+_CODE_BYTES: Final = 64
 _ANSWER_S: Final = 2.0
 _BACKLOG: Final = 16
 
@@ -46,9 +52,12 @@ class Probe:
     """One probe. `listening` is set, with its port, once it answers."""
 
     def __init__(
-        self, *, status_socket: str, host: str, port: int, state: Path, drain: Path, metadata: Metadata
+        self, *, status_socket: str, host: str, port: int, state: Path, drain: Path, boot_code: Path, metadata: Metadata
     ) -> None:
-        """`drain` is the folder of cji-drain.service. Raises StartupError if address or folder is unusable."""
+        """`drain` is the folder of cji-drain.service, `boot_code` the file of cji-bundle.service.
+
+        Raises StartupError if address or folder is unusable.
+        """
         if not os.access(state, os.W_OK | os.X_OK):
             raise StartupError(
                 f"The folder {state} cannot be written", "Let the unit make it: RuntimeDirectory=cji-probe."
@@ -60,7 +69,8 @@ class Probe:
             raise StartupError(f"{host} port {port} cannot be used", "Choose another --port, as in Bicep's.") from error
         self._status_socket, self._metadata = status_socket, metadata
         self._notice, self._resume, self._drain = state / NOTICE, state / RESUME, drain
-        self._serving_until = 0.0
+        self._boot_code = boot_code
+        self._serving_until, self._reason = 0.0, _AWAY
         self._ending = _read(self._notice)  # a probe that was started again does not forget
         self._approved, self._missed = "", 0
         self.listening: asyncio.Event = asyncio.Event()
@@ -70,13 +80,15 @@ class Probe:
         """The port that it listens on."""
         return int(self._socket.getsockname()[1])
 
-    def ready(self) -> bool:
-        """Whether new connections may come to this machine."""
-        return self._ending is None and time.monotonic() < self._serving_until
+    def unready(self) -> str | None:
+        """Why no new connections may come to this machine; None if they may."""
+        if self._ending is not None:
+            return _ENDS
+        return None if time.monotonic() < self._serving_until else self._reason
 
     async def serve(self) -> None:
         """Serve until it is cancelled."""
-        server = Server(self.ready)
+        server = Server(self.unready)
         listener = await asyncio.start_server(server.accept, sock=self._socket, limit=MAX_HEAD_BYTES)
         self.listening.set()
         log("probe serves")
@@ -90,10 +102,9 @@ class Probe:
 
     async def _ask(self) -> None:
         while True:
-            if await asyncio.to_thread(_serving, self._status_socket):
-                self._serving_until = time.monotonic() + STALE_S
-            else:
-                self._serving_until = 0.0
+            reason = await asyncio.to_thread(_not_serving, self._status_socket, self._boot_code)
+            self._serving_until = time.monotonic() + STALE_S if reason is None else 0.0
+            self._reason = reason or _AWAY  # of an answer that grows old
             await asyncio.sleep(ASK_S)
 
     async def _look(self) -> None:
@@ -145,16 +156,36 @@ def _read(path: Path) -> Notice | None:
     return Notice(event=event, final=kind != "interruption", alone=False)  # what is listed says that
 
 
-def _serving(path: str) -> bool:
+def _not_serving(path: str, boot_code: Path) -> str | None:
+    """Why the worker does not serve; None if it does."""
     try:
-        return decode(ask(path, "status", timeout=_ANSWER_S), Status, limit=MOST_BYTES).state == "serving"
+        status = decode(ask(path, "status", timeout=_ANSWER_S), Status, limit=MOST_BYTES)
     except (OSError, StrictError):
-        return False
+        return _read_code(boot_code)
+    if status.state == "serving":
+        return None
+    return (Reason.DRAINING if status.state == "draining" else status.reason or Reason.NOT_READY).value
 
 
-def run(*, status_socket: str, host: str, port: int, state: Path, drain: Path) -> None:
+def _read_code(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return BootCode(file.read(_CODE_BYTES).strip().decode("ascii"))
+    except (OSError, ValueError):
+        return _AWAY
+
+
+def run(*, status_socket: str, host: str, port: int, state: Path, drain: Path, boot_code: Path) -> None:
     """Serve until SIGINT. Raises StartupError."""
     events_only()
-    probe = Probe(status_socket=status_socket, host=host, port=port, state=state, drain=drain, metadata=Metadata())
+    probe = Probe(
+        status_socket=status_socket,
+        host=host,
+        port=port,
+        state=state,
+        drain=drain,
+        boot_code=boot_code,
+        metadata=Metadata(),
+    )
     with suppress(KeyboardInterrupt, asyncio.CancelledError):
         asyncio.run(probe.serve())

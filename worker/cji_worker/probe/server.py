@@ -1,5 +1,7 @@
 """A server of one answer: 200 at `GET /ready` while the worker is ready, 503 otherwise, 404 for anything else.
 
+The body of 503 is one word, why the worker is not ready, of a closed set.
+
 At most `MAX_CLIENTS` connections, a new one takes the place of the oldest; each is over after `CLIENT_S`, whether or
 not it reads, and has one answer. Nothing of a request is kept, and nothing in an answer depends on it but its status.
 """
@@ -20,8 +22,9 @@ _END: Final = b"\r\n\r\n"
 class Server:
     """Answers on a socket that its owner opened. For one event loop."""
 
-    def __init__(self, ready: Callable[[], bool]) -> None:
-        self._ready = ready
+    def __init__(self, unready: Callable[[], str | None]) -> None:
+        """`unready` is the reason, None while the worker is ready."""
+        self._unready = unready
         self._clients: dict[asyncio.Task[None], None] = {}
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -55,12 +58,20 @@ class Server:
 
     def answer(self, head: bytes) -> bytes:
         """The response to a request's head."""
-        request = _REQUEST.match(head)
+        request, body = _REQUEST.match(head), ""
         if request is None:
             status = HTTPStatus.BAD_REQUEST
         elif request[1] != b"/ready":
             status = HTTPStatus.NOT_FOUND
         else:
-            status = HTTPStatus.OK if self._ready() else HTTPStatus.SERVICE_UNAVAILABLE
-        lines = (f"HTTP/1.1 {status.value} {status.phrase}", "Content-Length: 0", "Cache-Control: no-store")
-        return ("\r\n".join((*lines, "Connection: close")) + "\r\n\r\n").encode("ascii")
+            reason = self._unready()
+            status = HTTPStatus.OK if reason is None else HTTPStatus.SERVICE_UNAVAILABLE
+            body = "" if reason is None else f"{reason}\n"
+        lines = (
+            f"HTTP/1.1 {status.value} {status.phrase}",
+            "Content-Type: text/plain",
+            f"Content-Length: {len(body)}",
+            "Cache-Control: no-store",
+            "Connection: close",
+        )
+        return ("\r\n".join((*lines, "", body))).encode("ascii")

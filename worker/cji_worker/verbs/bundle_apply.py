@@ -1,30 +1,31 @@
 """`cji bundle apply`: on the machine, at its start: fetch, verify, measure, write."""
 
-import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
 import click
 
-from cji_attestation import AttestationError, Trust
+from cji_attestation import Trust
 from cji_attestation.bundle.archive import Bundle, read
 from cji_attestation.bundle.contents import check_contents, check_pool, has_wrapped_seed
 from cji_attestation.bundle.errors import BundleRefused
-from cji_attestation.bundle.signatures import KEYS_FOLDER, accepted_in, verify
+from cji_attestation.bundle.signatures import KEYS_FOLDER, Accepted, accepted_in, verify
 from cji_attestation.verbs.bundles import Summary, bundle_at, refusals, summary
 from cji_attestation.verbs.evidence_options import CLOUD
 from cji_attestation.verbs.trusts import trust_named, trusts_of
 from cji_core.command.common import FILE
 from cji_core.command.json_output import answers, member, print_document
+from cji_core.log import events_only
+from cji_worker.bundle import persistence
 from cji_worker.bundle.apply import FOLDER, STATE, Applied, door_of, least_serial
 from cji_worker.bundle.apply import apply as apply_bundle
 from cji_worker.bundle.source import Fetched, fetch
 
-_AWAY: Final = 4
-_PAUSE_S: Final = 5.0
 _FOLDER: Final = click.Path(file_okay=False, path_type=Path)
+_CODE_FILE: Final = click.Path(dir_okay=False, path_type=Path)
 
 
 class AppliedBundle(Summary, frozen=True, kw_only=True):
@@ -40,8 +41,13 @@ class AppliedBundle(Summary, frozen=True, kw_only=True):
 @click.option("--keys", type=_FOLDER, default=KEYS_FOLDER, show_default=True, help="Folder of the accepted keys.")
 @click.option("--folder", type=_FOLDER, default=FOLDER, show_default=True, help="Where the files go; in memory.")
 @click.option("--state", type=_FOLDER, default=STATE, show_default=True, help="Keeps the last serial number.")
+@click.option("--persist", is_flag=True, help="Try until it is in force, and show the code of the last failure.")
 @click.option(
-    "--wait", type=click.IntRange(0, 3600), default=0, help="Seconds to try again in while a service is away."
+    "--code-file",
+    type=_CODE_FILE,
+    default=persistence.CODE_FILE,
+    show_default=True,
+    help="Where --persist puts this code.",
 )
 @CLOUD
 @answers(AppliedBundle)
@@ -54,7 +60,8 @@ def apply(
     keys: Path,
     folder: Path,
     state: Path,
-    wait: int,
+    persist: bool,
+    code_file: Path,
     cloud: str,
     as_json: bool,
 ) -> None:
@@ -62,15 +69,45 @@ def apply(
 
     The bundle is in the machine's user data, or in the blob that they name. Both are trusted for nothing: a key in the
     image must have signed. In each boot one bundle can be applied; the same one again changes nothing. Runs as root, by
-    cji-bundle.service, before every unit that reads the files.
+    cji-bundle.service, before every unit that reads the files; with --persist, which has no last attempt: a failure is
+    tried again within a minute, a bundle that is refused after about five, for the next one.
 
     \b
     Example:
       cji bundle apply
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    clouds = trusts_of(context)
-    accepted = accepted_in(keys)
-    found = _found(from_file, trust_named(context, cloud), clouds, until=time.monotonic() + wait)
+    clouds, trust = trusts_of(context), trust_named(context, cloud)
+
+    def attempt() -> _Done:
+        found = _found(from_file, trust, clouds)
+        return _put_in_force(found, accepted_in(keys), clouds, folder=folder, state=state)
+
+    if persist:
+        events_only()
+        done = persistence.persist(attempt, persistence.Shown(code_file))
+    else:
+        done = attempt()
+    _report(done, as_json=as_json)
+
+
+def _found(from_file: Path | None, trust: Trust, clouds: Mapping[str, Trust]) -> Fetched:
+    from cji_core.azure_client import brokered_identity  # noqa: PLC0415 - not for a file at hand
+
+    if from_file is not None:
+        return Fetched(bundle_at(from_file).to_bytes(), in_user_data=False)
+    return fetch(trust, clouds, identity=brokered_identity)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Done:
+    bundle: Bundle
+    applied: Applied
+    signers: tuple[str, ...]
+
+
+def _put_in_force(
+    found: Fetched, accepted: Accepted, clouds: Mapping[str, Trust], *, folder: Path, state: Path
+) -> _Done:
     bundle = read(found.data)
     signers = verify(bundle, accepted, now=datetime.now(UTC), least_serial=least_serial(state, bundle.manifest.pool))
     contents = check_contents(bundle.files, clouds=list(clouds))
@@ -89,28 +126,14 @@ def apply(
         state=state,
         door=door_of(contents, folder, installed()),
     )
-    _report(bundle, applied, signers, as_json=as_json)
+    return _Done(bundle=bundle, applied=applied, signers=signers)
 
 
-def _found(from_file: Path | None, trust: Trust, clouds: Mapping[str, Trust], *, until: float) -> Fetched:
-    from cji_core.azure_client import brokered_identity  # noqa: PLC0415 - not for a file at hand
-
-    if from_file is not None:
-        return Fetched(bundle_at(from_file).to_bytes(), in_user_data=False)
-    while True:
-        try:
-            return fetch(trust, clouds, identity=brokered_identity)
-        except (BundleRefused, AttestationError) as error:
-            final = isinstance(error, BundleRefused) and error.status != _AWAY
-            if final or time.monotonic() + _PAUSE_S > until:
-                raise
-        time.sleep(_PAUSE_S)
-
-
-def _report(bundle: Bundle, applied: Applied, signers: tuple[str, ...], *, as_json: bool) -> None:
+def _report(done: _Done, *, as_json: bool) -> None:
+    bundle, applied, signers = done.bundle, done.applied, done.signers
     if as_json:
-        done = {"folder": str(applied.folder), "measured": applied.measured, "signed_by": signers}
-        print_document({**summary(bundle), **done}, indent=2)
+        more = {"folder": str(applied.folder), "measured": applied.measured, "signed_by": signers}
+        print_document({**summary(bundle), **more}, indent=2)
         return
     measured = "measured into PCR 15" if applied.measured else "measured before in this boot"
     click.echo(

@@ -33,9 +33,16 @@ from cji_core.errors import StartupError
     show_default=True,
     help="Folder of cji-drain.service, for the files with which it reports.",
 )
+@click.option(
+    "--boot-code",
+    type=click.Path(path_type=Path),
+    default=Path("/run/cji-bundle/code"),
+    show_default=True,
+    help="File in which `cji bundle apply` states why there is no configuration yet.",
+)
 @explained
-def probe(status_socket: str, host: str, port: int, state: Path, drain: Path) -> None:
-    """Answer GET /ready with 200 while the worker admits jobs, else with 503, until it is interrupted.
+def probe(*, status_socket: str, host: str, port: int, state: Path, drain: Path, boot_code: Path) -> None:
+    """Answer GET /ready with 200 while the worker admits jobs, else with 503 and the reason, until it is interrupted.
 
     Azure's load balancer sends connections to workers that answer 200, and a rolling upgrade goes on only with them.
     Azure announces that it is going to reboot, move, evict or delete a machine: then the answer is 503, and the file
@@ -53,6 +60,6 @@ def probe(status_socket: str, host: str, port: int, state: Path, drain: Path) ->
     from cji_worker.probe.process import run  # noqa: PLC0415 - its loop is for this process alone
 
     try:
-        run(status_socket=status_socket, host=host, port=port, state=state, drain=drain)
+        run(status_socket=status_socket, host=host, port=port, state=state, drain=drain, boot_code=boot_code)
     except StartupError as error:
         raise Failure(error.what, remedy=error.remedy, status=2) from error
