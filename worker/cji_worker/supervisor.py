@@ -24,7 +24,8 @@ from typing import Final
 import msgspec
 
 from cji_core.documents import convert
-from cji_core.errors import RebootError
+from cji_core.errors import RebootError, StartupError
+from cji_core.format.configuration.machine import MACHINE, VM_ID
 from cji_core.format.configuration.table_files import read_table_files
 from cji_core.format.configuration.worker import Config
 from cji_core.log import events_only, log
@@ -176,6 +177,11 @@ class Supervisor:
 
         `on_ready` is called once the worker serves jobs.
         """
+        if VM_ID in config.worker.id:
+            raise StartupError(
+                f"worker.id names {VM_ID}, and there is no {MACHINE} beside worker.toml",
+                "Let `cji bundle apply` write both, or give this worker a name of its own.",
+            )
         self._config, self._trust, self._memory, self._on_ready = config, trust, memory, on_ready
         self._users, self._namespaces = users, namespaces
         self._manager = ServiceManager()

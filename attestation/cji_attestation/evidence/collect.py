@@ -10,6 +10,7 @@ of PCRs 8 to 15 (`cji_attestation.evidence.bundle`).
 
 import contextlib
 import hashlib
+import re
 import time
 from typing import Final
 
@@ -36,6 +37,7 @@ REPORT_PAUSES: Final = (
 ) * 18  # seconds; 3.6 in all, more than the limiter's 2, which an early read does not restart
 QUOTE_ATTEMPTS: Final = 3
 MAX_AK_CERT: Final = 4096
+_VM_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
 def ephemeral_salt(qualifying_data: bytes) -> bytes:
@@ -92,6 +94,18 @@ def collect(
     quoted = td_quote(trust, report.hardware)
     collateral = pcs.collateral(parse_td_quote(quoted).pck_chain)
     return replace(shown, td_quote=quoted, collateral=collateral)
+
+
+def vm_id(trust: Trust) -> str:
+    """The id of this machine, from the report that evidence has too, in small letters.
+
+    NOT_CONFIDENTIAL, EVIDENCE_UNAVAILABLE (TPM), EVIDENCE_INVALID "hcl".
+    """
+    with Tpm(trust.tcti) as tpm:
+        found = parse_hcl(tpm.nv_read(HCL_INDEX)).vm_unique_id.lower()
+    if not _VM_ID.fullmatch(found):
+        raise AttestationError(Fault.EVIDENCE_INVALID, check="hcl")
+    return found
 
 
 def _report(tpm: Tpm, user_data: bytes, pauses: tuple[float, ...]) -> HclReport:

@@ -122,7 +122,7 @@ def test_a_bundle_is_measured_and_its_files_have_readers(vm: Simulation, run: Pa
     owners = {
         "worker.toml": (0, 4001, "0640"), "policy.toml": (0, 4001, "0640"), "audit.toml": (0, 4003, "0640"),
         "console.toml": (0, 4004, "0640"), "door.conf": (0, 4002, "0640"), "tls/client-roots.pem": (0, 0, "0644"),
-        "bundle.json": (0, 0, "0644"),
+        "bundle.json": (0, 0, "0644"), "machine.json": (0, 0, "0644"),
     }  # fmt: skip
     assert {name: rest for name, (_, *rest) in found.items()} == {name: list(each) for name, each in owners.items()}
     assert {name: found[name][0] for name in bundle.files} == dict(bundle.files)

@@ -148,15 +148,19 @@ def test_a_machine_outlasts_every_outage(
         def attempt() -> bool:
             bundle = read(fetch(trust, {}, identity=lambda _: StorageCredential()).data)
             verify(bundle, accepted(), now=datetime.now(UTC))
-            place = {"folder": run / "cji" / "config", "state": run / "state"}
-            return apply(bundle, trust=vm.trust, gid=GROUPS.__getitem__, **place).measured
+            folder, state = run / "cji" / "config", run / "state"
+            return apply(bundle, trust=vm.trust, folder=folder, state=state, gid=GROUPS.__getitem__).measured
+
+        def name_the_blob() -> None:
+            vm.set_user_data(json.dumps(pointer).encode())
+            storage.statuses.extend([503] * 3)
 
         def next_answers(*statuses: int) -> Callable[[], None]:
             return lambda: storage.statuses.extend(statuses)
 
         waits = Waits(
             run / "code",
-            lambda: (vm.set_user_data(json.dumps(pointer).encode()), storage.statuses.extend([503] * 3)),
+            name_the_blob,
             next_answers(429, 429, 429),
             next_answers(403),
             next_answers(404),

@@ -50,7 +50,7 @@ def test_machines_that_start_together_ask_apart() -> None:
 
 
 def test_each_failure_has_a_code_of_the_closed_set(tmp_path: Path) -> None:
-    failures = {
+    failures: dict[StartupError | AttestationError, BootCode] = {
         BundleRefused("a.bundle holds SECRET", "Do x."): BootCode.UNUSABLE,
         BundleRefused("x", "y", boot_code=BootCode.SERIAL): BootCode.SERIAL,
         AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="user-data"): BootCode.NO_USER_DATA,

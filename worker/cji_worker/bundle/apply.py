@@ -28,10 +28,12 @@ from cji_attestation.bundle.archive import Bundle
 from cji_attestation.bundle.contents import Contents, write_files
 from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.names import DOOR, DOOR_ACCESS, MANIFEST, PUBLIC, Access, access_of
+from cji_attestation.evidence.collect import vm_id
 from cji_attestation.evidence.event_log import AppliedBundle
 from cji_attestation.evidence.measured_bundle import measure_bundle
 from cji_core.boot_codes import BootCode
 from cji_core.documents import decode
+from cji_core.format.configuration.machine import MACHINE, Machine
 from cji_worker.door.config import Build, door_config
 
 FOLDER: Final = Path("/run/cji/config")
@@ -140,10 +142,10 @@ def apply(
     """Measure a bundle that `signatures.verify` and `contents.check_contents` passed, and write its files.
 
     `door` is the configuration of nginx for this machine. Raises BundleRefused, and AttestationError: "bundle-applied",
-    "event-log", "tpm-open", "pcr-extend".
+    "event-log", "tpm-open", "pcr-extend", "hcl".
     """
     require_memory(folder)
-    files = _with_access(bundle, door)
+    files = _with_access(bundle, door, Machine(vm_id=vm_id(trust)))
     stage = _staged(folder, files, gid, uid)
     try:
         measured = measure_bundle(trust, AppliedBundle(bundle.manifest.serial, bundle.sha384))
@@ -156,9 +158,10 @@ def apply(
     return Applied(folder=folder, files=len(files), measured=measured)
 
 
-def _with_access(bundle: Bundle, door: bytes | None) -> Mapping[str, tuple[bytes, Access]]:
+def _with_access(bundle: Bundle, door: bytes | None, machine: Machine) -> Mapping[str, tuple[bytes, Access]]:
     files = {name: (data, access_of(name) or Access("root")) for name, data in bundle.files.items()}
     files[MANIFEST] = (bundle.manifest_bytes, PUBLIC)
+    files[MACHINE] = (msgspec.json.encode(machine), PUBLIC)
     if door is not None:
         files[DOOR] = (door, DOOR_ACCESS)
     return files

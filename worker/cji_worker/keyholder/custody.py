@@ -107,7 +107,7 @@ class Custody:
             token_age=reference.token_max_age,
             workers=section.workers_per_vault,
         )
-        self._code, self._receipt_key, self._tpm = code, receipt_key, tpm
+        self._code, self._receipt_key, self._tpm, self._named_after = code, receipt_key, tpm, config.vm_id
         self._attestation: Attestation | None = None
         self._unread = 0
         self._failures: dict[str, ReleaseFailure] = {}
@@ -205,6 +205,7 @@ class Custody:
                 with self._lock:
                     self.holdings = replace(self.holdings, reason=reason_of(error))
             return
+        self._require_own_name(attestation.verdict.vm_unique_id)
         if self._attestation is not None and attestation.booted != self._attestation.booted:
             # the machine changed: keys released to its earlier state are not for this one
             self._drop_all("pcr-drift", Reason.ATTESTATION_REJECTED)
@@ -220,6 +221,14 @@ class Custody:
             log("floors-trail", what=", ".join(above), remedy=NAMED["floors-trail"])
         if early := attestation.verdict.early:
             log("tcb-early", what="; ".join(f"{one.id}: {one.detail}" for one in early), remedy=NAMED["tcb-early"])
+
+    def _require_own_name(self, vm_id: str) -> None:
+        """Raise StartupError if `worker.id` has the id of another machine than the evidence."""
+        if self._named_after and self._named_after != vm_id.lower():
+            raise StartupError(
+                f"worker.id is of machine {self._named_after}, the evidence of {vm_id.lower()}",
+                "Restart the machine: cji-bundle.service writes its id again. If it is wrong again, redeploy it.",
+            )
 
     def _release(self, spec: KeySpec) -> None:
         attestation = self._attestation

@@ -15,6 +15,7 @@ from msgspec import Meta
 from cji_core.documents import toml
 from cji_core.errors import StartupError
 from cji_core.format.configuration.fleet import ClientId, FleetSection, PoolLedgerSection
+from cji_core.format.configuration.machine import VM_ID, machine_in, named
 
 _Text = Annotated[str, Meta(min_length=1, max_length=1024)]
 DestinationName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}\Z")]
@@ -102,7 +103,7 @@ class WorkerSection(_Section, frozen=True, kw_only=True):
     """The worker's identity and capacity."""
 
     id: NonEmpty
-    """Name of this worker in receipts and audit events."""
+    """Name of this worker in receipts and audit events. `{vm_id}` in it stands for the machine's own id."""
     audience: NonEmpty
     """Id of its worker pool, which jobs must name."""
     region: NonEmpty
@@ -220,7 +221,10 @@ class ReviewSection(_Section, frozen=True, kw_only=True):
 
 
 class Config(_Section, frozen=True, kw_only=True):
-    """The whole configuration. `sha384` is the digest of the file, which receipts carry."""
+    """The whole configuration. `sha384` is the digest of the file, which receipts carry.
+
+    `vm_id` is that of the machine whose file `machine.json` put it into `worker.id`, else empty.
+    """
 
     cloud: NonEmpty
     worker: WorkerSection
@@ -263,6 +267,7 @@ class Config(_Section, frozen=True, kw_only=True):
     tables: NonEmpty | None = None
     """Folder with tables that replace the shipped ones with the same names."""
     sha384: str = ""
+    vm_id: str = ""
 
     def __post_init__(self) -> None:
         if len({key.kek_id for key in self.keys}) != len(self.keys):
@@ -299,8 +304,8 @@ def load(path: Path) -> Config:
             data = file.read(_MAX_BYTES + 1)
         if len(data) > _MAX_BYTES:
             raise StartupError(f"The configuration {path} is larger than 256 KiB", "Name the right file with --config.")
-        config = toml(data, Config)
         folder = path.resolve().parent
+        config = _of_machine(toml(data, Config), folder)
         values = with_files(config.attestation.reference_values, folder)
     except OSError as error:
         raise StartupError(f"The configuration {path} cannot be read", "Name a readable file with --config.") from error
@@ -334,6 +339,15 @@ def load(path: Path) -> Config:
         status_socket=None if config.status_socket is None else absolute(config.status_socket),
         sha384=hashlib.sha384(data).hexdigest(),
     )
+
+
+def _of_machine(config: Config, folder: Path) -> Config:
+    """The configuration with the name of its machine, if that is known in this folder. Raises OSError, ValueError."""
+    if config.vm_id:
+        raise ValueError("it sets vm_id, which is computed")
+    machine = machine_in(folder) if VM_ID in config.worker.id else None
+    worker = msgspec.structs.replace(config.worker, id=named(config.worker.id, machine))
+    return msgspec.structs.replace(config, worker=worker, vm_id="" if machine is None else machine.vm_id)
 
 
 def with_files(values: dict[str, object], folder: Path) -> dict[str, object]:
