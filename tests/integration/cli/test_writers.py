@@ -1,4 +1,4 @@
-"""examples/node and examples/java: programs made from docs/format.md alone, whose jobs a real worker runs."""
+"""examples/node, java and go: programs made from docs/format.md alone, whose jobs a real worker runs."""
 
 import json
 import re
@@ -12,12 +12,15 @@ import pytest
 from click.testing import CliRunner
 
 from cji_core.command import build
+from cji_core.suites import Suite
+from cji_core.trail.receipts import claims_unverified
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site
 from tests.adversarial.peers.hostile import hostile_site
 from tests.support.paths import ROOT
 from tests.support.writers import settings
 
+GO = ROOT / "examples/go"
 JAVA = ROOT / "examples/java/Job.java"
 NODE = ROOT / "examples/node/job.mjs"
 PERSONS = ROOT / "examples/persons/people.csv"
@@ -38,6 +41,14 @@ def java(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def node() -> list[str]:
     subprocess.run([ROOT / "tools/node-example"], check=True)
     return ["node", str(NODE)]
+
+
+@pytest.fixture(scope="module")
+def go(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    assert shutil.which("go"), "the tests need the package golang-go; run tools/setup"
+    folder = tmp_path_factory.mktemp("go")
+    subprocess.run([ROOT / "tools/go-example", folder], check=True)
+    return [str(folder / "job"), "run"]
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +84,20 @@ def test_a_job_of_node(site: Site, node: list[str], tmp_path: Path) -> None:
     receipt = ["receipt", "verify", f"{out}/receipt.jws", "--evidence", f"{out}/evidence.json"]
     receipt += ["--expect-header", f"{out}/header.bin", "--profile", str(site.files.profile)]
     assert CliRunner().invoke(cji, receipt).output.startswith("verified")
+
+
+@pytest.mark.parametrize("suite", Suite)
+def test_a_job_of_go(suite: Suite, site: Site, go: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    status, said, errors = run(go, settings(site, suite), PERSONS, out)
+    assert (status, errors) == (0, "")
+    assert "row 2: NAM 310" in said
+    cji = build(site.simulation.trust)
+    receipt = ["receipt", "verify", f"{out}/receipt.jws", "--evidence", f"{out}/evidence.json"]
+    receipt += ["--expect-header", f"{out}/header.bin", "--profile", str(site.files.profile)]
+    verified = CliRunner().invoke(cji, receipt).output
+    assert verified.startswith("verified")
+    assert claims_unverified((out / "receipt.jws").read_text()).suite is suite
 
 
 def test_a_job_of_java(site: Site, java: list[str], tmp_path: Path) -> None:
