@@ -1,0 +1,142 @@
+package cji;
+
+// Messages of Protocol Buffers by number, and calls of gRPC. A program with more to do takes the libraries for them.
+
+import static cji.Format.*;
+
+import java.io.*;
+import java.net.URI;
+import java.net.http.*;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.*;
+import java.security.*;
+import java.security.cert.*;
+import java.time.Duration;
+import java.util.*;
+import javax.net.ssl.*;
+
+final class Wire {
+    static class Writer {
+        private final ByteArrayOutputStream made = new ByteArrayOutputStream();
+
+        Writer number(int field, long value) {
+            if (value != 0) varint(field << 3).varint(value);
+            return this;
+        }
+
+        Writer text(int field, String value) {
+            byte[] data = value.getBytes(StandardCharsets.UTF_8);
+            return data.length == 0 ? this : bytes(field, data);
+        }
+
+        Writer bytes(int field, byte[] value) { // an empty message is written: it has a meaning
+            varint(field << 3 | 2).varint(value.length).made.writeBytes(value);
+            return this;
+        }
+
+        private Writer varint(long value) {
+            for (; (value & ~0x7FL) != 0; value >>>= 7) made.write((int) (value & 0x7F | 0x80));
+            made.write((int) value);
+            return this;
+        }
+
+        byte[] done() {
+            return made.toByteArray();
+        }
+    }
+
+    static class Message {
+        private final Map<Integer, List<byte[]>> fields = new TreeMap<>();
+        private final Map<Integer, Long> numbers = new TreeMap<>();
+
+        Message(byte[] data) {
+            for (ByteBuffer rest = ByteBuffer.wrap(data); rest.hasRemaining();) {
+                long tag = varint(rest);
+                if ((tag & 7) == 0) {
+                    numbers.put((int) (tag >> 3), varint(rest));
+                } else {
+                    byte[] value = new byte[(int) varint(rest)]; // the contract has no other wire types in what is read here
+                    rest.get(value);
+                    fields.computeIfAbsent((int) (tag >> 3), n -> new ArrayList<>()).add(value);
+                }
+            }
+        }
+
+        private static long varint(ByteBuffer from) {
+            long value = 0;
+            for (int shift = 0;; shift += 7) {
+                byte next = from.get();
+                value |= (long) (next & 0x7F) << shift;
+                if (next >= 0) return value;
+            }
+        }
+
+        boolean has(int field) {
+            return fields.containsKey(field);
+        }
+
+        List<byte[]> all(int field) {
+            return fields.getOrDefault(field, List.of());
+        }
+
+        byte[] first(int field) {
+            return all(field).isEmpty() ? new byte[0] : all(field).get(0);
+        }
+
+        Message sub(int field) {
+            return new Message(first(field));
+        }
+
+        String text(int field) {
+            return new String(first(field), StandardCharsets.UTF_8);
+        }
+
+        long number(int field) { // 0 is left out by the sender: part 0, index 0
+            return numbers.getOrDefault(field, 0L);
+        }
+    }
+
+    // ---- gRPC over HTTP/2: each message behind five bytes
+
+    static List<byte[]> call(HttpClient http, String url, List<byte[]> messages) throws Exception {
+        byte[] body = cat(messages.stream().map(message -> cat(new byte[1], u32(message.length), message)).toArray(byte[][]::new));
+        HttpRequest request = HttpRequest.newBuilder(URI.create(url)).header("content-type", "application/grpc").header("te", "trailers")
+            .header("grpc-timeout", "600S").timeout(Duration.ofMinutes(10)).POST(HttpRequest.BodyPublishers.ofByteArray(body)).build();
+        HttpResponse<byte[]> response = http.send(request, HttpResponse.BodyHandlers.ofByteArray());
+        String status = response.headers().firstValue("grpc-status").orElse("0"); // a refusal has no body and its status here
+        if (response.statusCode() != 200 || !status.equals("0")) {
+            throw new IOException("status " + status + ", " + response.headers().firstValue("grpc-message").orElse("HTTP " + response.statusCode()));
+        }
+        List<byte[]> found = new ArrayList<>();
+        for (ByteBuffer rest = ByteBuffer.wrap(response.body()); rest.hasRemaining();) {
+            rest.get();
+            byte[] message = new byte[rest.getInt()];
+            rest.get(message);
+            found.add(message);
+        }
+        return found;
+    }
+
+    static HttpClient client(Path folder, Properties given) throws Exception {
+        KeyStore trusted = KeyStore.getInstance("PKCS12"), own = KeyStore.getInstance("PKCS12");
+        trusted.load(null, null);
+        own.load(null, null);
+        for (var each : certificates(folder.resolve(given.getProperty("ca")))) trusted.setCertificateEntry("ca" + trusted.size(), each);
+        own.setKeyEntry("own", key(folder.resolve(given.getProperty("private_key")), "EC"), new char[0], certificates(folder.resolve(given.getProperty("certificate"))));
+        TrustManagerFactory trust = TrustManagerFactory.getInstance("PKIX");
+        trust.init(trusted);
+        KeyManagerFactory keys = KeyManagerFactory.getInstance("PKIX");
+        keys.init(own, new char[0]);
+        SSLContext tls = SSLContext.getInstance("TLSv1.3");
+        tls.init(keys.getKeyManagers(), trust.getTrustManagers(), null);
+        return HttpClient.newBuilder().version(HttpClient.Version.HTTP_2).sslContext(tls).build();
+    }
+
+    static java.security.cert.Certificate[] certificates(Path pem) throws Exception {
+        try (InputStream in = Files.newInputStream(pem)) {
+            return CertificateFactory.getInstance("X.509").generateCertificates(in).toArray(java.security.cert.Certificate[]::new);
+        }
+    }
+
+}
