@@ -314,13 +314,17 @@ func compare(found receiptClaims, given settings, job *workerv1.JobHeader, heade
 
 // [8] The counts, which the cell states, against the rows of the opened outputs.
 func compareCounts(stated volumes, rows map[string]int64) error {
-	counted := map[string][2]int64{
-		"rows_in": {stated.RowsIn, rows["row_status"]}, "rows_out": {stated.RowsOut, rows["result"]},
-		"chri_rows_out": {stated.CHRI, 0}, "subjects_out": {stated.Subjects, rows["result"]}, // findings are no criminal history
-	}
-	for name, each := range counted {
-		if each[0] != each[1] {
-			return fmt.Errorf("volumes: the receipt states another %s than the %d that were counted. Do not use this result", name, each[1])
+	for _, each := range []struct {
+		name            string
+		stated, counted int64
+	}{
+		{"rows_in", stated.RowsIn, rows["row_status"]},
+		{"rows_out", stated.RowsOut, rows["result"]},
+		{"chri_rows_out", stated.CHRI, 0}, // findings are no criminal history
+		{"subjects_out", stated.Subjects, rows["result"]},
+	} {
+		if each.stated != each.counted {
+			return fmt.Errorf("volumes: the receipt states another %s than the %d that were counted. Do not use this result", each.name, each.counted)
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ package cji;
 
 import static cji.Format.*;
 
+import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.*;
 
@@ -87,16 +88,24 @@ final class Arrow {
         return ByteBuffer.allocate(length).order(java.nio.ByteOrder.LITTLE_ENDIAN);
     }
 
-    /** [5] The rows of an Arrow stream: messages of ffffffff, the length of the metadata, the metadata, the body. */
-    static long rows(byte[] stream) {
+    /**
+     * [5] The rows of an Arrow stream: messages of ffffffff, the length of the metadata, the metadata, the body. [7] Behind it
+     * are zeros up to the next power of two, if the job asked for them, or nothing.
+     */
+    static long rows(byte[] stream, boolean isPadded) throws IOException {
         ByteBuffer data = ByteBuffer.wrap(stream).order(java.nio.ByteOrder.LITTLE_ENDIAN);
         long rows = 0;
-        for (int at = 0; data.getInt(at + 4) != 0;) {
+        int at = 0;
+        while (data.getInt(at + 4) != 0) {
             int message = at + 8 + data.getInt(at + 8), header = field(data, message, 2), body = field(data, message, 3);
             int batch = field(data, header + data.getInt(header), 0);
             if (data.get(field(data, message, 1)) == 3 && batch != 0) rows += data.getLong(batch); // a RecordBatch
             at += 8 + data.getInt(at + 4) + (body == 0 ? 0 : (int) data.getLong(body));
         }
+        int end = at + 8, length = isPadded ? Integer.highestOneBit(end - 1) << 1 : end;
+        boolean whole = data.getInt(at) == -1 && stream.length == length;
+        for (int i = end; i < stream.length; i++) whole &= stream[i] == 0;
+        if (!whole) throw new IOException("the table has no end, or something behind it");
         return rows;
     }
 

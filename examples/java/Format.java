@@ -100,11 +100,15 @@ final class Format {
 
     /** [4] A key of 32 bytes under RSA-OAEP-256. */
     static byte[] unwrap(PrivateKey key, byte[] wrapped) throws Exception {
-        int length = (((RSAKey) key).getModulus().bitLength() + 7) / 8;
-        if (wrapped.length != length) throw new IOException("the wrapped key has another length");
+        if (wrapped.length != bytes(key)) throw new IOException("the wrapped key has another length");
         byte[] found = rsa(Cipher.DECRYPT_MODE, key, wrapped);
         if (found.length != 32) throw new IOException("it is no key of 32 bytes");
         return found;
+    }
+
+    /** The length of what is wrapped for an RSA key. */
+    static int bytes(Key key) {
+        return (((RSAKey) key).getModulus().bitLength() + 7) / 8;
     }
 
     static byte[] unbox(byte[] dataKey, String purpose, byte[] box) throws Exception {

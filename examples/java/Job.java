@@ -120,8 +120,9 @@ public final class Job {
     /** [8] What the receipt must state; [7] then the outputs, if they have the rows that it states. */
     private Map<String, byte[]> opened(byte[] header, List<byte[]> sent, Answer answer, String receiptJwk) throws Exception {
         Map<String, Object> claims = Receipt.verify(answer.receipt, receiptJwk);
-        Message job = new Message(header), result = new Message(answer.header);
-        List<String> names = result.all(5).stream().map(output -> new Message(output).text(1)).toList();
+        Message job = new Message(header);
+        Result.Header result = Result.read(answer.header, header);
+        List<String> names = result.parts();
         Map<String, Object> ours = new TreeMap<>(Map.of(
             "job_id", hex(job.first(2)), "header_sha384", hex(sha("SHA-384", header)), "submitter_key", base64url(job.first(8)),
             "result_header_sha384", hex(sha("SHA-384", answer.header)), "inputs", List.of(part("records", sent)),
@@ -133,17 +134,16 @@ public final class Job {
         ours.put("recipients", List.of(job.sub(16).text(1)));
         ours.put("simulated", Boolean.valueOf(given.getProperty("simulated", "false")));
         for (var each : ours.entrySet()) require(claims, each.getKey(), each.getValue());
-        if (!Arrays.equals(result.first(3), sha("SHA-384", header))) throw new IOException("the result is that of another job");
 
-        byte[] resultKey = unwrap(key(folder.resolve(given.getProperty("recipient_key")), "RSA"), result.sub(6).first(2));
+        byte[] resultKey = unwrap(key(folder.resolve(given.getProperty("recipient_key")), "RSA"), result.wrapped());
         Map<String, byte[]> files = new LinkedHashMap<>();
         for (int n = 0; n < names.size(); n++) {
             byte[] aad = cat(ascii("cji-result/1\0"), sha("SHA-384", answer.header), u32(n));
             files.put(names.get(n) + ".arrows", open(resultKey, aad, answer.parts.get(n)));
         }
-        long in = Arrow.rows(files.get("row_status.arrows")), found = Arrow.rows(files.get("result.arrows"));
+        long in = Arrow.rows(files.get("row_status.arrows"), false), found = Arrow.rows(files.get("result.arrows"), false);
         Map<String, Object> volumes = Json.object(claims.get("volumes"));
-        var counted = Map.of("rows_in", in, "rows_out", found, "subjects_out", found, "chri_rows_out", 0L); // findings are no criminal history
+        var counted = new TreeMap<>(Map.of("rows_in", in, "rows_out", found, "subjects_out", found, "chri_rows_out", 0L)); // findings are no criminal history
         for (var each : counted.entrySet()) {
             if (!each.getValue().equals(volumes.get(each.getKey()))) {
                 throw new IOException("volumes: the receipt states another " + each.getKey() + " than the " + each.getValue()

@@ -44,7 +44,7 @@ public final class Kit {
         }
     }
 
-    private static final String HYBRID = "hybrid-1: the JDK has ML-KEM and ML-DSA from 24";
+    private static final String HYBRID = "hybrid-1: the JDK before 24 has neither ML-KEM nor ML-DSA";
 
     private final Path folder;
     private final Data keys;
@@ -68,9 +68,9 @@ public final class Kit {
         groups.put("streams", new Group(all, this::stream, ""));
         String worker = "a worker reads them";
         for (String name : List.of("headers", "records", "statements", "tickets")) groups.put(name, new Group(data -> false, null, worker));
-        groups.put("attributions", new Group(data -> false, null, "no reader of canonical messages"));
-        groups.put("result-headers", new Group(data -> false, null, "no reader of canonical messages"));
-        groups.put("jobs", new Group(data -> false, null, "its parts are in the groups above"));
+        groups.put("attributions", new Group(all, this::attribution, ""));
+        groups.put("jobs", new Group(classical, this::job, HYBRID));
+        groups.put("result-headers", new Group(ofHeader, data -> Map.of("parts", Result.read(data.hex("result_header"), data.hex("header")).parts()), HYBRID));
     }
 
     /** What the document says, well-formed or not. */
@@ -95,7 +95,7 @@ public final class Kit {
         }
         for (String name : names) {
             if (name.equals("keys") || name.equals("schema")) continue;
-            Group group = groups.get(name);
+            Group group = groups.getOrDefault(name, new Group(data -> false, null, "this program does not know the group"));
             int passed = 0, others = 0;
             List<Object> wrong = new ArrayList<>();
             for (Object each : (List<?>) read(name).get("cases")) {
@@ -218,5 +218,50 @@ public final class Kit {
             root = sha("SHA-384", path[at] == 0 ? cat(new byte[] {1}, side, root) : cat(new byte[] {1}, root, side));
         }
         return Map.of("root", Format.hex(root));
+    }
+
+    private Map<String, Object> attribution(Data data) throws Exception {
+        Wire.Message found = Result.attribution(data.hex("plaintext"));
+        return Map.of("operator_id", found.text(1), "requestor", found.text(2), "reason", found.text(5));
+    }
+
+    /** A job from end to end: as the worker opens it, then its result as the recipient does. */
+    private Map<String, Object> job(Data data) throws Exception {
+        byte[] header = data.hex("header"), result = data.hex("result_header");
+        Wire.Message job = new Wire.Message(header);
+        String submitter = data.of("submitter").text("jwk");
+        verify(submitter, job.first(8), jobMessage(header), data.hex("signature"));
+        Map<String, Object> admission = new HashMap<>(data.of("admission").members);
+        admission.putAll(Map.of("header", data.text("header"), "receipt_jwk", data.text("receipt_jwk"), "submitter_jwk", submitter));
+        admission(new Data(admission));
+        byte[] dek = unwrap(privateKey(data.of("worker_key").text("cmk_private")), data.hex("wrapped_dek"));
+        long rows = rows(parts(data, "inputs", "input"), dek, "cji-part/1\0", header, job.all(12).size() - 1, Integer.MAX_VALUE, false);
+        Map<String, Object> claims = Receipt.verify(data.text("receipt"), data.text("receipt_jwk"));
+        Result.Header found = Result.read(result, header);
+        byte[] resultKey = unwrap(privateKey((String) ((List<?>) data.of("recipient").members.get("private")).get(0)), found.wrapped());
+        int shards = Collections.frequency(found.parts(), "result"); // which come first here
+        long back = rows(parts(data, "outputs", "output"), resultKey, "cji-result/1\0", result, 0, shards, job.number(19) == 2);
+        if (!Json.object(claims.get("volumes")).get("rows_out").equals(back)) throw new IOException("the receipt states another number of rows");
+        return Map.of("rows", rows, "result_key", Format.hex(resultKey));
+    }
+
+    private static PrivateKey privateKey(String base64) throws Exception {
+        return KeyFactory.getInstance("RSA").generatePrivate(new PKCS8EncodedKeySpec(Base64.getDecoder().decode(base64)));
+    }
+
+    private static List<?> parts(Data data, String several, String one) {
+        Object all = data.members.get(several);
+        return all == null ? List.of(data.members.get(one)) : (List<?>) all;
+    }
+
+    /** The rows of these parts from the first to the one before `end`; all parts must open. */
+    private static long rows(List<?> parts, byte[] key, String aad, byte[] header, int first, int end, boolean padded) throws Exception {
+        long rows = 0;
+        for (int n = 0; n < parts.size(); n++) {
+            byte[] plain = open(key, cat(ascii(aad), sha("SHA-384", header), u32(n)), new Data(Map.of("part", parts.get(n))).list("part"));
+            long found = Arrow.rows(plain, padded);
+            rows += n >= first && n < end ? found : 0;
+        }
+        return rows;
     }
 }

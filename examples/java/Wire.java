@@ -63,6 +63,23 @@ final class Wire {
             }
         }
 
+        /** A message in its one encoding: known fields in ascending order, none with its default value, varints in their shortest form. */
+        static Message canonical(byte[] data, Set<Integer> numbers, Set<Integer> values, Set<Integer> repeated) throws IOException {
+            Message found = new Message(data);
+            if (!numbers.containsAll(found.numbers.keySet())) throw new IOException("the message has an unknown field");
+            Writer again = new Writer();
+            SortedSet<Integer> fields = new TreeSet<>(found.fields.keySet());
+            fields.addAll(found.numbers.keySet());
+            for (int field : fields) {
+                boolean once = values.contains(field) && found.all(field).size() == 1 && found.first(field).length > 0;
+                if (!once && !repeated.contains(field) && !numbers.contains(field)) throw new IOException("the message has another form");
+                again.number(field, found.number(field));
+                for (byte[] value : found.all(field)) again.bytes(field, value);
+            }
+            if (data.length == 0 || data.length > 32 << 10 || !Arrays.equals(again.done(), data)) throw new IOException("the message has another encoding");
+            return found;
+        }
+
         private static long varint(ByteBuffer from) {
             long value = 0;
             for (int shift = 0;; shift += 7) {

@@ -24,10 +24,10 @@ function u64be(n) {
   return made;
 }
 
-const PARAMETERS = Buffer.concat([Buffer.from([0, 0]), u32be(SEGMENT), u32be(32)]); // [3] P
+export const PARAMETERS = Buffer.concat([Buffer.from([0, 0]), u32be(SEGMENT), u32be(32)]); // [3] P
 
 // HKDF-Expand of RFC 5869 with SHA-384; Node's own hkdf extracts first.
-function expand(key, info, length) {
+export function expand(key, info, length) {
   let [block, made] = [Buffer.alloc(0), Buffer.alloc(0)];
   for (let n = 1; made.length < length; n += 1) {
     block = createHmac("sha384", key).update(Buffer.concat([block, info, Buffer.from([n])])).digest();
@@ -60,15 +60,16 @@ export function signingKey(pem) {
   throw new Error("the file of the signing key has no P-384 key");
 }
 
-export function signature(key, header) {
-  const message = Buffer.concat([ascii("cji-job-sig/1\0"), sha384(header)]);
-  return sign("sha384", message, { key, dsaEncoding: "ieee-p1363" });
-}
+export const jobMessage = (header) => Buffer.concat([ascii("cji-job-sig/1\0"), sha384(header)]);
+export const signature = (key, header) => sign("sha384", jobMessage(header), { key, dsaEncoding: "ieee-p1363" });
+
+export const admissionMessage = (nonce, receiptKey, header, attempt) =>
+  Buffer.concat([ascii("cji-admit/1\0"), nonce, receiptKey, sha384(header), u32be(attempt)]);
 
 // [6] The proof of the first attempt at a job, for the worker that sent this nonce with its evidence.
 export function admission(key, header, { admission_nonce, receipt_jwk }) {
   const receiptKey = Buffer.from(thumbprint(JSON.parse(receipt_jwk)), "base64url");
-  const message = Buffer.concat([ascii("cji-admit/1\0"), admission_nonce, receiptKey, sha384(header), u32be(1)]);
+  const message = admissionMessage(admission_nonce, receiptKey, header, 1);
   const signed = sign("sha384", message, { key, dsaEncoding: "ieee-p1363" });
   return { nonce: admission_nonce, receipt_key: receiptKey, attempt: 1, signature: signed };
 }
@@ -94,6 +95,11 @@ export function box(dataKey, purpose, plain) {
   return Buffer.concat([iv, gcm(expand(dataKey, ascii(`cji-box/1\0${purpose}`), 32), iv, plain)]);
 }
 
+export function unboxed(dataKey, purpose, box) {
+  if (box.length < 28) throw new Error("the box is too short");
+  return ungcm(expand(dataKey, ascii(`cji-box/1\0${purpose}`), 32), box.subarray(0, 12), box.subarray(12), Buffer.alloc(0));
+}
+
 // [1] Zeros up to the next multiple of 256.
 export const padded = (bytes) => Buffer.concat([bytes, Buffer.alloc((256 - (bytes.length % 256)) % 256)]);
 
@@ -102,7 +108,7 @@ export const inputAad = (header, n) => Buffer.concat([ascii("cji-part/1\0"), sha
 export const outputAad = (header, n) => Buffer.concat([ascii("cji-result/1\0"), sha384(header), u32be(n)]);
 
 // [3] The functions that both directions share; P ‖ iv is the beginning of the stream.
-function stream(key, beginning, aad) {
+export function stream(key, beginning, aad) {
   const derive = (from, purpose, length) => expand(from, Buffer.concat([beginning, purpose, aad]), length);
   const messageKey = derive(key, ascii("MESSAGE_KEY:"), 48);
   return {
@@ -113,16 +119,22 @@ function stream(key, beginning, aad) {
 }
 
 // [3] The `data` of each Segment message of one part. There is always a last segment, which may be empty.
-export function* sealed(key, aad, plain) {
-  const beginning = Buffer.concat([PARAMETERS, randomBytes(32)]);
+export function sealed(key, aad, plain) {
+  const pieces = [];
+  for (let at = 0; at === 0 || at < plain.length; at += PLAIN) pieces.push(plain.subarray(at, at + PLAIN));
+  return sealedWith(key, aad, randomBytes(32), pieces.map(() => randomBytes(12)), pieces);
+}
+
+// The same with given random values, for comparison with vectors. Never use a value twice.
+export function sealedWith(key, aad, iv, sivs, pieces) {
+  const beginning = Buffer.concat([PARAMETERS, iv]);
   const floe = stream(key, beginning, aad);
-  for (let [at, i] = [0, 0n]; at === 0 || at < plain.length; at += PLAIN, i += 1n) {
-    const last = at + PLAIN >= plain.length;
-    const [part, siv] = [plain.subarray(at, at + PLAIN), randomBytes(12)];
-    const length = last ? u32be(part.length + OVERHEAD) : Buffer.alloc(4, 0xff);
-    const segment = Buffer.concat([length, siv, gcm(floe.dek(i), siv, part, floe.segmentAad(i, last))]);
-    yield i === 0n ? Buffer.concat([beginning, floe.tag, segment]) : segment;
-  }
+  return pieces.map((piece, i) => {
+    const last = i === pieces.length - 1;
+    const length = last ? u32be(piece.length + OVERHEAD) : Buffer.alloc(4, 0xff);
+    const segment = Buffer.concat([length, sivs[i], gcm(floe.dek(BigInt(i)), sivs[i], piece, floe.segmentAad(BigInt(i), last))]);
+    return i === 0 ? Buffer.concat([beginning, floe.tag, segment]) : segment;
+  });
 }
 
 // [3] The plaintext of a complete part, from the `data` of its Segment messages in order. Refuses any other stream.

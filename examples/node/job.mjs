@@ -161,7 +161,7 @@ async function main(file, csv, out) {
     const [plain, rows] = records(readFileSync(csv, "utf8"), "person/1");
     const signing = signingKey(given.read("signing_key"));
     const job = header(given, kek, signing, dataKey, rows);
-    const sent = [...sealed(dataKey, inputAad(job, 0), plain)];
+    const sent = sealed(dataKey, inputAad(job, 0), plain);
     const open = { header: job, signature: signature(signing, job), admission: admission(signing, job, attested) };
     const received = await run(client, open, sent);
 

@@ -1,4 +1,4 @@
-"""The settings of the programs in examples/node, examples/java and examples/go, from the profile of a site's submitter."""
+"""The settings of the programs in examples/node, java and go, from the profile of a site's submitter."""
 
 import tomllib
 from pathlib import Path

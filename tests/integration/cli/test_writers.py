@@ -4,8 +4,9 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -19,36 +20,39 @@ from cji_simulator.site import Site
 from tests.adversarial.peers.hostile import hostile_site
 from tests.support.paths import ROOT
 from tests.support.writers import settings
+from tools import programs
 
 GO = ROOT / "examples/go"
-JAVA = ROOT / "examples/java/Job.java"
+JAVA = ROOT / "examples/java"
 NODE = ROOT / "examples/node/job.mjs"
 PERSONS = ROOT / "examples/persons/people.csv"
 SUBMISSION = ROOT / "examples/validate/submission.txt"
+RECORDS = {"go": PERSONS, "java": SUBMISSION, "node": PERSONS}
 WRONG_KEY = ("kek_thumbprint", "A" * 43)
 
 
 @pytest.fixture(scope="module")
-def java(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The command, compiled once."""
-    assert shutil.which("javac"), "the tests need the package default-jdk-headless; run tools/setup"
-    classes = tmp_path_factory.mktemp("classes")
-    subprocess.run(["javac", "-Xlint:all", "-Werror", "-d", classes, JAVA], check=True)
-    return ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", str(classes), "Job"]
+def kits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """The commands that run the kit; of compiled programs, those that run a job are beside them."""
+    for command, package in {"javac": "default-jdk-headless", "go": "golang-go"}.items():
+        assert shutil.which(command), f"the tests need the package {package}; run tools/setup"
+    return programs.kits(tmp_path_factory.mktemp("programs"))
+
+
+@pytest.fixture(scope="module")
+def java(kits: dict[str, list[str]]) -> list[str]:
+    return [*kits["Java"][:-1], "cji.Job"]
+
+
+@pytest.fixture(scope="module")
+def go(kits: dict[str, list[str]]) -> list[str]:
+    return [*kits["Go"][:-1], "run"]
 
 
 @pytest.fixture(scope="module")
 def node() -> list[str]:
     subprocess.run([ROOT / "tools/node-example"], check=True)
     return ["node", str(NODE)]
-
-
-@pytest.fixture(scope="module")
-def go(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    assert shutil.which("go"), "the tests need the package golang-go; run tools/setup"
-    folder = tmp_path_factory.mktemp("go")
-    subprocess.run([ROOT / "tools/go-example", folder], check=True)
-    return [str(folder / "job"), "run"]
 
 
 @pytest.fixture(scope="module")
@@ -110,54 +114,116 @@ def test_a_job_of_java(site: Site, java: list[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lie", ["a result less", "a result more"])
-@pytest.mark.parametrize("language", ["java", "node"])
+@pytest.mark.parametrize("language", RECORDS)
 def test_the_programs_count_what_a_cell_states(
     language: str, lie: str, lying: Site, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     """Red before: both wrote the result of a receipt with a row less, or more."""
-    records = {"java": SUBMISSION, "node": PERSONS}[language]
     command = request.getfixturevalue(language)
-    status, _, errors = run(command, changed(lying, "reason", lie), records, tmp_path / "out")
+    status, _, errors = run(command, changed(lying, "reason", lie), RECORDS[language], tmp_path / "out")
     assert (status, "volumes: the receipt states another rows_out" in errors) == (1, True), errors
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("language", ["java", "node"])
+@pytest.mark.parametrize("language", RECORDS)
 def test_another_key_gets_no_records(language: str, site: Site, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    records = {"java": SUBMISSION, "node": PERSONS}[language]
-    status, _, errors = run(request.getfixturevalue(language), changed(site, *WRONG_KEY), records, tmp_path / "out")
+    command = request.getfixturevalue(language)
+    status, _, errors = run(command, changed(site, *WRONG_KEY), RECORDS[language], tmp_path / "out")
     assert (status, "another key" in errors) == (1, True)
     assert not (tmp_path / "out").exists()
 
 
-def test_node_shows_the_reason_of_a_refusal(site: Site, node: list[str], tmp_path: Path) -> None:
-    status, _, errors = run(node, changed(site, "purpose_code", "Z"), PERSONS, tmp_path / "out")
+@pytest.mark.parametrize("language", ["go", "node"])
+def test_programs_show_the_reason_of_a_refusal(
+    language: str, site: Site, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    command = request.getfixturevalue(language)
+    status, _, errors = run(command, changed(site, "purpose_code", "Z"), PERSONS, tmp_path / "out")
     assert (status, errors.startswith("refused: POLICY_DENIED")) == (1, True)
 
 
+def test_go_takes_no_receipt_of_a_simulator_unasked(site: Site, go: list[str], tmp_path: Path) -> None:
+    status, _, errors = run(go, changed(site, "simulated", "false"), PERSONS, tmp_path / "out")
+    assert (status, "the receipt states" in errors, (tmp_path / "out").exists()) == (1, True, False)
+
+
+def test_java_takes_no_receipt_of_a_simulator_unasked(site: Site, java: list[str], tmp_path: Path) -> None:
+    status, _, errors = run(java, changed(site, "simulated", "false"), SUBMISSION, tmp_path / "out")
+    assert (status, errors) == (1, "refused: the receipt states another simulated\n")
+
+
+def imports(folder: Path, suffix: str, form: str) -> set[str]:
+    """What the sources of a folder import."""
+    sources = (path.read_text() for path in folder.glob(f"*{suffix}"))
+    return {name for source in sources for name in re.findall(form, source, re.MULTILINE)}
+
+
 def test_the_programs_have_nothing_of_ours() -> None:
-    modules = {line.split('"')[1] for line in NODE.read_text().splitlines() if line.startswith("import")}
+    modules = imports(NODE.parent, ".mjs", r'^import .*"(.+)";$')
     declared = json.loads((NODE.parent / "package.json").read_text())["dependencies"]
     assert {name for name in modules if not name.startswith(("node:", "./"))} == declared.keys()
-    assert {
-        line.split()[1].partition(".")[0] for line in JAVA.read_text().splitlines() if line.startswith("import")
-    } == {
-        "java",
-        "javax",
-    }
+    assert imports(JAVA, ".java", r"^import (?:static )?(\w+)\.") == {"cji", "java", "javax"}
+    named = imports(GO, ".go", r'^\t(?:\w+ )?"([\w-]+\.\w+/[^"/]+)[^"]*"$')
+    libraries = {"github.com/apache", "github.com/cloudflare", "google.golang.org/grpc", "google.golang.org/protobuf"}
+    assert named == {"cji.worker/v1"} | libraries
 
 
-@pytest.mark.parametrize("invalid", ["invalid", "acceptable"])
-def test_what_node_opens_agrees_with_the_kit(node: list[str], tmp_path: Path, invalid: str) -> None:
-    """What is acceptable may open or not: here cases that open, and cases that do not."""
-    shutil.copytree(ROOT / "docs/vectors/kit", tmp_path / "kit")
-    for group in ("streams", "result-keys"):
-        file = tmp_path / "kit" / f"{group}.json"
-        found = json.loads(file.read_text())
-        for number, case in enumerate(found["cases"]):
-            if case["result"] == "invalid" or (invalid == "acceptable" and number % 2):
-                case["result"] = invalid
-        file.write_text(json.dumps(found))
-    places = [] if invalid == "invalid" else [tmp_path / "kit"]
-    status, said, errors = run(["node"], NODE.with_name("kit.mjs"), *places)
-    assert (status, said, errors) == (0, "streams: 25 cases\nresult-keys: 7 cases\n", "")
+def test_go_is_formatted() -> None:
+    assert subprocess.run(["gofmt", "-l", GO], capture_output=True, check=True).stdout == b""
+
+
+def test_the_table_is_what_the_programs_answer(kits: dict[str, list[str]]) -> None:
+    """No program answers a case otherwise than the kit, each says of every group what it leaves out."""
+    found = {}
+    for program, command in kits.items():
+        status, said = programs.run(command)
+        assert status == 0, said
+        found[program] = programs.answers(said)
+        counts = {name: sum(each[:3]) for name, each in found[program].items()}
+        assert counts == programs.groups()
+        assert all(bool(each.others) == bool(each.lacks) for each in found[program].values())
+    page = programs.PAGE.read_text()
+    assert programs.written(page, found) == page, "run `python -m tools.programs`"
+
+
+def changed_kit(folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """The kit with this change of each case."""
+    shutil.copytree(programs.KIT, folder)
+    for group in programs.groups():
+        file = folder / f"{group}.json"
+        document = json.loads(file.read_text())
+        for case in document["cases"]:
+            change(case)
+        file.write_text(json.dumps(document))
+    return folder
+
+
+def turned(case: dict[str, Any]) -> None:
+    case["result"] = {"valid": "invalid", "invalid": "valid"}.get(case["result"], "acceptable")
+
+
+def misled(case: dict[str, Any]) -> None:
+    case["expected"] = dict.fromkeys(case.get("expected", {}), "another")
+
+
+@pytest.mark.parametrize("program", ["Node", "Java", "Go"])
+def test_each_wrong_result_is_found(program: str, kits: dict[str, list[str]], tmp_path: Path) -> None:
+    """Every case that a program reads is wrong where the kit has the opposite result, but for what may do either."""
+    status, said = programs.run(kits[program], changed_kit(tmp_path / "kit", turned))
+    failed = {name: answer.failed for name, answer in programs.answers(said).items()}
+    passed = {name: answer.passed for name, answer in programs.answers(said).items()}
+    kept = {name: count for name, count in passed.items() if count}
+    either = {"failures": 1, "receipts": 1, "signatures": 1}
+    read = {name for name, answer in programs.answers(said).items() if answer.passed + answer.failed}
+    assert (status, kept) == (1, {name: count for name, count in either.items() if name in read})
+    assert {name for name, count in failed.items() if count} == read
+
+
+@pytest.mark.parametrize("program", ["Node", "Java", "Go"])
+def test_other_values_than_the_expected_are_found(program: str, kits: dict[str, list[str]], tmp_path: Path) -> None:
+    status, said = programs.run(kits[program], changed_kit(tmp_path / "kit", misled))
+    found = programs.answers(said)
+    read = {name for name, answer in found.items() if answer.passed + answer.failed}
+    valued = {path.stem for path in programs.KIT.glob("*.json") if '"expected"' in path.read_text()} - {"signatures"}
+    assert status == 1
+    assert {name for name, answer in found.items() if answer.failed} - {"signatures"} == read & valued
