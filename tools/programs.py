@@ -21,7 +21,7 @@ _TABLE: Final = re.compile(r"(?<=<!-- programs -->\n).*?(?=<!-- /programs -->)",
 
 
 class Answer(NamedTuple):
-    """What a program says about a group: numbers of cases, and why it does not read the others."""
+    """The line of a program about a group: numbers of cases, and why it does not read the others."""
 
     passed: int
     failed: int
@@ -59,7 +59,7 @@ def run(command: Sequence[str], kit: Path = KIT) -> tuple[int, str]:
 
 
 def answers(printed: str) -> dict[str, Answer]:
-    """What a program prints, by group."""
+    """The lines that a program prints, by group."""
     return {
         found[1]: Answer(int(found[2]), int(found[3]), int(found[4]), found[5] or "")
         for found in _LINE.finditer(printed)
