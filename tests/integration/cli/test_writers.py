@@ -163,7 +163,7 @@ def test_the_programs_have_nothing_of_ours() -> None:
     declared = json.loads((NODE.parent / "package.json").read_text())["dependencies"]
     assert {name for name in modules if not name.startswith(("node:", "./"))} == declared.keys()
     assert imports(JAVA, ".java", r"^import (?:static )?(\w+)\.") == {"cji", "java", "javax"}
-    named = imports(GO, ".go", r'^\t(?:\w+ )?"([\w-]+\.\w+/[^"/]+)[^"]*"$')
+    named = imports(GO, ".go", r'^\t(?:\w+ )?"([\w.-]+\.\w+/[^"/]+)[^"]*"$')
     libraries = {"github.com/apache", "github.com/cloudflare", "google.golang.org/grpc", "google.golang.org/protobuf"}
     assert named == {"cji.worker/v1"} | libraries
 
@@ -184,6 +184,14 @@ def test_the_table_is_what_the_programs_answer(kits: dict[str, list[str]]) -> No
         assert all(bool(each.others) == bool(each.lacks) for each in found[program].values())
     page = programs.PAGE.read_text()
     assert programs.written(page, found) == page, "run `python -m tools.programs`"
+
+
+def test_the_page_runs_the_kit_as_printed() -> None:
+    (block,) = re.findall(r"```sh\n(node examples/node/kit.+?)```", programs.PAGE.read_text(), re.DOTALL)
+    done = subprocess.run(["bash", "-euc", block], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, len(re.findall("(?m) 0 failed, ", done.stdout))) == (0, 3 * len(programs.groups())), (
+        done.stderr
+    )
 
 
 def changed_kit(folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
