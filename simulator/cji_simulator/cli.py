@@ -22,9 +22,11 @@ from cji_attestation import Trust
 from cji_client.errors import ClientError
 from cji_core.command import build
 from cji_core.documents import decode
+from cji_simulator.errors import SimulatorError
 from cji_simulator.fault_cli import fault, opened, state_option
 from cji_simulator.faults import CATALOGUE
 from cji_simulator.hcl import Tee
+from cji_simulator.log_cli import log
 from cji_simulator.simulation import Simulation, SimulationError
 from cji_simulator.tables import show
 
@@ -56,6 +58,7 @@ def main() -> None:
 
 
 main.add_command(fault)
+main.add_command(log)
 
 
 def _where(simulation: Simulation) -> Table:
@@ -290,14 +293,12 @@ def cluster(folder: Path, nodes: int, cells: int, cell_mib: int, rows: int, shar
     In another terminal, the command that it prints:
       .engine/bin/cji-cluster run tls://127.0.0.1:... --job ... --header-sha384 ...
     """
-    from cji_simulator.cluster import ClusterError
     from cji_simulator.cluster_demo import run_cluster
-    from cji_simulator.worker import WorkerDied
 
     shutil.rmtree(folder, ignore_errors=True)
     try:
         run_cluster(folder, nodes=nodes, cells=cells, cell_mib=cell_mib, rows=rows, shards=shards, runs=runs)
-    except (SimulationError, WorkerDied, ClusterError) as error:
+    except SimulatorError as error:
         raise click.ClickException(str(error)) from error
 
 

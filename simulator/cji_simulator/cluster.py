@@ -4,13 +4,11 @@ Every worker runs on a VM of its own. The engine runs in `.engine`, as processes
 certificates are made by `cji-cluster certificates`, and its only way to a worker is the socket for tasks.
 """
 
-import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -27,6 +25,7 @@ from cji_simulator.errors import SimulatorError
 from cji_simulator.launch import Deployment, worker_config
 from cji_simulator.members import another_member
 from cji_simulator.ports import free_port
+from cji_simulator.programs import printed, program
 from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.site import Site
 from cji_simulator.worker import Worker
@@ -38,11 +37,10 @@ _ENGINE: Final = _ROOT / ".engine" / "bin" / "cji-cluster"
 _CONTAINERS: Final = ("jobs", "results", "ledger", "shuffle")
 _QUEUES: Final = ("jobs", "jobs-poison")
 _ADDRESS: Final = re.compile(r"^(tls://\S+)$", re.MULTILINE)
-_SECONDS: Final = 120.0
 
 
 class ClusterError(SimulatorError):
-    """A process of the cluster did not start."""
+    """The cluster lacks something here, or its job did not end."""
 
     code = "cluster-failed"
     remedy = "Read the log of the cluster."
@@ -73,7 +71,7 @@ class Cluster:
 
 @contextmanager
 def cluster(folder: Path, *, nodes: int, cells: int, cell_mib: int) -> Iterator[Cluster]:
-    """Start everything, until the block ends. Raises ClusterError, WorkerDied, SimulationError."""
+    """Start everything, until the block ends. Raises ClusterError, ProgramDied, WorkerDied, SimulationError."""
     if not _ENGINE.exists():
         raise ClusterError(
             "the engine's environment is missing; `cluster` runs in a clone of cji-worker, after `make setup engine`"
@@ -93,22 +91,23 @@ def cluster(folder: Path, *, nodes: int, cells: int, cell_mib: int) -> Iterator[
             stack.callback(worker.stop)
             members.append((files, worker, vm))
             command = [sys.executable, "-m", "cji_simulator.fleet", str(files.config)]
-            running[f"fleet-{number}"] = _process(stack, command, files.folder / "fleet.log")
+            running[f"fleet-{number}"] = program(stack, command, files.folder / "fleet.log")
         pki = folder / "engine"
         _certificates(pki, nodes)
         port = free_port()
         command = [str(_ENGINE), "scheduler", "--port", str(port), *_options(pki, "scheduler-main")]
         log = folder / "scheduler.log"
-        running["scheduler"] = _process(stack, command, log)
-        scheduler = _found(running["scheduler"], log, _ADDRESS)
+        running["scheduler"] = program(stack, command, log)
+        scheduler = printed(running["scheduler"], log, _ADDRESS)
         for number, (files, _, _) in enumerate(members, start=1):
-            _found(running[f"fleet-{number}"], files.folder / "fleet.log", re.compile('("fleet serves")'))
+            printed(running[f"fleet-{number}"], files.folder / "fleet.log", re.compile('("fleet serves")'))
             name = f"node-{number}"
             command = [str(_ENGINE), "worker", scheduler, "--name", name, "--tasks", str(cells)]
             command += _options(pki, f"worker-{name}")
             log = files.folder / "engine.log"
-            running[name] = _process(stack, command, log, socket=files.folder / "tasks.sock")
-            _found(running[name], log, _ADDRESS)
+            named = {"CJI_TASKS_SOCKET": str(files.folder / "tasks.sock")}
+            running[name] = program(stack, command, log, environment=named)
+            printed(running[name], log, _ADDRESS)
         files, worker, vm = members[0]
         yield Cluster(
             site=Site(simulation=vm, cmk=cmk, files=files, worker=worker, profile=load_profile(files.profile)),
@@ -171,36 +170,6 @@ def _options(pki: Path, stem: str) -> list[str]:
         *("--certificate", str(pki / f"{stem}.pem")),
         *("--key", str(pki / f"{stem}.key")),
     ]
-
-
-def _process(
-    stack: ExitStack, command: list[str], log: Path, *, socket: Path | None = None
-) -> "subprocess.Popen[bytes]":
-    named = {} if socket is None else {"CJI_TASKS_SOCKET": str(socket)}
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ, **named}
-        )
-    stack.callback(_end, process)
-    return process
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _found(process: "subprocess.Popen[bytes]", log: Path, wanted: re.Pattern[str]) -> str:
-    until = time.monotonic() + _SECONDS
-    while time.monotonic() < until and process.poll() is None:
-        if found := wanted.search(log.read_text(errors="replace")):
-            return found[1]
-        time.sleep(0.1)
-    raise ClusterError(f"a process did not start; its reasons are in {log}")
 
 
 def _fill(storage: Azurite) -> None:

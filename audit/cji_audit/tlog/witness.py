@@ -14,7 +14,8 @@ Contract and invariants
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -31,6 +32,8 @@ from cji_core.trail.merkle import EMPTY_ROOT, ProofError, verify_consistency
 
 MAX_LOGS: Final = 1024
 MAX_CONFLICTS: Final = 1000
+_WAIT_S: Final = 5.0
+"""For a reader, whose transactions are short."""
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS log (origin TEXT PRIMARY KEY, size INTEGER NOT NULL, note BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS conflict (
@@ -59,18 +62,33 @@ class Conflict:
 
 
 class WitnessState:
-    """The memory of a witness, in one SQLite file that one process has open."""
+    """The memory of a witness, in one SQLite file. One process writes it; others may read."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises WitnessStateError."""
-        self.lock = threading.RLock()
+    def __init__(self, path: Path, *, reads: bool = False) -> None:
+        """With `reads`, nothing is made or changed. Raises WitnessStateError."""
+        self._lock = threading.RLock()
+        uri = f"{path.absolute().as_uri()}?mode={'ro' if reads else 'rwc'}"
         try:
-            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=0)
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._db = sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None, timeout=_WAIT_S)
+            if reads:
+                self.sizes()
+                return
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.executescript(_SCHEMA)
         except sqlite3.Error as error:
-            raise WitnessStateError(f"{path} cannot be used: {error}", remedy="Stop the other witness.") from error
+            raise WitnessStateError(f"{path} cannot be used: {error}", remedy="Name the state of a witness.") from error
+
+    @contextmanager
+    def deciding(self) -> Iterator[None]:
+        """Nobody else writes, in this process or another, until the block ends; then what it wrote is durable."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
 
     def close(self) -> None:
         """Close the file."""
@@ -111,7 +129,7 @@ class WitnessState:
         return bool(self._all("SELECT 1 FROM retired WHERE key_id = ?", key.vkey))
 
     def _all(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        with self.lock:
+        with self._lock:
             return self._db.execute(sql, values).fetchall()
 
 
@@ -160,7 +178,7 @@ class Witness:
             return Answer(status=403)
         if request.old > request.note.size:
             return Answer(status=400)
-        with self._state.lock:
+        with self._state.deciding():
             return self._cosigned(request, signed=signed, own=own)
 
     def _cosigned(self, request: AddCheckpoint, *, signed: Sequence[NoteKey], own: Sequence[NoteKey]) -> Answer:

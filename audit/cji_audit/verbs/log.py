@@ -13,7 +13,7 @@ from cji_attestation.verbs.reference_values import reference_values
 from cji_attestation.verbs.trusts import trusts_of
 from cji_audit.errors import AuditError
 from cji_audit.verbs.note_keys import EXISTING, KEY_FILE, OUT, PKCS11, NoteKeys, make_keys, show_keys
-from cji_core.command.common import FILE, Failure, explained, signing_key
+from cji_core.command.common import FILE, Failure, explained, plural, signing_key
 from cji_core.command.json_output import answers, member, print_answer, print_document
 from cji_core.https import Client, ExchangeError
 from cji_core.tlog.keys import LOG_TYPES
@@ -217,7 +217,7 @@ def monitor(
     else:
         _show(answer)
     if report.findings:
-        raise Failure(f"{len(report.findings)} findings: do not trust this log", remedy=_READ, status=3)
+        raise Failure(f"{plural(len(report.findings), 'finding')}: do not trust this log", remedy=_READ, status=3)
 
 
 @log.command("decide")
@@ -414,11 +414,11 @@ def _now() -> str:
 
 def _show(answer: Monitored) -> None:
     kind = "entries" if answer.with_entries else "hashes; without entries, histories of trails were not compared"
-    click.echo(f"{answer.size} leaves read: {kind}")
+    click.echo(f"{plural(answer.size, 'leaf', 'leaves')} read: {kind}")
     for name, at in sorted(answer.cosigned.items()):
         click.echo(f"{name} cosigned at {utc_hundredths(datetime.fromtimestamp(at, UTC))}")
     if answer.exported:
-        click.echo(f"{answer.exported} tiles written")
+        click.echo(f"{plural(answer.exported, 'tile')} written")
     for each in answer.findings:
         where = "" if each.index is None else f"entry {each.index}: "
         about = "" if each.trail is None else f" (trail {each.trail})"

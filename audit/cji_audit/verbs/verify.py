@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from cji_attestation.verbs.trails import checkpoint_in, trail_faults, with_keys
-from cji_core.command.common import FILE, Failure, explained
+from cji_core.command.common import FILE, Failure, explained, plural
 from cji_core.command.json_output import answers, member, print_document
 from cji_core.trail.auditor_checkpoints import AuditorCheckpoint, Comparison
 from cji_core.trail.checkpoint import CheckpointError
@@ -210,7 +210,7 @@ def _as_text(trail: _Trail, held: list[AuditorCheckpoint]) -> str:
     anchored = "never anchored" if state.anchor is None else f"last anchor {state.anchor}"
     checked = sum(watcher.verified.values())
     rows = [
-        f"verified: {state.head.seq} lines in one chain, {anchored}",
+        f"verified: {plural(state.head.seq, 'line')} in one chain, {anchored}",
         f"hash of the last line: {state.head.hash}",
         f"root: {watcher.tree.root().hex()}",
         f"checkpoints: {state.checkpoints}, {checked} with a verified signature, up to line {watcher.signed}",
@@ -229,7 +229,7 @@ def _as_text(trail: _Trail, held: list[AuditorCheckpoint]) -> str:
         signed = "signature verified" if each.verified else "signature not verified: no key of its signer was given"
         rows.append(f"agrees with {each.name}: lines 1 to {each.checkpoint.size}, {signed}")
     if state.clock_went_back:
-        rows.append(f"the clock went back {state.clock_went_back} times:")
+        rows.append(f"the clock went back {plural(state.clock_went_back, 'time')}:")
     rows += [f"  line {each.line}: {each.time} after {each.before}" for each in state.steps_back]
     rows += [f"{count:12}  {kind}" for kind, count in sorted(trail.kinds.items())]
     shown = {rule: about for rule, about in RULES.items() if rule in trail.findings and about.severity != "notice"}

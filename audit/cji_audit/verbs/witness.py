@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from cji_audit.verbs.log import log_faults
-from cji_core.command.common import FILE, Failure, explained
+from cji_core.command.common import FILE, Failure, explained, plural
 from cji_core.command.json_output import answers, member, print_document
 from cji_core.errors import StartupError
 from cji_core.tlog.policy import load_policy
@@ -140,17 +140,20 @@ def _require_good(result: Examination) -> None:
     if all(each.checkpoint.size < result.pruned for each in result.sightings):
         raise Failure("The log has nothing of the lines that are left", remedy=_NOTHING_LEFT, status=3)
     if result.findings:
-        raise Failure(f"{len(result.findings)} findings: do not trust this trail", remedy=_REMEDY, status=3)
+        raise Failure(f"{plural(len(result.findings), 'finding')}: do not trust this trail", remedy=_REMEDY, status=3)
 
 
 def _show(result: Examination) -> None:
-    click.echo(f"{result.lines} lines, root {result.root.hex()}")
+    click.echo(f"{plural(result.lines, 'line')}, root {result.root.hex()}")
     newest = {each.source: each for each in result.sightings}
     for source, last in newest.items():
         count = sum(each.source == source for each in result.sightings)
         when = "" if last.at is None else f", cosigned at {last.at}"
-        click.echo(f"{source}: {count} checkpoints, the newest of {last.checkpoint.size} lines{when}")
-    click.echo(f"the first {result.last_agreed} lines are those of the log")
+        click.echo(
+            f"{source}: {plural(count, 'checkpoint')}, the newest of {plural(last.checkpoint.size, 'line')}{when}"
+        )
+    if result.last_agreed:
+        click.echo(f"lines 1 to {result.last_agreed} are those of the log")
     if result.pruned:
         click.echo(f"lines 1 to {result.pruned} were pruned; checkpoints of fewer were not compared")
     for each in result.findings:

@@ -9,9 +9,10 @@ import msgspec
 
 from cji_audit.verbs.log import log_faults
 from cji_audit.verbs.note_keys import EXISTING, KEY_FILE, OUT, PKCS11, NoteKeys, make_keys, show_keys
-from cji_core.command.common import FILE, Failure, explained
+from cji_core.command.common import FILE, Failure, explained, plural
 from cji_core.command.json_output import answers, member, print_document
 from cji_core.tlog.keys import WITNESS_TYPES
+from cji_core.trail.checkpoint import parse_cosigned
 from cji_core.trail.fields import utc_hundredths
 
 _CONFIG: Final = click.option("--config", type=FILE, required=True, help="witness.toml; see docs/witnesses.md.")
@@ -108,43 +109,50 @@ def serve(config: Path) -> None:
 @explained
 @log_faults
 def status(config: Path, *, as_json: bool) -> None:
-    """Show what a stopped witness remembers: the size of each log, and logs with two histories.
+    """Show what a witness remembers, also while it serves: the size of each log, and logs with two histories.
 
-    The exit status is 3 if a log signed two histories: both checkpoints are shown, with its signatures, as proof.
+    The exit status is 3 if a log signed two histories: --json prints both checkpoints, with its signatures, as proof.
 
     \b
     Example:
       cji witness status --config /etc/cji-witness/witness.toml
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    from cji_audit.tlog.serving import alone  # noqa: PLC0415 - for this verb alone
-    from cji_audit.tlog.settings import WitnessFile, load_file  # noqa: PLC0415
+    from cji_audit.tlog.settings import WitnessFile, load_file  # noqa: PLC0415 - for this verb alone
     from cji_audit.tlog.witness import WitnessState  # noqa: PLC0415
 
-    file = load_file(config, WitnessFile)
-    with alone(Path(file.state)):
-        state = WitnessState(Path(file.state))
-        try:
-            answer = WitnessStatus(
-                logs=tuple(WitnessedLog(origin=origin, size=size) for origin, size in state.sizes()),
-                conflicts=tuple(
-                    WitnessedConflict(
-                        origin=each.origin,
-                        at=utc_hundredths(datetime.fromtimestamp(each.at, UTC)),
-                        had=each.had.decode(),
-                        got=each.got.decode(),
-                    )
-                    for each in state.conflicts()
-                ),
-            )
-        finally:
-            state.close()
+    state = WitnessState(Path(load_file(config, WitnessFile).state), reads=True)
+    try:
+        answer = WitnessStatus(
+            logs=tuple(WitnessedLog(origin=origin, size=size) for origin, size in state.sizes()),
+            conflicts=tuple(
+                WitnessedConflict(
+                    origin=each.origin,
+                    at=utc_hundredths(datetime.fromtimestamp(each.at, UTC)),
+                    had=each.had.decode(),
+                    got=each.got.decode(),
+                )
+                for each in state.conflicts()
+            ),
+        )
+    finally:
+        state.close()
     if as_json:
         print_document(msgspec.to_builtins(answer))
     else:
-        for one in answer.logs:
-            click.echo(f"{one.origin}: {one.size} leaves")
-        for each in answer.conflicts:
-            click.echo(f"{each.origin} signed two histories, the second one came at {each.at}:\n{each.had}\n{each.got}")
+        _show(answer)
     if answer.conflicts:
-        remedy = "Give both checkpoints to the log's readers. Do not cosign it until its operator explained them."
-        raise Failure(f"{len(answer.conflicts)} contradictions of logs", remedy=remedy, status=3)
+        remedy = (
+            "Give both checkpoints, which --json prints, to the log's readers, and ask its operator to explain them."
+        )
+        what = f"{plural(len(answer.conflicts), 'contradiction')} of logs"
+        raise Failure(what, remedy=remedy, status=3)
+
+
+def _show(answer: WitnessStatus) -> None:
+    for one in answer.logs:
+        click.echo(f"{one.origin}: {plural(one.size, 'leaf', 'leaves')}")
+    for each in answer.conflicts:
+        had, got = (parse_cosigned(note.encode()) for note in (each.had, each.got))
+        click.echo(f"{each.origin} signed two histories of {plural(had.size, 'leaf', 'leaves')}:")
+        click.echo(f"  cosigned           root {had.root.hex()}")
+        click.echo(f"  refused, {each.at[:16]}Z root {got.root.hex()}")

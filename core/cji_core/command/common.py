@@ -137,3 +137,8 @@ def signing_key(path: Path) -> ec.EllipticCurvePrivateKey:
         remedy = "Make one for this purpose: `cji key new-signing`."
         raise Failure(f"{path.name} is a pair; this needs a P-384 key", remedy=remedy, status=2)
     return key
+
+
+def plural(number: int, one: str, several: str | None = None) -> str:
+    """A number of things for people: `1 line`, `2 lines`; `several` is a plural of its own form."""
+    return f"{number} {one if number == 1 else several or f'{one}s'}"

@@ -102,7 +102,7 @@ def test_a_good_trail(scene: Scene) -> None:
     shown = scene.verify("--monitor", scene.monitor)
     assert shown.exit_code == 0, shown.output
     assert f"log: 3 checkpoints, the newest of 17 lines, cosigned at {SEEN}" in shown.stdout
-    assert "the first 17 lines are those of the log" in shown.stdout
+    assert "lines 1 to 17 are those of the log" in shown.stdout
     assert "monitor: 3 checkpoints, the newest of 17 lines" in shown.stdout
     assert scene.verify("--key", scene.folder / "keys" / "000.json").exit_code == 0
 

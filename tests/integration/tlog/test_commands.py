@@ -50,7 +50,9 @@ def test_the_commands_refuse_by_name(folder: Path) -> None:
     )
     cji("witness", "serve", "--config", folder / "witness.toml", status=1)  # without a certificate
     with process("witness", "serve", "--config", _on_loopback(folder)):
-        cji("witness", "status", "--config", folder / "witness.toml", status=1)  # the server has the state
+        cji("witness", "serve", "--config", folder / "witness.toml", status=1)  # the other server has the state
+        shown = json.loads(cji("witness", "status", "--config", folder / "witness.toml", "--json"))
+        assert shown == {"logs": [], "conflicts": []}  # while it serves
 
 
 def _on_loopback(folder: Path) -> Path:
