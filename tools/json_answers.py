@@ -31,7 +31,7 @@ WITHOUT: Final[Mapping[str, str]] = {
     "cji probe": f"{_RUNS}; it answers over HTTP",
     "cji audit deliver": f"{_RUNS}; its state files have what was delivered",
     "cji audit delivered": "its exit status is the answer",
-    "cji audit index": "prints nothing; searches read the index",
+    "cji audit index": "prints how many lines it has; searches read the index",
     "cji audit review schema": "prints a JSON Schema",
     "cji evidence reference-values": "prints TOML, for a configuration or a profile",
     "cji policy build": "prints a release policy, which is JSON, or a provider's policy",

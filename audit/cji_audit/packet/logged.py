@@ -6,14 +6,20 @@ with the policy that the reader pins.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from cji_audit.packet.errors import PacketError
 from cji_audit.packet.keys import Keys
 from cji_audit.packet.material import Checkpoint, File, LogEntry, Material, Trail
 from cji_audit.packet.signed import read_checkpoint
+from cji_audit.packet.survey import Surveyed
+from cji_core.moments import moment
 from cji_core.strict import hex_decode
+from cji_core.tlog.policy import PolicyFile
 from cji_core.tlog.proofs import LogProof, parse_proof
 from cji_core.trail.checkpoint import CheckpointError
 from cji_core.trail.merkle import ProofError, verify_consistency
@@ -61,6 +67,17 @@ def proof_in(name: str, data: bytes) -> LogProof:
         raise PacketError(f"{name} has no proof of a log: {error}", _REMEDY) from error
 
 
+def in_trail(entry: LogEntry, found: Surveyed) -> LogEntry:
+    """An entry with what its trail has of it, and after it."""
+    size = entry.checkpoint.size
+    return msgspec.structs.replace(
+        entry,
+        consistency=found.consistency.get(size, ()),
+        waiting_since=found.waiting.get(size, ""),
+        stopped=found.stopped,
+    )
+
+
 def kept_outside(material: Material) -> Iterator[Checkpoint]:
     """The trails' checkpoints outside the machine: those that were kept, and those in the agency's log."""
     yield from material.checkpoints or ()
@@ -96,6 +113,27 @@ def entry_fault(entry: LogEntry, material: Material) -> str:
         )
     except (ProofError, ValueError):
         return f"the lines of {trail.file} do not continue the {size} that the log has"
+    return ""
+
+
+def entry_is_late(entry: LogEntry, material: Material, *, policy: PolicyFile, now: datetime) -> str:
+    """Why an entry is too old for the packet, by the times in its trail; empty if it is not.
+
+    A line waited longer for a cosigned checkpoint than the policy promises; or the trail ends before the period does,
+    and its worker did not stop: a trail that was cut off at an old entry looks like that.
+    """
+    trail = trail_of(entry, material)
+    if trail is None:
+        return ""
+    try:
+        end, last = min(moment(material.period.end), now), moment(trail.last_time)
+        since = moment(entry.waiting_since) if entry.waiting_since else last
+    except ValueError:
+        return f"{trail.file} has a time that cannot be read"
+    if (last - since).total_seconds() > policy.max_delay_seconds:
+        return f"lines of {trail.file} since {entry.waiting_since} are in no entry until {trail.last_time}"
+    if not entry.stopped and (end - last).total_seconds() > policy.max_age_seconds:
+        return f"{trail.file} ends at {trail.last_time}, before the period does, and its worker did not stop"
     return ""
 
 

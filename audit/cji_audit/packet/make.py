@@ -13,6 +13,7 @@ from cji_audit.packet.controls import controls
 from cji_audit.packet.errors import PacketError
 from cji_audit.packet.folder import Content, encoded
 from cji_audit.packet.inputs import read_configuration
+from cji_audit.packet.logged import in_trail
 from cji_audit.packet.material import File, Material, Period
 from cji_audit.packet.reviews import placed as placed_reviews
 from cji_audit.packet.survey import Surveyed, survey
@@ -109,11 +110,8 @@ def _placed(facts: Mapping[str, Any], surveyed: Sequence[Surveyed]) -> dict[str,
             },
         )
     if placed.get("log") is not None:
-        proofs = {each.trail.identity: each.consistency for each in surveyed}
-        placed["log"] = tuple(
-            msgspec.structs.replace(each, consistency=proofs.get(each.trail, {}).get(each.checkpoint.size, ()))
-            for each in placed["log"]
-        )
+        of = {each.trail.identity: each for each in surveyed}
+        placed["log"] = tuple(in_trail(each, of[each.trail]) if each.trail in of else each for each in placed["log"])
     placed["machines"] = tuple(
         msgspec.structs.replace(each, line=found.get(each.evidence_sha384, 0)) for each in placed["machines"]
     )

@@ -285,7 +285,8 @@ class LogEntry(Fact, frozen=True, kw_only=True):
     """An entry of the agency's log about a trail, whose identity is `trail`, with its proof.
 
     `log` is the log's origin, `log_size` the entries under its checkpoint. `consistency` leads from the entry's
-    checkpoint to the root of the trail: RFC 9162 §2.1.4.
+    checkpoint to the root of the trail: RFC 9162 §2.1.4. `waiting_since` is the time of the first later line other than
+    an anchor or a checkpoint, empty without one; `stopped` says that no line follows the worker's stop.
     """
 
     file: File
@@ -296,6 +297,8 @@ class LogEntry(Fact, frozen=True, kw_only=True):
     checkpoint: Checkpoint
     fault: str
     consistency: tuple[str, ...] = ()
+    waiting_since: str = ""
+    stopped: bool = False
 
 
 class Machine(Fact, frozen=True, kw_only=True):

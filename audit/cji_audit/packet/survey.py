@@ -34,7 +34,14 @@ from cji_core.trail.pruned import Pruned
 from cji_core.trail.rules import RULES, CheckpointKeys, Finding, Watcher
 from cji_core.trail.short_receipts import Stated
 from cji_core.trail.trail import lines, opened
-from cji_core.trail.worker_events import DocumentRecorded, FilesReloaded, WorkerStarted
+from cji_core.trail.worker_events import (
+    DocumentRecorded,
+    FilesReloaded,
+    TrailAnchored,
+    TrailCheckpoint,
+    WorkerStarted,
+    WorkerStopped,
+)
 
 MAX_VALUES: Final = 32
 """Values of one field that are listed."""
@@ -48,7 +55,8 @@ _START: Final = ("version", "code_sha384", "config_sha384", "policy_sha384", "si
 class Surveyed:
     """A trail's facts, the lines that it includes by their numbers, and where it has what was looked for.
 
-    `times` has those of lines that record reviews, `consistency` the proofs from the sizes looked for to the root.
+    `times` has those of lines that record reviews, `consistency` the proofs from the sizes looked for to the root,
+    `waiting` the time of the first line after each that waits for a checkpoint; `stopped`: whether the worker stopped.
     `signed` is the number of lines under its last checkpoint of a known key, `recorded` the line that records the
     packet, with its time, if there is one.
     """
@@ -58,6 +66,8 @@ class Surveyed:
     found: dict[str, int]
     times: dict[str, str]
     consistency: dict[int, tuple[str, ...]]
+    waiting: dict[int, str]
+    stopped: bool = False
     signed: int = 0
     recorded: tuple[int, str] | None = None
 
@@ -102,6 +112,8 @@ def survey(
         found=run.found,
         times=run.times,
         consistency={size: run.tree.consistency(size) for size in sizes if max(1, run.pruned) <= size <= run.tree.size},
+        waiting=run.waiting,
+        stopped=run.stopped,
         signed=run.signed,
         recorded=recorded,
     )
@@ -228,6 +240,10 @@ class _Pass:
         self.tree = Tree()
         self.found: dict[str, int] = {}
         self.times: dict[str, str] = {}
+        self.waiting: dict[int, str] = {}
+        self._covered: list[int] = []
+        """Sizes after which no line has waited yet."""
+        self.stopped = False
 
     @property
     def signed(self) -> int:
@@ -248,6 +264,7 @@ class _Pass:
             self._identity = pruned.first_hash
             if self._known.wants(self.pruned):
                 self._known.take(self.pruned, line_hash=pruned.head.hash, root=self.tree.root())
+                self._covered.append(self.pruned)
 
     def see(self, line: bytes, record: Record) -> None:
         """Take the next line, which is verified."""
@@ -256,8 +273,10 @@ class _Pass:
         self._bytes += len(line)
         self._digest.update(line)
         self.tree.append(leaf_hash(line))
+        self._wait(record)
         if self._known.wants(self.tree.size):
             self._known.take(self.tree.size, line_hash=record.hash, root=self.tree.root())
+            self._covered.append(self.tree.size)
         self._latest = max(self._latest, record.time)  # a clock that is set back moves no line out of the period
         inside = self._period.contains(self._latest)
         for finding in self._watcher.see(line, record):
@@ -273,6 +292,14 @@ class _Pass:
             shown = [self._listed.count(name, value, record.seq) for name, value in values(record.event, claims)]
             if any(shown):
                 self._needed.update(self._watcher.needed)
+
+    def _wait(self, record: Record) -> None:
+        """Note the first line after each size that waits for a checkpoint, and whether the worker stopped."""
+        if isinstance(record.event, TrailAnchored | TrailCheckpoint):
+            return
+        self.stopped = isinstance(record.event, WorkerStopped)
+        self.waiting |= dict.fromkeys(self._covered, record.time)
+        self._covered.clear()
 
     def end(self) -> None:
         """Add what only the end reveals."""

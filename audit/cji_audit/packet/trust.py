@@ -21,7 +21,15 @@ from cji_audit.packet.attachments import Attachments, Kind
 from cji_audit.packet.errors import PacketError
 from cji_audit.packet.folder import INDEX
 from cji_audit.packet.keys import Keys, by_thumbprint, keys_in
-from cji_audit.packet.logged import entry_fault, kept_outside, lines_of, proof_in, trail_of, without_entry
+from cji_audit.packet.logged import (
+    entry_fault,
+    entry_is_late,
+    kept_outside,
+    lines_of,
+    proof_in,
+    trail_of,
+    without_entry,
+)
 from cji_audit.packet.material import LogEntry, Material
 from cji_audit.packet.survey import Surveyed
 from cji_core.jose import VerifyingKey
@@ -49,6 +57,7 @@ Reason = Literal[
     "log-is-another",
     "log-quorum-missing",
     "log-entry-invalid",
+    "log-entry-late",
     "log-entry-missing",
     "trail-not-signed",
     "packet-not-recorded",
@@ -70,6 +79,7 @@ REMEDIES: Final[Mapping[Reason, str]] = {
     "log-is-another": "Do not rely on it: the log's checkpoint is not signed by the log that you pin.",
     "log-quorum-missing": "Do not rely on it: ask the log and its witnesses for their newest checkpoints.",
     "log-entry-invalid": "Do not rely on the trail: compare it with the log's entries, by a monitor of your own.",
+    "log-entry-late": "Ask for the trail with its later lines, and the log's newest entry: a monitor of yours has it.",
     "log-entry-missing": "Ask for a packet with the log's entries: `cji audit packet --log`.",
     "trail-not-signed": "Give a trail whose checkpoints are of the receipt keys that you pin.",
     "packet-not-recorded": "Ask for a trail of later days, or have the packet recorded: `cji record packet`.",
@@ -137,13 +147,17 @@ def trust(
     pins: Pins,
     *,
     trails: Sequence[Surveyed] = (),
+    now: datetime | None = None,
 ) -> Trust:
-    """Compare everything that the packet rests on with the reader's pins. `attested` are the keys of its evidence."""
+    """Compare everything that the packet rests on with the reader's pins. `attested` are the keys of its evidence.
+
+    `now` is the reader's clock: a period that is not over needs no later lines.
+    """
     signers, refusals, statements = list[Signer](), list[Refusal](), list[str]()
     for found in (
         *_signature(files, pins),
         *_given(attachments, attested, pins),
-        *_logged(material, attachments, pins),
+        *_logged(material, attachments, pins, now=now or datetime.now(UTC)),
         *_trails(material, pins, trails),
         *_recorded(pins, trails),
     ):
@@ -232,7 +246,7 @@ def _given(attachments: Attachments, attested: Sequence[VerifyingKey], pins: Pin
             yield Signer(role=role, key_id=kid, pinned=kid in pins.of(role))
 
 
-def _logged(material: Material | None, attachments: Attachments, pins: Pins) -> Iterator[_Found]:
+def _logged(material: Material | None, attachments: Attachments, pins: Pins, *, now: datetime) -> Iterator[_Found]:
     """The entries of the agency's log: who signed and cosigned, and which lines they are of."""
     if material is None:
         return
@@ -250,7 +264,7 @@ def _logged(material: Material | None, attachments: Attachments, pins: Pins) -> 
         if what := entry_fault(entry, material):
             yield Refusal(reason="log-entry-invalid", what=f"{entry.file.name}: {what}")
         elif logs:
-            yield _cosigned(entry, material, note, logs)
+            yield _cosigned(entry, material, note, logs, now=now)
     for trail in without_entry(material) if pins.logs else ():
         yield Refusal(reason="log-entry-missing", what=f"no entry of {trail.file}")
 
@@ -263,7 +277,9 @@ def _is_of(policy: Policy, note: Checkpoint) -> bool:
     return False
 
 
-def _cosigned(entry: LogEntry, material: Material, note: Checkpoint, logs: Sequence[Policy]) -> _Found:
+def _cosigned(
+    entry: LogEntry, material: Material, note: Checkpoint, logs: Sequence[Policy], *, now: datetime
+) -> _Found:
     """The lines that an entry shows under the quorum of one of these policies."""
     refused = ""
     for policy in logs:
@@ -272,12 +288,13 @@ def _cosigned(entry: LogEntry, material: Material, note: Checkpoint, logs: Seque
         except PolicyError as error:
             refused = str(error)
             continue
+        if what := entry_is_late(entry, material, policy=policy.file, now=now):
+            return Refusal(reason="log-entry-late", what=f"{entry.file.name}: {what}; cosigned at {at}")
         trail = trail_of(entry, material)
         name, last = (entry.trail, 0) if trail is None else (trail.file, lines_of(trail))
-        newer, under = last - entry.checkpoint.size, entry.checkpoint.size
-        return (
-            f"{name}: {under} of {last} lines in the log {entry.log}, cosigned by a quorum at {at}; {newer} are newer"
-        )
+        under = entry.checkpoint.size
+        cosigned = f"{name}: {under} of {last} lines in the log {entry.log}, cosigned by a quorum at {at}"
+        return f"{cosigned}; newer lines: {last - under}"
     return Refusal(reason="log-quorum-missing", what=f"{entry.file.name}: {refused}")
 
 

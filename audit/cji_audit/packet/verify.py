@@ -37,6 +37,7 @@ from cji_audit.packet.folder import (
     encoded,
     lines_name,
 )
+from cji_audit.packet.logged import in_trail
 from cji_audit.packet.material import Fact, LogEntry, Material, Review, Trail
 from cji_audit.packet.survey import IN_FORCE, Surveyed
 from cji_core.documents import decode
@@ -115,8 +116,13 @@ def _differences(files: Mapping[str, bytes], tools: Tools, resurvey: Resurvey | 
     yield from _given(files, material, tools)
     yield from _computed(files, material, catalog)
     if resurvey is not None:
-        for before, again in zip_longest(material.trails, [each.trail for each in resurvey(material)]):
+        surveyed = resurvey(material)
+        for before, again in zip_longest(material.trails, [each.trail for each in surveyed]):
             yield from _facts(MATERIAL, "trails", before, again)
+        of = {each.trail.identity: each for each in surveyed}
+        for entry in material.log or ():
+            if entry.trail in of:
+                yield from _facts(MATERIAL, "log", entry, in_trail(entry, of[entry.trail]))
 
 
 def material_in(files: Mapping[str, bytes]) -> Material:
@@ -225,7 +231,9 @@ def _with_line(fact: Any, like: Any) -> Any:
     if isinstance(fact, Review) and isinstance(like, Review):
         return msgspec.structs.replace(fact, worker=like.worker, line=like.line, recorded=like.recorded)
     if isinstance(fact, LogEntry) and isinstance(like, LogEntry):
-        return msgspec.structs.replace(fact, consistency=like.consistency)
+        return msgspec.structs.replace(
+            fact, consistency=like.consistency, waiting_since=like.waiting_since, stopped=like.stopped
+        )
     if hasattr(fact, "line") and hasattr(like, "line"):
         return msgspec.structs.replace(fact, line=like.line)
     return fact

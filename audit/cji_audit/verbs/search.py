@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from cji_attestation.verbs.trails import INDEX, checked_time, indexed, trail_faults
-from cji_core.command.common import FILE, Failure, explained
+from cji_core.command.common import FILE, Failure, explained, plural
 from cji_core.trail.index import IndexUnusableError
 from cji_core.trail.index_search import COLUMNS, MAX_LIMIT, Found, Query
 
@@ -45,13 +45,15 @@ def index(trail: Path, *, index_file: Path | None, follow: bool, every: int) -> 
 def keep_indexed(trail: Path, index_file: Path | None, *, pause: Callable[[], bool]) -> None:
     """Index what the trail has, again after each pause until one returns False. A search may have the index meanwhile.
 
-    Raises IndexUnusableError, ChainError or OSError.
+    Prints once how many lines it has. Raises IndexUnusableError, ChainError or OSError.
     """
-    tries = 0
+    tries, shown = 0, False
     while True:
         try:
-            with indexed(trail, index_file):
-                tries = 0
+            with indexed(trail, index_file) as index:
+                if not shown:
+                    click.echo(f"{plural(index.watcher.state.head.seq, 'line')} verified and indexed")
+                tries, shown = 0, True
         except IndexUnusableError:
             tries += 1
             if tries == _TRIES:

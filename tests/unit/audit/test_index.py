@@ -161,6 +161,12 @@ def test_an_index_is_made_before_somebody_asks(tmp_path: Path) -> None:
         assert index.size == path.stat().st_size
 
 
+def test_an_index_says_once_what_it_has(trail: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rounds = iter((True, True, False))
+    keep_indexed(trail, tmp_path / "index", pause=lambda: next(rounds))
+    assert capsys.readouterr().out == f"{len(trail.read_bytes().splitlines())} lines verified and indexed\n"
+
+
 def test_an_index_that_stays_in_use_is_refused(trail: Path, tmp_path: Path) -> None:
     with TrailIndex(trail, tmp_path / "index"), pytest.raises(IndexUnusableError):
         keep_indexed(trail, tmp_path / "index", pause=lambda: True)

@@ -115,7 +115,7 @@ def _newer(material: Material) -> str:
     found = [(each, trail_of(each, material)) for each in material.log or ()]
     return "".join(
         f" The log {each.log} has {each.checkpoint.size} lines of {trail.file}; "
-        f"{lines_of(trail) - each.checkpoint.size} are newer."
+        f"newer lines: {lines_of(trail) - each.checkpoint.size}."
         for each, trail in found
         if trail is not None
     )

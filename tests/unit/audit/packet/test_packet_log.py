@@ -1,6 +1,7 @@
 """Entries of the agency's log in a packet, under the policy that its reader pins. Each forgery is refused by name."""
 
 from dataclasses import replace
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,22 @@ from cji_audit.packet.attachments import Attachments
 from cji_audit.packet.checks import CHECKS
 from cji_audit.packet.errors import PacketError
 from cji_audit.packet.folder import Content, attachments_of, files_of
-from cji_audit.packet.logged import newest_records
+from cji_audit.packet.logged import entry_is_late, newest_records
 from cji_audit.packet.make import make, survey_again
+from cji_audit.packet.survey import survey
 from cji_audit.packet.trust import Pins, Trust, trust
 from cji_audit.packet.verify import material_in, verify
+from cji_core.moments import moment
 from cji_core.tlog.keys import LOG_TYPES, WITNESS_TYPES, new_signers
 from cji_core.tlog.policy import Policy
 from cji_core.trail.chain import read as read_line
+from cji_core.trail.fields import utc_hundredths
 from cji_core.trail.witnesses.records import Records, Witnessed
+from cji_core.trail.worker_events import TrailAnchored, TrailCheckpoint
+from tests.support.kql.lines import event
 from tests.support.log_records import ORIGIN, WITNESSES, entry, policy
 from tests.support.packet_period import KEY, PERIOD, catalog, signed, sound, tools, write_trail
+from tests.support.tlog_site import Machine
 from tests.unit.audit.packet.test_packet_trust import PINS, reasons
 
 
@@ -68,7 +75,7 @@ def test_an_entry_of_the_head_under_a_pinned_log(scene: Scene) -> None:
     found = judged(files, policy())
     assert reasons(found) == []
     line = f"audit.log: {size} of {size} lines in the log {ORIGIN}, cosigned by a quorum at 2026-10-26T07:33:20+00:00"
-    assert f"{line}; 0 are newer" in found.statements
+    assert f"{line}; newer lines: 0" in found.statements
     assert CHECKS["checkpoints"](made.material).status == "holds"
     listed = {name for name in files if name.startswith("given/log/")}
     assert listed == {f"given/log/{scene.identity}.json"}
@@ -76,11 +83,11 @@ def test_an_entry_of_the_head_under_a_pinned_log(scene: Scene) -> None:
 
 def test_an_older_entry_counts_the_newer_lines(scene: Scene) -> None:
     size = len(scene.lines)
-    made, files = scene.packet(entry(scene.lines, size - 5))
+    made, files = scene.packet(entry(scene.lines, size - 1))
     assert verify(files, tools()) == ()
     found = judged(files, policy())
-    assert (reasons(found), found.statements[-2].endswith("; 5 are newer")) == ([], True)
-    assert "; 5 are newer." in CHECKS["checkpoints"](made.material).why
+    assert (reasons(found), found.statements[-2].endswith("; newer lines: 1")) == ([], True)
+    assert "; newer lines: 1." in CHECKS["checkpoints"](made.material).why
 
 
 def test_without_a_pin_the_log_is_the_makers(scene: Scene) -> None:
@@ -106,7 +113,7 @@ def test_a_quorum_that_is_missing(scene: Scene) -> None:
 
 def test_an_earlier_policy_counts_too(scene: Scene) -> None:
     others = tuple(new_signers(f"w{number}.example", WITNESS_TYPES) for number in range(3))
-    files = scene.packet(entry(scene.lines, 9))[1]
+    files = scene.packet(entry(scene.lines, len(scene.lines)))[1]
     assert reasons(judged(files, policy(witnesses=others), policy())) == []
 
 
@@ -213,3 +220,57 @@ def test_the_newest_record_of_each_folder(scene: Scene, tmp_path: Path) -> None:
         newest_records([tmp_path / "log", tmp_path / "log"])
     with pytest.raises(PacketError, match="no record"):
         newest_records([tmp_path])
+
+
+def test_later_lines_that_no_entry_covers(scene: Scene) -> None:
+    """The log, or the way to it, was silent for most of the period."""
+    made, files = scene.packet(entry(scene.lines, 9))
+    found = judged(files, policy())
+    assert reasons(found) == ["log-entry-late"]
+    assert "are in no entry until 2026-10-2" in found.refusals[0].what
+    (fact,) = made.material.log or ()
+    later = [read_line(line, number=at) for at, line in enumerate(scene.lines, 1) if at > 9]
+    first = next(each for each in later if not isinstance(each.event, TrailAnchored | TrailCheckpoint))
+    assert fact.waiting_since == first.time
+
+
+def test_a_maker_cannot_hide_that_lines_wait(scene: Scene) -> None:
+    """Who states that no line waits, is found out by a reader who has the trail."""
+    made, _ = scene.packet(entry(scene.lines, 9))
+    (fact,) = made.material.log or ()
+    log = (msgspec.structs.replace(fact, waiting_since=""),)
+    files = signed(files_of(replace(made, material=msgspec.structs.replace(made.material, log=log)), with_docx=False))
+    assert verify(files, tools()) == ()
+    found = verify(files, tools(), resurvey=lambda material: survey_again([scene.trail], material))
+    assert [each.what.rpartition(": ")[2] for each in found] == ["waiting_since is another one when read again"]
+
+
+@pytest.mark.parametrize(("stopped", "days", "late"), [(False, 3, True), (True, 3, False), (False, 1, False)])
+def test_a_trail_that_ends_early(scene: Scene, *, stopped: bool, days: int, late: bool) -> None:
+    """Cut at an old entry, with all that is left in the log: it ends before the period, and nobody stopped it."""
+    made, _ = scene.packet(entry(scene.lines, len(scene.lines)))
+    (trail,), (fact,) = made.material.trails, made.material.log or ()
+    assert (fact.waiting_since, fact.stopped) == ("", False)
+    last = utc_hundredths(moment(PERIOD.end) - timedelta(days=days))
+    material = msgspec.structs.replace(made.material, trails=(msgspec.structs.replace(trail, last_time=last),))
+    fact = msgspec.structs.replace(fact, stopped=stopped)
+    now = moment(PERIOD.end) + timedelta(days=60)
+    assert bool(entry_is_late(fact, material, policy=policy().file, now=now)) is late
+    soon = moment(last) + timedelta(hours=2)
+    assert not entry_is_late(fact, material, policy=policy().file, now=soon)  # the period is not over
+
+
+def test_a_stop_is_read_from_the_trail(tmp_path: Path) -> None:
+    machine = Machine(folder=tmp_path)
+    machine.trail.append(event("worker_stopped"))
+    machine.trail.checkpoint()
+    assert survey(machine.trail.path, PERIOD).stopped
+    machine.trail.append(event("worker_started"))
+    assert not survey(machine.trail.path, PERIOD).stopped
+
+
+def test_a_time_that_is_none_is_late(scene: Scene) -> None:
+    made, _ = scene.packet(entry(scene.lines, len(scene.lines)))
+    (fact,) = made.material.log or ()
+    fact = msgspec.structs.replace(fact, waiting_since="soon")
+    assert entry_is_late(fact, made.material, policy=policy().file, now=moment(PERIOD.end))

@@ -40,7 +40,10 @@ def delivered(config: Path, *, within: int) -> None:
 
 
 def waiting(config: Config) -> list[str]:
-    """The required destinations that lack a line. The log never has the checkpoint that covers the last one."""
+    """The required destinations that lack a line. The log never has the checkpoint that covers the last one.
+
+    A stopped worker has a trail: a destination without a line lacks one, also if the trail is gone.
+    """
     section = config.audit_delivery
     if section is None:
         return []
@@ -52,6 +55,7 @@ def waiting(config: Config) -> list[str]:
         except OSError:
             behind.append(name)
         else:
-            if at.cause is not None or at.waiting_since is not None or not (at.complete or name == LOG):
+            lacks = at.waiting_since is not None or not (at.complete or name == LOG)
+            if at.cause is not None or at.seq == 0 or lacks:
                 behind.append(name)
     return behind
