@@ -175,6 +175,9 @@ param auditRetentionInDays int = 1096
 @description('Optional. Resource id of a dedicated cluster of Log Analytics under the agency\'s key; without one, logs at rest are under a key of Microsoft\'s.')
 param logClusterResourceId string = ''
 
+@description('Optional. Whether workers deliver to an agency\'s log (docs/witnesses.md): then there is a data collection rule for the journals of log and witness.')
+param agencyLog bool = false
+
 @description('Optional. Whether to deploy jobs by reference: storage, queues, scaling by waiting tickets.')
 param jobsByReference bool = true
 
@@ -296,6 +299,7 @@ module logs 'logs.bicep' = {
     retentionInDays: logRetentionInDays
     totalRetentionInDays: auditRetentionInDays
     clusterResourceId: logClusterResourceId
+    agencyLog: agencyLog
     publisherPrincipalId: auditIdentity.outputs.principalId
     publisherResourceId: auditIdentityResourceId
   }
@@ -532,6 +536,9 @@ output ingestionEndpoint string = logs.outputs.ingestionEndpoint
 
 @description('Immutable id of the data collection rule, for audit.toml.')
 output ruleImmutableId string = logs.outputs.ruleImmutableId
+
+@description('Resource id of the data collection rule for the journals of the agency\'s log and witness; empty without a log.')
+output journalsRuleResourceId string = logs.outputs.journalsRuleResourceId
 
 @description('Resource id of the Log Analytics workspace.')
 output workspaceResourceId string = logs.outputs.resourceId

@@ -89,7 +89,10 @@ class AgencyLog:
             index = self._known(submission)
             if index is None:
                 index = self._new(submission)
-        return self._proven(index)
+        found = self._proven(index)
+        root = parse_checkpoint(submission.note.encode()).root
+        log("entry cosigned", what=base64.b64encode(root).decode(), count=index)
+        return found
 
     def state(self, statement: StatementLeaf) -> Added:
         """Add an operator's statement and return its proof. Raises LeafError or CosigningError."""

@@ -3,6 +3,7 @@
 Rows of audit events are real events, through the native mapping and the transformation of the data collection rule.
 """
 
+import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -77,6 +78,8 @@ class Sample:
     """Sign-ins of managed identities."""
     directory: list[dict[str, Any]] = field(default_factory=list)
     activity: list[dict[str, Any]] = field(default_factory=list)
+    journals: list[dict[str, Any]] = field(default_factory=list)
+    """Of the agency's log and its witnesses."""
     late: timedelta = timedelta()
     """How long everything takes to arrive."""
     late_by: dict[int, timedelta] = field(default_factory=dict)
@@ -121,6 +124,7 @@ def world(name: str, sample: Sample) -> World:
         "AADManagedIdentitySignInLogs": sample.identities,
         "AuditLogs": sample.directory,
         "AzureActivity": sample.activity,
+        "Syslog": sample.journals,
     }
     now = NOW + sample.late
     tables = {table: Table.of(columns[table], arriving(rows, sample.late)) for table, rows in azure.items()}
@@ -264,6 +268,28 @@ def renamed(lines: list[Record], digit: str) -> list[Record]:
 def application(**more: Any) -> dict[str, Any]:
     usual = {"TimeGenerated": ago(9), "ResultType": "0", "ServicePrincipalId": WORKER, "ServicePrincipalName": "x"}
     return {**usual, "IPAddress": "198.51.100.9", "Location": "US", **more}
+
+
+def root_of(number: int) -> str:
+    return base64.b64encode(number.to_bytes(32, "big")).decode()
+
+
+def checkpoint(number: int, minutes: float, *, key: str = "AAAA", worker: str = "worker-1", seq: int = 0) -> Record:
+    """The line of a checkpoint, whose root is a number and whose signer is a start of a worker."""
+    signature = base64.b64encode(key.encode() + bytes(96)).decode()
+    note = f"cji-worker/{worker}\n{number}\n{root_of(number)}\n\n\u2014 cji-worker/{worker} {signature}\n"
+    return line("trail_checkpoint", ago(minutes), seq=seq or number, worker=worker, note=note)
+
+
+def journal(entry: str, minutes: float, what: str = "", *, program: str = "cji-log", **more: Any) -> dict[str, Any]:
+    message = json.dumps({"time": "2026-11-25T18:00:00.000+00:00", "event": entry, "pid": 7, "what": what})
+    usual = {"TimeGenerated": ago(minutes), "Computer": "log-1", "ProcessName": program, "SyslogMessage": message}
+    return {**usual, **more}
+
+
+def taken(number: int, minutes: float, **more: Any) -> dict[str, Any]:
+    """The line of the log about a checkpoint that it has under a quorum."""
+    return journal("entry cosigned", minutes, root_of(number), **more)
 
 
 WEEK: Final = datetime(2026, 11, 15, 12, 0, tzinfo=UTC)  # its last day
@@ -555,6 +581,48 @@ CASES: Final[dict[str, Callable[[], Case]]] = {
             Sample(lines=[line("worker_stopped", ago(200))]),
             Sample(lines=[line("trail_anchored", ago(200))], activity=[removed(195)]),  # the machine was replaced
             Sample(lines=[line("trail_anchored", ago(9), seq=9)]),  # 8 may still come
+        ],
+    ),
+    "late-checkpoint.yaml": lambda: Case(
+        fires=[
+            (Sample(lines=[checkpoint(5, 90)]), {"Host": "worker-1", "TimeGenerated": ago(90)}),
+            # earlier ones are there: delivery was cut off
+            (
+                Sample(lines=[checkpoint(5, 200), checkpoint(9, 90)], journals=[taken(5, 199)]),
+                {"Finding": "a checkpoint is not in the agency's log", "TimeGenerated": ago(90)},
+            ),
+            # two machines of one bundle, of which one delivers
+            (
+                Sample(lines=[checkpoint(5, 90, key="AAAA"), checkpoint(6, 80, key="BBBB")], journals=[taken(6, 79)]),
+                {"TimeGenerated": ago(90)},
+            ),
+            # a line that only looks like the log's
+            (Sample(lines=[checkpoint(5, 90)], journals=[taken(5, 89, program="sshd")]), {"Host": "worker-1"}),
+            (Sample(lines=[checkpoint(5, 90)], journals=[journal("entry refused", 89, "signature")]), {}),
+            (
+                Sample(journals=[journal("log has two histories", 9, "of 5 leaves", program="cji-witness")]),
+                {"Host": "log-1", "Finding": "log has two histories: of 5 leaves"},
+            ),
+            (
+                Sample(journals=[journal("witness did not cosign", 9, "sheriff has another tree (HTTP 409)")]),
+                {"Finding": "witness did not cosign: sheriff has another tree (HTTP 409)"},
+            ),
+            (Sample(journals=[journal("witness did not cosign", 9, "sheriff cosigned 9: it was restored")]), {}),
+            (Sample(journals=[journal("log stopped", 9, "sheriff has a checkpoint of 5 leaves")]), {"Host": "log-1"}),
+            (Sample(journals=[journal("trail frozen", 9, "fork: ab")]), {"Finding": "trail frozen: fork: ab"}),
+            (Sample(journals=[journal("witness retired", 9, program="cji-witness")]), {"Host": "log-1"}),
+        ],
+        quiet=[
+            Sample(lines=[checkpoint(5, 90)], journals=[taken(5, 20)]),
+            Sample(lines=[checkpoint(5, 90), checkpoint(9, 80)], journals=[taken(9, 79)]),  # a later one covers it
+            Sample(lines=[checkpoint(5, 70)]),  # it may still come
+            Sample(lines=[checkpoint(5, 90), checkpoint(9, 60)], journals=[taken(5, 89)]),
+            Sample(lines=[checkpoint(5, 90)] * 2, journals=[taken(5, 20)] * 2),  # delivered twice
+            Sample(
+                lines=[checkpoint(5, 200), line("trail_anchored", ago(90), seq=9)], journals=[taken(5, 190)]
+            ),  # idle
+            Sample(journals=[journal("witness did not cosign", 9, "sheriff: no answer")]),  # it is asked again
+            Sample(journals=[journal("log stopped", 9, program="sshd"), journal("entry refused", 9, "unknown_key")]),
         ],
     ),
     "simulator-evidence.yaml": lambda: Case(
