@@ -9,13 +9,14 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 
 from cji_attestation.appraisal.reference import ReferenceValues, check_reference
 from cji_attestation.bundle.archive import Bundle
 from cji_attestation.bundle.errors import BundleRefused
-from cji_attestation.bundle.names import AUDIT, CONSOLE, POLICY, WORKER
+from cji_attestation.bundle.names import AUDIT, CONSOLE, POLICY, SUBMITTER, WORKER
 from cji_attestation.errors import AttestationError
 from cji_core.boot_codes import BootCode
 from cji_core.documents import convert
@@ -24,10 +25,11 @@ from cji_core.format.configuration.console import load as load_console
 from cji_core.format.configuration.door_files import check_client_roots, listen_address, socket_path
 from cji_core.format.configuration.operator_files import PolicyFiles, signatures_path
 from cji_core.format.configuration.policy_files import checked
-from cji_core.format.configuration.sinks import needs
+from cji_core.format.configuration.sinks import needs as needs_of_sinks
 from cji_core.format.configuration.table_files import read_table_files
 from cji_core.format.configuration.worker import Config, load
-from cji_core.trail.delivery import load_delivery
+from cji_core.https import SYSTEM_ROOTS
+from cji_core.trail.delivery import DeliveryFile, load_delivery
 
 LISTEN: Final = ("0.0.0.0", 8443, "/run/cji-door/front.sock")  # noqa: S104 - the sockets of cji-door.socket, as shipped
 TLS_FOLDER: Final = Path("/run/cji-tls")
@@ -41,6 +43,8 @@ class Contents:
 
     config: Config
     notes: tuple[str, ...]
+    secrets: tuple[str, ...]
+    """In words; a bundle with any is deployed as a blob."""
     folder: Path
     """Of the files while they were checked, which the paths in `config` lead to."""
 
@@ -60,7 +64,7 @@ def check_contents(files: Mapping[str, bytes], *, clouds: Collection[str]) -> Co
             _check_worker(config, folder, files, clouds)
             _check_policy(config, files)
             if AUDIT in files:
-                needs(load_delivery(folder / AUDIT))
+                _check_delivery(load_delivery(folder / AUDIT), folder, files)
             if CONSOLE in files:
                 load_console(folder / CONSOLE)
             check_client_roots(config.listen)
@@ -70,7 +74,8 @@ def check_contents(files: Mapping[str, bytes], *, clouds: Collection[str]) -> Co
             raise
         except StartupError as error:
             raise BundleRefused(error.what.replace(f"{folder}/", ""), error.remedy) from error
-        return Contents(config=config, notes=tuple(_notes(config, files)), folder=folder)
+        notes, secrets = tuple(_notes(config, files)), tuple(_secrets(config, files))
+        return Contents(config=config, notes=notes, secrets=secrets, folder=folder)
 
 
 def check_pool(bundle: Bundle, config: Config) -> None:
@@ -144,14 +149,40 @@ def _named(config: Config) -> Iterator[tuple[str, str]]:
         yield "policy_signatures", signatures_path(config.policy_file)
 
 
+def _check_delivery(delivery: DeliveryFile, folder: Path, files: Mapping[str, bytes]) -> None:
+    """audit.toml, with the policy of the agency's log and the files that [log] names."""
+    from cji_core.trail.witnesses.configured import needs as needs_of_log  # noqa: PLC0415 - for bundles with [log] alone
+    from cji_core.trail.witnesses.settings import log_table  # noqa: PLC0415
+
+    needs_of_sinks(delivery)
+    table = log_table(delivery, folder=folder)
+    if table is None:
+        return
+    for path in (table.policy, *table.earlier_policies, table.token_file, table.ca_file):
+        if path != SYSTEM_ROOTS and (
+            not Path(path).is_relative_to(folder) or str(Path(path).relative_to(folder)) not in files
+        ):
+            raise BundleRefused(
+                f"[log] of audit.toml: {path.removeprefix(f'{folder}/')!a} is not in the bundle",
+                "Put the file into the folder of the bundle, or correct its path in audit.toml.",
+            )
+    (url,) = needs_of_log(delivery, folder=folder).urls
+    at = urlsplit(url)
+    if at.scheme != "https" or at.port not in {None, 443}:
+        raise BundleRefused(
+            f"[log] of audit.toml: the image's firewall does not let the deliverer reach {url}",
+            "Serve the log at port 443 of a private address, and name it so in the policy's url.",
+        )
+
+
 def _check_policy(config: Config, files: Mapping[str, bytes]) -> None:
     signed = files.get(signatures_path(POLICY)) if config.policy_signatures else None
     checked(PolicyFiles(policy=files[POLICY], signatures=signed), config)
 
 
 def _notes(config: Config, files: Mapping[str, bytes]) -> Iterator[str]:
-    if has_wrapped_seed(config):
-        yield "it has the seed of an ML-KEM half, which RSA alone protects: deploy this bundle as a blob"
+    for each in _secrets(config, files):
+        yield f"it has {each}: deploy this bundle as a blob"
     if not config.policy_signatures:
         yield "the policy needs no signatures of its own: anyone who signs the bundle decides it alone"
     text = files[WORKER]
@@ -163,6 +194,9 @@ def _notes(config: Config, files: Mapping[str, bytes]) -> Iterator[str]:
         yield f"worker.toml does not name {', '.join(unused)}"
 
 
-def has_wrapped_seed(config: Config) -> bool:
-    """Whether the bundle contains a secret, in the form that RSA alone protects."""
-    return any(key.ml_kem_seed_file is not None for key in config.keys)
+def _secrets(config: Config, files: Mapping[str, bytes]) -> Iterator[str]:
+    """The secrets in a bundle, in words: user data, which everybody reads who can read the VM, must not have them."""
+    if any(key.ml_kem_seed_file is not None for key in config.keys):
+        yield "the seed of an ML-KEM half, which RSA alone protects"
+    if SUBMITTER in files:
+        yield "the submitter's token for the agency's log"

@@ -1,7 +1,8 @@
 """The names that a bundle can have, and who may read each file on the machine. Anything else is refused.
 
-All files but one are root's, in a folder in memory; a file is for one group or for everybody. What everybody reads are
-certificates and revocation lists, which are public. A wrapped seed is the keyholder's own, and nobody else's.
+Most files are root's, in a folder in memory; a file is for one group or for everybody. What everybody reads are
+certificates and revocation lists, which are public. A wrapped seed is the keyholder's own, the token for the agency's
+log the deliverer's, and nobody else's.
 """
 
 import re
@@ -30,6 +31,7 @@ WORKER: Final = "worker.toml"
 POLICY: Final = "policy.toml"
 AUDIT: Final = "audit.toml"
 CONSOLE: Final = "console.toml"
+SUBMITTER: Final = "log/submitter.token"
 DOOR: Final = "door.conf"
 """Is written on the machine, beside the files of a bundle, for the build of nginx that it has."""
 MANIFEST: Final = "bundle.json"
@@ -47,6 +49,8 @@ _ALLOWED: Final[tuple[tuple[str, Access], ...]] = (
     (rf"seeds/{_NAME}\.seed", Access("cji", owner="cji")),
     (r"audit\.toml", Access("cji-audit")),
     (rf"receipt-keys/{_NAME}\.json", Access("cji-audit")),
+    (rf"log/{_NAME}\.toml", Access("cji-audit")),
+    (re.escape(SUBMITTER), Access("cji-audit", owner="cji-audit")),
     (r"console\.toml", Access("cji-console")),
     (r"tls/(server|client-roots|client-crl|azure-vtpm-issuers)\.pem", PUBLIC),
     (r"tls/[a-z0-9][a-z0-9-]{0,40}-roots\.pem", PUBLIC),
@@ -54,7 +58,7 @@ _ALLOWED: Final[tuple[tuple[str, Access], ...]] = (
 LISTED: Final = (
     "worker.toml, policy.toml, policy.toml.signatures, audit.toml, console.toml, tls/server.pem, tls/client-roots.pem, "
     "tls/client-crl.pem, tls/azure-vtpm-issuers.pem, tls/NAME-roots.pem, reference/NAME.{jws,crl,pem,cbor}, "
-    "receipt-keys/NAME.json, seeds/NAME.seed, tables/{" + ",".join(TABLES) + "}"
+    "receipt-keys/NAME.json, log/NAME.toml, log/submitter.token, seeds/NAME.seed, tables/{" + ",".join(TABLES) + "}"
 )
 """All of them, for people."""
 

@@ -83,8 +83,7 @@ class AgencyLog:
 
     def add(self, submission: Submission) -> Added:
         """Take an entry and return its proof. Raises LeafError, or CosigningError once the entry is there."""
-        if self.stopped is not None:
-            raise self.stopped
+        self._require_one_history()
         with self._adding:
             index = self._known(submission)
             if index is None:
@@ -96,6 +95,7 @@ class AgencyLog:
 
     def state(self, statement: StatementLeaf) -> Added:
         """Add an operator's statement and return its proof. Raises LeafError or CosigningError."""
+        self._require_one_history()
         with self._adding:
             index = self._append(statement)
         return self._proven(index)
@@ -227,8 +227,7 @@ class AgencyLog:
 
     def _cosign(self) -> Cosigned:
         """Sign the tree, ask every witness, publish. Raises CosigningError without a quorum, or without a key."""
-        if self.stopped is not None:
-            raise self.stopped
+        self._require_one_history()
         size, now = self.store.size, int(self._clock())
         text = f"{self.policy.file.origin}\n{size}\n{base64.b64encode(self.store.root(size)).decode()}\n"
         bare = Checkpoint(
@@ -240,8 +239,7 @@ class AgencyLog:
             raise KeyUnusableError(str(error), remedy=f"{error.remedy} Then restart the log.") from error
         with ThreadPoolExecutor(len(self.policy.witnesses)) as pool:
             asked = list(pool.map(lambda each: self._asked(each, note), self.policy.witnesses))
-        if self.stopped is not None:
-            raise self.stopped
+        self._require_one_history()
         for signatures in asked:
             note = with_signatures(note, signatures)
         try:
@@ -251,6 +249,10 @@ class AgencyLog:
         self.store.set_meta(_PUBLISHED, note.encode())
         self._published = found
         return found
+
+    def _require_one_history(self) -> None:
+        if self.stopped is not None:
+            raise self.stopped
 
     def _asked(self, witness: Witness, note: Checkpoint) -> tuple[NoteSignature, ...]:
         keys = " ".join(each.key_id.hex() for each in witness.keys)

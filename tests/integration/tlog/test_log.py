@@ -11,6 +11,7 @@ import pytest
 
 from cji_audit.tlog.cosigning import CosigningError, LogBehindError
 from cji_audit.tlog.http_server import Request
+from cji_audit.tlog.log import AgencyLog
 from cji_audit.tlog.store import LogStore, StoreError
 from cji_audit.tlog.witness import Witness, WitnessStateError
 from cji_core.https import Client
@@ -173,6 +174,22 @@ def test_another_agency_sees_a_fork_of_the_log(agency: Site, machine: Machine, t
         forked.refresh()  # it signs nothing more
 
 
+def decision(machine: Machine, log: AgencyLog) -> TrailDecision:
+    """To go on from a trail's last entry, on its machine."""
+    slot = log.store.slot(machine.identity)
+    assert slot is not None
+    return TrailDecision(
+        origin=ORIGIN,
+        trail=machine.identity,
+        entries=slot.entries,
+        note=slot.note,
+        ak_sha256=slot.key.ak_sha256,
+        operator="jdoe",
+        explanation="ticket 4711",
+        time=TIME,
+    )
+
+
 def test_an_older_store_stops_the_log(agency: Site, machine: Machine, tmp_path: Path) -> None:
     machine.trail.write(4)
     agency.log.add(submission(agency, machine))
@@ -189,6 +206,10 @@ def test_an_older_store_stops_the_log(agency: Site, machine: Machine, tmp_path: 
     machine.trail.write(2)
     with pytest.raises(LogBehindError):
         older.add(submission(agency, machine, 5))
+    size = older.store.size
+    with pytest.raises(LogBehindError):  # nor does it take a person's statement
+        older.state(sign_decision(decision(machine, older), agency.operator))
+    assert older.store.size == size
 
 
 def test_a_lying_witness_stops_nothing(agency: Site, machine: Machine) -> None:
@@ -297,17 +318,7 @@ def test_a_fork_of_a_trail_is_an_entry(agency: Site, machine: Machine) -> None:
     assert (finding.kind, finding.trail) == ("frozen", machine.identity)
     slot = agency.log.store.slot(machine.identity)
     assert slot is not None
-    decided = TrailDecision(
-        origin=ORIGIN,
-        trail=machine.identity,
-        entries=slot.entries,
-        note=slot.note,
-        ak_sha256=slot.key.ak_sha256,
-        operator="jdoe",
-        explanation="ticket 4711",
-        time=TIME,
-    )
-    agency.log.state(sign_decision(decided, agency.operator))
+    agency.log.state(sign_decision(decision(machine, agency.log), agency.operator))
     assert agency.monitor().findings == []
 
 

@@ -1,5 +1,8 @@
 """What makes a worker is checked by the worker's own readers; anything else is refused with the reason."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from cji_attestation.bundle.contents import check_contents, check_pool
@@ -10,6 +13,7 @@ from cji_core.jose import key_id
 from cji_worker.bundle.apply import door_of
 from cji_worker.door.config import Build
 from tests.support.bundles import KEY, files, made, worker_toml
+from tests.support.tlog_site import a_policy, write_policy
 
 CLOUDS = ("azure-us", "azure-usgov")
 ENROLL = """[listen.enrollment]
@@ -50,7 +54,6 @@ def test_the_files_of_a_worker_are_accepted() -> None:
 
 
 def test_the_doors_configuration_names_files_where_they_will_be(tmp_path: object) -> None:
-    from pathlib import Path
 
     text = door_of(
         check_contents(files(), clouds=CLOUDS), Path("/run/cji/config"), Build((1, 26), (3, 5), None)
@@ -122,6 +125,41 @@ def test_files_that_make_no_worker_are_refused(given: dict[str, bytes], reason: 
 def test_a_seed_is_a_file_that_only_the_worker_reads() -> None:
     assert access_of("seeds/a.seed") == Access("cji", owner="cji")
     assert access_of("seeds/a.pem") is None
+
+
+LOG = b"""
+[log]
+policy = "log/policy.toml"
+token_file = "log/submitter.token"
+"""
+
+
+def with_log(folder: Path, *, url: str = "https://log.pd.example/trails", **changed: bytes | None) -> dict[str, bytes]:
+    """A bundle whose deliverer has the agency's log."""
+    write_policy(folder / "policy.toml", a_policy(url=url))
+    audit = b'receipt_keys = "receipt-keys"\n' + files()["audit.toml"] + LOG
+    given = {"log/policy.toml": (folder / "policy.toml").read_bytes(), "log/submitter.token": b"s" * 40}
+    return files(changed={"audit.toml": audit, **given, **{f"log/{name}": of for name, of in changed.items()}})
+
+
+def test_the_log_of_a_deliverer_is_checked(tmp_path: Path) -> None:
+    found = check_contents(with_log(tmp_path), clouds=CLOUDS)
+    assert found.secrets == ("the submitter's token for the agency's log",)
+    assert "deploy this bundle as a blob" in " ".join(found.notes)
+    assert access_of("log/policy.toml") == Access("cji-audit")
+    assert access_of("log/submitter.token") == Access("cji-audit", owner="cji-audit")
+    assert access_of("log/reader.token") is None
+    assert check_contents(files(), clouds=CLOUDS).secrets == ()
+
+
+def test_a_log_that_no_deliverer_reaches_is_refused(tmp_path: Path) -> None:
+    gone: dict[str, Any] = {"submitter.token": None}
+    assert "'log/submitter.token' is not in the bundle" in refused(with_log(tmp_path, **gone))
+    wrong: dict[str, Any] = {"policy.toml": b"quorum = 0"}
+    assert "is not valid" in refused(with_log(tmp_path, **wrong))
+    for url in ("https://log.pd.example:8444/trails", "http://127.0.0.1:8444/trails"):
+        assert "firewall" in refused(with_log(tmp_path, url=url))
+    assert check_contents(with_log(tmp_path, url="https://log.pd.example:443/trails"), clouds=CLOUDS)
 
 
 def test_files_that_nothing_names_are_noted() -> None:

@@ -10,7 +10,7 @@ import click
 
 from cji_attestation import Trust
 from cji_attestation.bundle.archive import Bundle, read
-from cji_attestation.bundle.contents import check_contents, check_pool, has_wrapped_seed
+from cji_attestation.bundle.contents import check_contents, check_pool
 from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.signatures import KEYS_FOLDER, Accepted, accepted_in, verify
 from cji_attestation.verbs.bundles import Summary, bundle_at, refusals, summary
@@ -112,9 +112,9 @@ def _put_in_force(
     signers = verify(bundle, accepted, now=datetime.now(UTC), least_serial=least_serial(state, bundle.manifest.pool))
     contents = check_contents(bundle.files, clouds=list(clouds))
     check_pool(bundle, contents.config)
-    if found.in_user_data and has_wrapped_seed(contents.config):
+    if found.in_user_data and contents.secrets:
         raise BundleRefused(
-            "The bundle has the seed of an ML-KEM half, and user data are readable for everybody who can read the VM",
+            f"The bundle has {' and '.join(contents.secrets)}, and everybody who can read the VM reads user data",
             "Deploy the bundle as a blob: set user data to its account, container and blob.",
         )
     from cji_worker.door.program import installed  # noqa: PLC0415 - only here is nginx asked for its build
