@@ -316,8 +316,6 @@ def test_a_fork_of_a_trail_is_an_entry(agency: Site, machine: Machine) -> None:
     agency.log.refresh()
     (finding,) = agency.monitor().findings
     assert (finding.kind, finding.trail) == ("frozen", machine.identity)
-    slot = agency.log.store.slot(machine.identity)
-    assert slot is not None
     agency.log.state(sign_decision(decision(machine, agency.log), agency.operator))
     assert agency.monitor().findings == []
 
