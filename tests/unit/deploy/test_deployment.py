@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -168,8 +169,24 @@ def test_policies_and_addresses_fit_the_size_and_the_cloud(example: Example, kin
     assert ("usgovcloudapi" in zones) == government
 
 
+def collection_rule(example: Example, member: str) -> Any:
+    """The one data collection rule with this property."""
+    rules = by_type(example, "Microsoft.Insights/dataCollectionRules")
+    (found,) = [each for each in rules if isinstance(each["properties"], dict) and member in each["properties"]]
+    return found
+
+
+def test_the_logs_journal_is_collected_alone() -> None:
+    (flow,) = collection_rule(EXAMPLES[0], "dataSources")["properties"]["dataFlows"]
+    units = {re.findall("SyslogIdentifier=(.+)", path.read_text())[0] for path in (DEPLOY / "log").glob("*.service")}
+    assert set(re.findall('"([^"]+)"', flow["transformKql"])) == units == {"cji-log", "cji-witness"}
+    assert flow["outputStream"] == "Microsoft-Syslog"
+    for example in EXAMPLES[1:]:
+        assert len(by_type(example, "Microsoft.Insights/dataCollectionRules")) == 1
+
+
 def test_the_table_is_that_of_the_events() -> None:
-    (rule,) = by_type(EXAMPLES[0], "Microsoft.Insights/dataCollectionRules")
+    rule = collection_rule(EXAMPLES[0], "streamDeclarations")
     (table,) = by_type(EXAMPLES[0], "Microsoft.OperationalInsights/workspaces/tables")
     audit = json.loads((DEPLOY / "sentinel" / "schema" / "cji-audit.json").read_bytes())  # derived, and checked to be
     assert isinstance(rule["properties"], dict)

@@ -208,7 +208,11 @@ def test_the_shipped_table_is_that_of_the_events() -> None:
     [
         ("severity: rule", "severety: rule", "unknown property 'severety'; did you mean 'severity'?"),
         ("kind: 'Scheduled'", "kind: 'Planned'", "'kind' must be one of"),
-        ("enabled: enabled", "enabled: 'yes'", "enabled: expected bool"),
+        (
+            "enabled: enabled && (agencyLog || rule.key != 'late-checkpoint')",
+            "enabled: 'yes'",
+            "enabled: expected bool",
+        ),
         ("itemsSearchKey", "itemSearchKey", "unknown property 'itemSearchKey'"),
         ("'AllEntities'", "'Everything'", "'Everything' is not among the known values"),
     ],
