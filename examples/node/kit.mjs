@@ -129,7 +129,7 @@ const LACKS = {
   records: WORKER,
   statements: WORKER,
   tickets: WORKER,
-  receipts: "not the form of claims; ../receipt/verify.mjs has the rest",
+  receipts: "not the form of claims; examples/receipt/verify.mjs verifies the signature",
   failures: "not the form of claims",
   attributions: "no reader of canonical messages",
   "result-headers": "no reader of canonical messages",
