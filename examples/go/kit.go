@@ -391,7 +391,7 @@ func kitJob(_ kitKeys, data members) (members, error) {
 	if err != nil {
 		return nil, err
 	}
-	return members{"rows": rows}, kitResult(data, header, opening, rows)
+	return members{"rows": rows, "dek": dek["data_key"]}, kitResult(data, header, opening, rows)
 }
 
 func kitPrivate(given ...any) (signing signer, opening recipient, err error) {

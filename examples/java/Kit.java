@@ -242,7 +242,7 @@ public final class Kit {
         int shards = Collections.frequency(found.parts(), "result"); // which come first here
         long back = rows(parts(data, "outputs", "output"), resultKey, "cji-result/1\0", result, 0, shards, job.number(19) == 2);
         if (!Json.object(claims.get("volumes")).get("rows_out").equals(back)) throw new IOException("the receipt states another number of rows");
-        return Map.of("rows", rows, "result_key", Format.hex(resultKey));
+        return Map.of("rows", rows, "dek", Format.hex(dek), "result_key", Format.hex(resultKey));
     }
 
     private static PrivateKey privateKey(String base64) throws Exception {

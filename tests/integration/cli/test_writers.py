@@ -194,6 +194,19 @@ def test_the_page_runs_the_kit_as_printed() -> None:
     )
 
 
+@pytest.mark.parametrize(("program", "suites"), [("Java", ["classical-1"]), ("Go", ["classical-1", "hybrid-1"])])
+def test_whole_jobs_open(program: str, suites: list[str], kits: dict[str, list[str]], tmp_path: Path) -> None:
+    """The jobs beside the kit, read as cases of its group `jobs`."""
+    (tmp_path / "keys.json").write_text((programs.KIT / "keys.json").read_text())
+    wholes = [json.loads((programs.KIT.parent / f"{suite}.json").read_text()) for suite in suites]
+    cases = [
+        {"id": each["suite"], "result": "valid", "data": each, "expected": {"dek": each["dek"]}} for each in wholes
+    ]
+    (tmp_path / "jobs.json").write_text(json.dumps({"group": "jobs", "cases": cases}))
+    status, said = programs.run(kits[program], tmp_path)
+    assert (status, said) == (0, f"jobs: {len(suites)} passed, 0 failed, 0 not supported\n")
+
+
 def changed_kit(folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
     """The kit with this change of each case."""
     shutil.copytree(programs.KIT, folder)
