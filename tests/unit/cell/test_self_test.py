@@ -9,16 +9,18 @@ import pytest
 from cji_worker.cell import self_test
 from cji_worker.cell.process import WINDOW_BYTES
 from cji_worker.cell.self_test import warm_up_job
+from cji_worker.ipc import Ring
 from tests.support.contexts import TABLES
 
 WINDOW = memoryview(mmap.mmap(-1, WINDOW_BYTES))
+RING = Ring.create()
 
 
 def test_warming_up_leaves_no_descriptor_open() -> None:
     job = warm_up_job()
-    job.run(window=WINDOW, reference_slots=[], tables=TABLES)
+    job.run(ring=RING, window=WINDOW, reference_slots=[], tables=TABLES)
     before = sorted(os.listdir("/proc/self/fd"))
-    job.run(window=WINDOW, reference_slots=[], tables=TABLES)
+    job.run(ring=RING, window=WINDOW, reference_slots=[], tables=TABLES)
     assert sorted(os.listdir("/proc/self/fd")) == before
 
 

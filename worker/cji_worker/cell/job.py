@@ -14,7 +14,7 @@ ends the cell.
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Final, Self
 
 import pyarrow as pa
 
@@ -33,7 +33,7 @@ from cji_worker.cell.channels import CellChannels
 from cji_worker.cell.columns import JobColumns
 from cji_worker.cell.outputs import OutputParts
 from cji_worker.cell.pipeline import Pipeline
-from cji_worker.cell.streams import InputStream, OutputStream
+from cji_worker.cell.streams import InputStream, OutputStream, sealing_buffer
 from cji_worker.cell.task import CellTask
 from cji_worker.column_faults import CellsRefused
 from cji_worker.ipc import ChannelClosed, KeySlot
@@ -48,6 +48,9 @@ from cji_worker.ipc.messages import (
     Summary,
 )
 from cji_worker.memory import Region
+
+_STAGE_BYTES: Final = 32 << 10
+"""Of an output's plaintext at first: a small job opens no more memory, which would be wiped after it."""
 
 
 def run_job(
@@ -144,9 +147,16 @@ class CellJob:
                 for recipient in header.recipients
             ],
         )
-        digest = sha384(self._result_header)
+        digest, own = sha384(self._result_header), sealing_buffer()
         self._streams = {
-            output.name: OutputStream(part=part, key=result_key, aad=output_aad(digest, part), emit=self._channels.emit)
+            output.name: OutputStream(
+                part=part,
+                key=result_key,
+                aad=output_aad(digest, part),
+                emit=self._channels.emit,
+                stage_bytes=_STAGE_BYTES,
+                own=own,
+            )
             for part, output in enumerate(outputs)
         }
         self._parts = header.parts

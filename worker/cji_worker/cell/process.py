@@ -29,7 +29,7 @@ WINDOW_BYTES: Final = 32 << 20
 """The last bytes of each region, into which records are unsealed. The rest is the cell's heap."""
 
 WINDOW_READY_BYTES: Final = 2 << 20
-_HEAP_READY_BYTES: Final = 24 << 20
+_HEAP_READY_BYTES: Final = 12 << 20
 """Of window and heap, open from the start, and wiped after every job: the made-up job and a small one need no more."""
 
 EXIT_FAULT: Final = 70
@@ -79,7 +79,7 @@ def run_cell(own: Belongings) -> NoReturn:
         heap_bytes = own.region.size - WINDOW_BYTES
         heap = SecretHeap(own.region, size=heap_bytes, ready=_HEAP_READY_BYTES)
         window = own.region.view(heap_bytes)
-        own.warm_up.run(window=window, reference_slots=[], tables=own.tables)
+        own.warm_up.run(ring=ring, window=window, reference_slots=[], tables=own.tables)
         own.region.close(heap.opened, heap_bytes)
         own.region.close(heap_bytes + WINDOW_READY_BYTES, own.region.size)
         channels = _confine(own, ring, address_space, Confined(opened=heap.opened))

@@ -41,7 +41,7 @@ from cji_worker.cell.channels import CellChannels
 from cji_worker.cell.column_self_test import CASE, CEK, OUTPUTS, SEALED, check_columns, column_keys
 from cji_worker.cell.job import job_context, run_job
 from cji_worker.cell.parts_loop import PartsLoop, PlainRing
-from cji_worker.ipc import Channel, KeySlot
+from cji_worker.ipc import Channel, KeySlot, Ring
 from cji_worker.ipc.messages import (
     CellFromFront,
     CellFromKeyholder,
@@ -106,13 +106,12 @@ class MadeUpJob:
     """One for each part."""
     outputs: int
 
-    def run(self, *, window: memoryview, reference_slots: Sequence[Region], tables: Tables) -> None:
+    def run(self, *, ring: Ring, window: memoryview, reference_slots: Sequence[Region], tables: Tables) -> None:
         """Run it. All messages wait in their channels before it starts. RuntimeError if it does not come out whole."""
         control, cell_control = Channel.pair()
         data, cell_data = Channel.pair()
         keyholder: Channel[KeyholderFromCell, CellFromKeyholder] = Channel(control, KeyholderFromCell)
         front: Channel[FrontFromCell, CellFromFront] = Channel(data, FrontFromCell)
-        ring = PlainRing()
         channels = CellChannels(
             control=Channel(cell_control, CellFromKeyholder), data=Channel(cell_data, CellFromFront), ring=ring
         )
@@ -128,7 +127,7 @@ class MadeUpJob:
             channels, key_slot=_Keys(self.keys), window=window, reference_slots=reference_slots, tables=tables
         )
         whole = status == 0 and isinstance(keyholder.receive()[0], Summary)
-        for end in (channels, keyholder, front):
+        for end in (channels.control, channels.data, keyholder, front):
             end.close()
         if not whole:
             raise RuntimeError(f"the self-test of {self.name} failed")
@@ -172,7 +171,7 @@ def _run_case(
     """One job, with sealed columns if there are `ceks`."""
     reference_slots = [] if operation.signature(case.parameters).reference is None else reference_slots
     job = _made_up(operation, case, suite=suite, ceks=ceks, references=len(reference_slots))
-    job.run(window=window, reference_slots=reference_slots, tables=tables)
+    job.run(ring=PlainRing(), window=window, reference_slots=reference_slots, tables=tables)
 
 
 def _made_up(

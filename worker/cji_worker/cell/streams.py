@@ -25,6 +25,11 @@ def _buffer(size: int) -> memoryview:
     return np.empty(size, np.uint8).data
 
 
+def sealing_buffer(segment: int = SEGMENT_BYTES) -> memoryview:
+    """The memory in which outputs that share it seal a segment, one after the other."""
+    return _buffer(FLOE_HEADER_BYTES + segment)
+
+
 class InputStream:
     """One input part: unseals into the reader's window and yields its batches."""
 
@@ -91,7 +96,7 @@ class OutputStream:
         self._staged = 0
         self._index = 0
         self._counter = PartCounter()
-        self._own = _buffer(FLOE_HEADER_BYTES + segment) if own is None else own
+        self._own = sealing_buffer(segment) if own is None else own
         self.plain_bytes = 0
 
     def write(self, data: memoryview) -> None:

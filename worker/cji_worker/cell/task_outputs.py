@@ -5,7 +5,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from cji_core.format.envelope import FLOE_HEADER_BYTES, SHUFFLE_SEGMENT_BYTES, output_aad, padding
+from cji_core.format.envelope import SHUFFLE_SEGMENT_BYTES, output_aad, padding
 from cji_core.format.job import LIMITS
 from cji_core.format.records import END_OF_STREAM, RowStatus, StreamWriter, carrying
 from cji_core.operations.stages.stage import RESULT_OUTPUT
@@ -13,7 +13,7 @@ from cji_core.operations.stages.stage import Stage as PartStage
 from cji_core.operations.stages.streams import TO_ALL, PartStream, TaskStreams
 from cji_worker.cell.columns import OutputColumns
 from cji_worker.cell.outputs import OutputParts
-from cji_worker.cell.streams import Emit, OutputStream
+from cji_worker.cell.streams import Emit, OutputStream, sealing_buffer
 from cji_worker.cell.task_keys import TaskKeys
 from cji_worker.ipc.messages import CountedPart
 
@@ -42,7 +42,7 @@ class TaskOutputs:
         """
         self._stage, self._inputs, self._all_inputs = stage, inputs, frozenset(job.inputs)
         self._schemas = {output.name: output.schema for output in job.outputs}
-        scratch = memoryview(bytearray(FLOE_HEADER_BYTES + SHUFFLE_SEGMENT_BYTES))
+        scratch = sealing_buffer(SHUFFLE_SEGMENT_BYTES)
         self._writers = {
             edge.name: StreamWriter(carrying(edge.schema, inputs), max_batch_bytes=LIMITS.batch_bytes)
             for edge in stage.writes
