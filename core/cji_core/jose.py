@@ -43,6 +43,7 @@ PublicKey: TypeAlias = VerifyingKey | RecipientKey | mlkem.MLKEM1024PublicKey
 
 MIN_RSA_BITS: Final = 2048  # of keys of Microsoft's services
 MAX_RSA_BITS: Final = RSA_MAX_BITS
+_REMEMBERED: Final = 64  # keys
 _MAX_JWK_BYTES: Final = 16 << 10  # the longest key, a hybrid recipient's, has 2.3 KiB
 _CURVES: Final[dict[str, ec.EllipticCurve]] = {
     "P-256": ec.SECP256R1(),
@@ -231,6 +232,22 @@ def canonical_jwk(key: PublicKey) -> str:
     return json.dumps(members, separators=(",", ":"))
 
 
+def _remembered(function: Callable[[PublicKey], bytes]) -> Callable[[PublicKey], bytes]:
+    """Remember what was found for the latest keys, which have no hash, by object: no other has its id meanwhile."""
+    known: dict[int, tuple[PublicKey, bytes]] = {}
+
+    @functools.wraps(function)
+    def found(key: PublicKey) -> bytes:
+        if (entry := known.get(id(key))) is None:
+            if len(known) >= _REMEMBERED:
+                known.clear()
+            entry = known[id(key)] = key, function(key)
+        return entry[1]
+
+    return found
+
+
+@_remembered
 def thumbprint(key: PublicKey) -> bytes:
     """RFC 7638 SHA-256 thumbprint, 32 bytes. ValueError for another curve than P-384."""
     return hashlib.sha256(public_jwk(key).encode("ascii")).digest()
@@ -246,7 +263,7 @@ def key_id(key: PublicKey) -> str:
     return b64url(thumbprint(key))
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=_REMEMBERED)
 def parse_rsa(jwk: str) -> rsa.RSAPublicKey:
     """An RSA key of 3072 to 8192 bits with exponent 65537. The latest keys are remembered: recipients come again."""
     found = _load(jwk, _RsaJwk)
@@ -259,7 +276,7 @@ def parse_rsa(jwk: str) -> rsa.RSAPublicKey:
     return _named(rsa.RSAPublicNumbers(exponent, modulus).public_key(), found.kid)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=_REMEMBERED)
 def parse_p384(jwk: str) -> ec.EllipticCurvePublicKey:
     """A P-384 key whose point is on the curve. The latest are remembered: send keys and receipt keys come again."""
     found = _load(jwk, _EcJwk)
@@ -275,7 +292,7 @@ def parse_ml_kem(jwk: str) -> mlkem.MLKEM1024PublicKey:
     return _akp(jwk, _ML_KEM, mlkem.MLKEM1024PublicKey.from_public_bytes)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=_REMEMBERED)
 def parse_encryption_pair(jwk: str) -> EncryptionPair:
     """The keys of a hybrid recipient. The latest are remembered, as RSA keys are."""
     return _akp(jwk, EncryptionPair.alg, EncryptionPair.of)
@@ -286,7 +303,7 @@ def parse_recipient(jwk: str, suite: Suite) -> RecipientKey:
     return parse_rsa(jwk) if suite is Suite.CLASSICAL_1 else parse_encryption_pair(jwk)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=_REMEMBERED)
 def recipient_key_id(jwk: str, suite: Suite) -> str:
     """The `key_id` of a recipient's key of this suite; ValueError as `parse_recipient`. The latest are remembered."""
     return key_id(parse_recipient(jwk, suite))

@@ -4,6 +4,7 @@
 * `receipt_sha384` covers header and payload, not the signature, which an outsider can re-randomise (s -> n - s).
 """
 
+import functools
 import hashlib
 from dataclasses import dataclass, field
 from typing import Final
@@ -38,8 +39,11 @@ def receipt_sha384(receipt: str) -> str:
     return hashlib.sha384(signing_input(receipt)).hexdigest()
 
 
+@functools.lru_cache(maxsize=4)
 def claims_unverified(receipt: str) -> Claims:
     """The claims of a receipt that is trusted because of its origin, such as our own audit trail.
+
+    The latest are remembered: a worker asks for those of each receipt until the next one has followed it.
 
     Raises ReceiptError if it is not well-formed (R1, R3); signature and expectations are not checked.
     """

@@ -61,19 +61,19 @@ def test_an_attempt_is_the_next_one_and_has_its_pause(tmp_path: Path) -> None:
         for begun, pause in ((0, 0), (1, 1), (2, 4)):
             for wrong in (begun, begun + 2):
                 with refused(Reason.ADMISSION_ATTEMPT, stage=Stage.ADMIT):
-                    replay.check_attempt(header, wrong, now=now)
+                    replay.check_attempt(replay.check(header), wrong, now=now)
             if pause:
                 with refused(Reason.OVERLOADED, stage=Stage.ADMIT) as caught:
-                    replay.check_attempt(header, begun + 1, now=now)
+                    replay.check_attempt(replay.check(header), begun + 1, now=now)
                 assert isinstance(caught.value, RetryLater)
                 assert 0 < caught.value.after_ms <= 1000 * pause + 1
                 now += timedelta(seconds=pause)
-            replay.check_attempt(header, begun + 1, now=now)
+            replay.check_attempt(replay.check(header), begun + 1, now=now)
             audit.append(audit_events.admitted(header.job_id, header.sha384))
             audit.append(audit_events.ended(header.job_id, header.sha384))
         for attempt in (1, 3, 4):
             with refused(Reason.ADMISSION_ATTEMPT):
-                replay.check_attempt(header, attempt, now=now + timedelta(hours=1))
+                replay.check_attempt(replay.check(header), attempt, now=now + timedelta(hours=1))
 
 
 def test_a_clock_that_was_set_back_makes_no_pause_longer(tmp_path: Path) -> None:
@@ -82,6 +82,7 @@ def test_a_clock_that_was_set_back_makes_no_pause_longer(tmp_path: Path) -> None
         audit.append(audit_events.admitted(header.job_id, header.sha384))
         audit.append(audit_events.ended(header.job_id, header.sha384))
         with refused(Reason.OVERLOADED) as caught:
-            ReplayProtection(audit).check_attempt(header, 2, now=NOW - timedelta(days=1))
+            replay = ReplayProtection(audit)
+            replay.check_attempt(replay.check(header), 2, now=NOW - timedelta(days=1))
     assert isinstance(caught.value, RetryLater)
     assert caught.value.after_ms <= 4000

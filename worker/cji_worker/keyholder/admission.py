@@ -105,11 +105,13 @@ class AdmissionControl:
             raise Refusal(Reason.SUITE_NOT_ACCEPTED, stage=Stage.ADMIT)
         if not self._audit.writable():  # 8
             raise Refusal(Reason.AUDIT_UNAVAILABLE, stage=Stage.ADMIT)
-        self._replay.check(header)  # 9
+        entry = self._replay.check(header)  # 9
         if request.attempt is None:
             known = proven is not None and proven.signing_key is signing_key
-            self._require_admission(request, header, signing_key, now, verified=known)  # 10
-        if not self._replay.is_counted(header):
+            self._admissions.check(request.admission, header, signing_key, verified=known)  # 10
+            attempt = 0 if request.admission is None else request.admission.attempt
+            self._replay.check_attempt(entry, attempt, now=now)
+        if entry is None:
             self._replay.check_jobs_left(grant, day=now.date())  # 11
         return Admission(
             header=header,
@@ -121,12 +123,6 @@ class AdmissionControl:
             finish=finish,
             proven=Proven(signing_key, planned),
         )
-
-    def _require_admission(
-        self, request: Admit, header: Header, signing_key: VerifyingKey, now: datetime, *, verified: bool
-    ) -> None:
-        self._admissions.check(request.admission, header, signing_key, verified=verified)
-        self._replay.check_attempt(header, 0 if request.admission is None else request.admission.attempt, now=now)
 
     def authenticate(self, san: str, presented: Presented, *, now: datetime) -> VerifiedToken | None:
         """The token of check 4; None for a submitter that needs none. Raises POLICY_DENIED, and TokenRefused."""

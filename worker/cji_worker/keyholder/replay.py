@@ -83,8 +83,10 @@ class ReplayProtection:
         for admitted in audit.unfinished():
             audit.append(job_cut_short(admitted))
 
-    def check(self, header: Header) -> None:
-        """Return if an attempt may begin, else raise EXPIRED, REPLAYED, ALREADY_EXISTS or AUDIT_UNAVAILABLE.
+    def check(self, header: Header) -> JobEntry | None:
+        """Return the ledger's entry if an attempt may begin; without one, the job does not count among a day's yet.
+
+        Else raise EXPIRED, REPLAYED, ALREADY_EXISTS or AUDIT_UNAVAILABLE.
 
         Raises NOT_READY between a resumption and the first attestation, whose time becomes the floor.
         """
@@ -92,23 +94,20 @@ class ReplayProtection:
             raise Refusal(Reason.NOT_READY, stage=Stage.ADMIT)
         if (header.created - LIMITS.skew).timestamp() <= self._audit.floor:
             raise Refusal(Reason.EXPIRED, stage=Stage.ADMIT)
-        decide(self._audit.entry(header.job_id), header.sha384)
+        entry = self._audit.entry(header.job_id)
+        decide(entry, header.sha384)
+        return entry
 
-    def check_attempt(self, header: Header, attempt: int, *, now: datetime) -> None:
-        """Return if this is the next attempt at a job, and its pause is over.
+    def check_attempt(self, entry: JobEntry | None, attempt: int, *, now: datetime) -> None:
+        """Return if this is the next attempt at the job of this entry, and its pause is over.
 
         Else raise ADMISSION_ATTEMPT, or OVERLOADED with the rest of the pause.
         """
-        entry = self._audit.entry(header.job_id)
         begun = 0 if entry is None else entry.attempts
         if begun >= MAX_ATTEMPTS or attempt != begun + 1:
             raise Refusal(Reason.ADMISSION_ATTEMPT, stage=Stage.ADMIT)
         if entry is not None and (left := entry.admitted + _PAUSES_S[begun] - now.timestamp()) > 0:
             raise RetryLater(Reason.OVERLOADED, stage=Stage.ADMIT, after_ms=min(int(1000 * left) + 1, _LONGEST_MS))
-
-    def is_counted(self, header: Header) -> bool:
-        """Whether the job counts already among those of a day: its first attempt here, or its first task, counts."""
-        return self._audit.entry(header.job_id) is not None
 
     def check_jobs_left(self, grant: Grant, *, day: date) -> None:
         """Return if one more job of this submitter and agency may be admitted on this UTC day, else raise Denied."""

@@ -8,6 +8,7 @@ Columns have the names of NCIC's message fields (NAM, DOB, SOC ...) where these 
 of a schema: operations check values, and a bad value never fails a job.
 """
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -269,12 +270,14 @@ KINDS: Final = frozenset(
 
 def data_classes(schema_ids: Iterable[str]) -> frozenset[DataClass]:
     """The classes of data that records of these schemas may hold. Raises Refusal(SCHEMA_MISMATCH) for an unknown id."""
-    found = frozenset[DataClass]()
-    for schema_id in schema_ids:
-        if (schema := SCHEMAS.get(schema_id)) is None:
-            raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.ADMIT)
-        found |= schema.data_classes
-    return found
+    return frozenset[DataClass]().union(*map(_data_classes_of, schema_ids))
+
+
+@functools.cache
+def _data_classes_of(schema_id: str) -> frozenset[DataClass]:
+    if (schema := SCHEMAS.get(schema_id)) is None:
+        raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.ADMIT)
+    return schema.data_classes
 
 
 def check_schema(schema_id: str, schema: "pa.Schema") -> None:
