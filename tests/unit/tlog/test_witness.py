@@ -1,6 +1,7 @@
 """Each answer of a witness that C2SP tlog-witness names, and what it must not do in each case."""
 
 import base64
+import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -75,3 +76,20 @@ def test_an_empty_log_has_the_empty_root(witness: Witness) -> None:
     assert asked(witness, 0, note(0)).status == 200
     assert asked(witness, 0, note(3), [bytes(32)]).status == 422
     assert asked(witness, 0, note(3)).status == 200
+
+
+def test_nobody_else_writes_while_a_witness_decides(tmp_path: Path) -> None:
+    """By a name of its own, a second process would pass the lock beside the state: the file itself has one writer."""
+    state = WitnessState(tmp_path / "w.db")
+    (tmp_path / "other.db").symlink_to("w.db")
+    other = WitnessState(tmp_path / "other.db")
+    other._db.execute("PRAGMA busy_timeout = 0")
+    reader = WitnessState(tmp_path / "w.db", reads=True)
+    with state.deciding():
+        assert reader.sizes() == []
+        with pytest.raises(sqlite3.OperationalError), other.deciding():
+            pass
+    with pytest.raises(sqlite3.OperationalError):
+        reader._all("DELETE FROM log")
+    for each in (state, other, reader):
+        each.close()
