@@ -69,6 +69,10 @@ def test_a_second_agency_finds_a_fork(folder: Path) -> None:
     assert re.search("^sheriff: refuses it, HTTP 409: it cosigned [1-9]", printed, re.MULTILINE)
     assert "a reader: refuses it: cosigned by 1 of 2 witnesses" in printed
     assert '"log has two histories"' in (folder / ".demo/log/sheriff.log").read_text()
+    (entry,) = re.findall('"event": "entry cosigned".*"what": "([^"]+)"', (folder / ".demo/log/log.log").read_text())[
+        :1
+    ]
+    assert entry in (folder / ".demo/worker/state/audit.jsonl").read_text()  # as the rule of Sentinel compares them
     held = json.loads((folder / "contradiction.json").read_text())
     (conflict,) = held["conflicts"]
     had, got = (parse_cosigned(conflict[each].encode()) for each in ("had", "got"))

@@ -5,6 +5,7 @@ Rows of audit events are real events, through the native mapping and the transfo
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -727,6 +728,16 @@ def test_a_rule_fires_for_what_comes_three_hours_late(name: str) -> None:
             continue
         rows = result(name, replace(sample, late=timedelta(hours=3))).rows
         assert [row for row in rows if shows.items() <= row.items()], (shows, rows)
+
+
+def test_the_rule_names_what_log_and_witness_write() -> None:
+    """A line that they write under another name would never be seen."""
+    rule = (FOLDER / "rules/late-checkpoint.yaml").read_text()
+    named = set(re.findall('Entry == "([^"]+)"', rule))
+    named |= set(re.findall('"([^"]+)"', rule.partition("refusals = dynamic([")[2].partition("]")[0]))
+    sources = "".join(path.read_text() for path in (ROOT / "audit/cji_audit/tlog").glob("*.py"))
+    assert len(named) == 6
+    assert named <= set(re.findall(r'log\(\s*"([^"]+)"', sources))
 
 
 def test_missing_lines_and_a_gone_trail_are_found_late() -> None:
