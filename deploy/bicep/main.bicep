@@ -111,11 +111,6 @@ param userData string = ''
 @minValue(32)
 param stateDiskSizeGB int = 64
 
-@description('Required. Object id of the service principal of the Confidential VM Orchestrator (bf7b6499-ff71-4aa2-97a4-f372087be7f0) in this tenant.')
-@minLength(36)
-@maxLength(36)
-param orchestratorPrincipalId string
-
 @description('Required. Resource id of the subnet of the workers.')
 @minLength(1)
 param workerSubnetResourceId string
@@ -221,10 +216,8 @@ param budgetStartDate string
 @minLength(1)
 param budgetContactEmails string[]
 
-// Allowed sizes with their isolation, and allowed regions with Microsoft's attestation provider there. The policy initiative
-// reads the same files.
+// Allowed sizes with their isolation. The policy initiative reads the same file.
 var sizes = loadJsonContent('sizes.json')
-var regions = loadJsonContent('regions.json')
 var isolation = sizes[vmSize]
 
 var privateDnsZones = {
@@ -387,15 +380,12 @@ module serviceVault 'serviceVault.bicep' = {
   }
 }
 
-module diskKeys 'diskKeys.bicep' = {
+module diskKey 'diskKey.bicep' = {
   params: {
     vaultName: serviceVaultName
     name: prefix
     location: location
     tags: allTags
-    isolation: isolation
-    regionalAuthority: regions[location]
-    orchestratorPrincipalId: orchestratorPrincipalId
   }
   dependsOn: [
     serviceVault
@@ -448,8 +438,7 @@ module scaleSet 'scaleset.bicep' = {
     networkSecurityGroupResourceId: networkSecurity.outputs.resourceId
     poolResourceId: loadBalancer.outputs.poolResourceId
     probeResourceId: loadBalancer.outputs.probeResourceId
-    osDiskEncryptionSetResourceId: diskKeys.outputs.resourceId
-    dataDiskEncryptionSetResourceId: diskKeys.outputs.dataSetResourceId
+    diskEncryptionSetResourceId: diskKey.outputs.resourceId
     stateDiskSizeGB: stateDiskSizeGB
     userData: userData
     adminUsername: adminUsername

@@ -44,7 +44,7 @@ def good() -> Export:
                     (KEY, "cji-kv/cji-cmk") if master else (f"{VAULT}-s/keys/{name}", f"s/{name}")
                 )
             if released:
-                (policy, *_) = wanted.named_policies.get(name, wanted.release_policies)
+                policy = wanted.release_policies[0]
                 filled = json.dumps(policy).replace("__ATTESTATION_AUTHORITY__", AUTHORITY)
                 body["properties"]["release_policy"] = {"data": encoded_policy(json.loads(filled))}
         resources.append(body)

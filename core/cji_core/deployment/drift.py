@@ -307,8 +307,7 @@ def _release_policies(deployed: Deployed, wanted: Expected) -> Iterator[Result]:
         if _flat(_at(resource.body, "properties.attributes.exportable")) != [True]:
             continue
         policy = _deployed_policy(resource)
-        reviewed = wanted.named_policies.get(_last(resource.name), wanted.release_policies)
-        good = policy is not None and any(_normal(policy) == _normal(each) for each in reviewed)
+        good = policy is not None and any(_normal(policy) == _normal(each) for each in wanted.release_policies)
         yield Result(
             id="keys release policy",
             resource=resource.name,

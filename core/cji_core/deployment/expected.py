@@ -69,8 +69,6 @@ class Expected(_Part, frozen=True, kw_only=True):
     """Built-in roles over keys and data, by id, which nobody may have from a wider scope."""
     release_policies: tuple[dict[str, Any], ...]
     """Reviewed policies of master keys; `__ATTESTATION_AUTHORITY__` stands for the agency's provider."""
-    named_policies: dict[str, tuple[dict[str, Any], ...]]
-    """The reviewed policies of keys of these names, which are not master keys."""
 
 
 def decode(data: bytes) -> Expected:

@@ -14,12 +14,11 @@ from typing import Any, Final
 
 import msgspec
 
-from cji_attestation.release.policy import Hardware
 from cji_core.deployment.expected import Expected, Grant, Rule, Subject
 from cji_deploy.check import hardening
 from cji_deploy.check.bicep import Template, nodes, parse
 from cji_deploy.check.outcome import DeployError
-from cji_deploy.check.release_policy import DISKS, FILES, HARDWARE, PLATFORM, PLATFORM_PLACEHOLDER
+from cji_deploy.check.release_policy import FILES, HARDWARE
 from cji_deploy.check.roles import ASSIGNMENTS, RIGHTS
 from cji_deploy.check.values import literal_text
 
@@ -27,9 +26,7 @@ __all__ = ["FILE", "build", "encoded", "expected_problems"]
 
 FILE: Final = Path(__file__).parents[3] / "core" / "cji_core" / "deployment" / "expected.json"
 COMMAND: Final = "python -m cji_deploy.expected"
-_KEY: Final = "Microsoft.KeyVault/vaults/keys"
 _SCALE_SET: Final = "Microsoft.Compute/virtualMachineScaleSets"
-_DISK: Final = "properties.virtualMachineProfile.storageProfile.osDisk.managedDisk.securityProfile.diskEncryptionSet.id"
 _WORKSPACE: Final = "Microsoft.OperationalInsights/workspaces"
 _POOL_LEDGER: Final = "Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies"
 _YEAR: Final = 365
@@ -37,7 +34,6 @@ _MANY: Final = 64
 """Identities of submitters: an agency may have several applications."""
 
 _ONLY_DEPLOYED: Final[Mapping[str, tuple[Rule, ...]]] = {
-    _SCALE_SET: (Rule(path=_DISK, why="the OS disk must be under the agency's key, not the platform's"),),
     _WORKSPACE: (Rule(path="properties.retentionInDays", least=_YEAR, why="CJISSECPOL AU-11: at least one year"),),
     _POOL_LEDGER: (
         Rule(
@@ -50,13 +46,14 @@ _ONLY_DEPLOYED: Final[Mapping[str, tuple[Rule, ...]]] = {
 }
 """Requirements on what parameters, the landing zone or an operator decide after the deployment."""
 _OPTIONAL: Final = (
+    "Microsoft.Compute/galleries/images/versions",
     "Microsoft.Insights/autoscalesettings",
     "Microsoft.KeyVault/managedHSMs",
     "Microsoft.KeyVault/managedHSMs/keys",
     "Microsoft.Network/loadBalancers",
     _WORKSPACE,
 )
-"""Types that some deployments have: a Managed HSM instead of a vault, the landing zone's workspace."""
+"""Types that some deployments have: a gallery, a Managed HSM instead of a vault, the landing zone's workspace."""
 _FORBIDDEN: Final = {
     "Microsoft.Network/publicIPAddresses": "workers are reached over the private network",
     "Microsoft.Compute/virtualMachineScaleSets/extensions": "extensions run code beside the records",
@@ -98,9 +95,6 @@ def build(root: Path) -> Expected:
         grants=tuple(_grants(templates)),
         data_roles=dict(_DATA_ROLES),
         release_policies=tuple(_policy(root / "policy" / FILES[kind]) for kind in HARDWARE),
-        named_policies={
-            _name(_KEY, ("osKey",), templates): tuple(_policy(root / "policy" / DISKS, kind) for kind in HARDWARE)
-        },
     )
 
 
@@ -156,11 +150,11 @@ def _subjects(sizes: Sequence[str], templates: Sequence[Template]) -> Iterator[S
 
 
 def _name(kind: str, group: Sequence[str], templates: Sequence[Template]) -> str:
-    """The name that a template gives the resource of the group's symbol, if it is the same in every deployment."""
+    """The name that a template gives the resource of the group, if it is the same in every deployment."""
     for template in templates:
         for each in template.resources:
             name = each.body.get("name")
-            if each.symbol in group and each.is_new(kind) and isinstance(name, str):
+            if {template.name, each.symbol} & {*group} and each.is_new(kind) and isinstance(name, str):
                 return name
     return ""
 
@@ -208,9 +202,9 @@ def _grants(templates: Sequence[Template]) -> Iterator[Grant]:
             yield Grant(type=kind, rights=tuple(sorted(rights)), most=count)
 
 
-def _policy(path: Path, hardware: Hardware = "snp") -> dict[str, Any]:
+def _policy(path: Path) -> dict[str, Any]:
     try:
-        policy: dict[str, Any] = json.loads(path.read_bytes().replace(PLATFORM_PLACEHOLDER, PLATFORM[hardware]))
+        policy: dict[str, Any] = json.loads(path.read_bytes())
     except (OSError, ValueError):
         raise DeployError(f"{path.name} cannot be read as JSON") from None
     return policy

@@ -2,12 +2,10 @@
 
 Grammar and strength are those of `cji_attestation.release.policy`, which a worker applies to its own key, and the
 shipped file must be exactly the output of its `build`. This module adds what only a deployment has: the template and
-its placeholder. The key of the OS disks has a policy of Microsoft's, which is weak by our rules: the host's
-orchestrator releases that key before the VM boots, so there is no guest to attest yet.
+its placeholder.
 """
 
 import base64
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -33,7 +31,6 @@ from cji_deploy.check.values import at
 __all__ = [
     "FILES",
     "HARDWARE",
-    "disk_problems",
     "embedded",
     "embedding_problems",
     "origin_problems",
@@ -45,16 +42,10 @@ __all__ = [
 HARDWARE: Final[tuple[Hardware, ...]] = ("snp", "tdx")
 FILES: Final[Mapping[str, str]] = {"snp": "release-policy.json", "tdx": "release-policy-tdx.json"}
 """File of the master key's policy for each kind of hardware."""
-DISKS: Final = "disk-release-policy.json"
-"""File of the policy of the OS disks' key."""
-PLATFORM_PLACEHOLDER: Final = b"__PLATFORM_TYPE__"
-PLATFORM: Final[Mapping[str, bytes]] = {"snp": b"sevsnpvm", "tdx": b"tdxvm"}
-EMBEDDED: Final[Mapping[str, tuple[str, str]]] = {
-    "key.bicep": ("key", "attestationAuthority"),
-    "hsmKey.bicep": ("key", "attestationAuthority"),
-    "diskKeys.bicep": ("osKey", "regionalAuthority"),
-}
-"""By template, the key with a release policy, and the parameter that becomes the policy's authority."""
+EMBEDDED: Final[Mapping[str, str]] = {"key.bicep": "key", "hsmKey.bicep": "key"}
+"""By template, the symbol of its key with a release policy."""
+_AUTHORITY: Final = "attestationAuthority"
+"""The parameter that becomes the policy's authority."""
 
 # Stand-ins for the authority. Their lengths meet each case of base64 padding, and "?" and ">" at every offset
 # make the two characters in which base64url differs from base64.
@@ -92,10 +83,10 @@ def embedding_problems(folder: Path, templates: Mapping[str, Template]) -> Itera
     """
     for each in templates.values():
         for resource in each.resources:
-            covered = EMBEDDED.get(each.name, ("", ""))[0] == resource.symbol
+            covered = EMBEDDED.get(each.name) == resource.symbol
             if not covered and any(value is not None for value in at(resource.body, "properties.release_policy")):
                 yield f"{each.name}:{resource.line}: a release policy that no review covers"
-    for name, (symbol, _) in EMBEDDED.items():
+    for name, symbol in EMBEDDED.items():
         template = templates.get(name)
         key = next((one for one in template.resources if one.symbol == symbol), None) if template else None
         if key is None:
@@ -121,17 +112,16 @@ def _embedded(
         return
     if not re.fullmatch(r"[A-Za-z0-9_-]+", encoded):
         yield "is not base64url without padding"
-    elif found != reviewed(folder, name, kind, authority):
-        yield f"is not {_file(name, kind)} with the authority put in"
+    elif found != reviewed(folder, kind, authority):
+        yield f"is not {FILES[kind]} with the authority put in"
 
 
 def embedded(folder: Path, templates: Mapping[str, Template], name: str, kind: Hardware, authority: str) -> str:
     """`release_policy.data` of the key in the template `name`, as it would be deployed. Raises DeployError."""
-    symbol, parameter = EMBEDDED[name]
-    template = templates[name]
+    symbol, template = EMBEDDED[name], templates[name]
     given: dict[str, object] = {each.name: "x" * 36 for each in template.parameters.values() if each.required}
     given |= {"tags": {}} if "tags" in given else {}
-    given |= {"isolation": kind, parameter: authority}
+    given |= {"isolation": kind, _AUTHORITY: authority}
     line = next(each.line for each in template.resources if each.symbol == symbol)
     around = Surroundings(read=lambda path: (folder / path).read_bytes())
     for each in resolve(name, templates, given, around):
@@ -142,40 +132,7 @@ def embedded(folder: Path, templates: Mapping[str, Template], name: str, kind: H
     raise DeployError(f"{symbol} has no release_policy.data")
 
 
-def _file(name: str, kind: str) -> str:
-    return DISKS if name == "diskKeys.bicep" else FILES[kind]
-
-
-def reviewed(folder: Path, name: str, kind: str, authority: str) -> bytes:
-    """The policy of a key as its reviewer reads it, with authority and hardware put in."""
-    source = (folder.parent / "policy" / _file(name, kind)).read_bytes()
-    return source.replace(PLATFORM_PLACEHOLDER, PLATFORM[kind]).replace(
-        AUTHORITY_PLACEHOLDER.encode(), authority.encode()
-    )
-
-
-def disk_problems(source: bytes) -> Iterator[str]:
-    """Whether the file is the release policy of Microsoft's orchestrator, for one provider and one kind of hardware.
-
-    Source: Azure's default policy of confidential VMs, which names every provider of the world and both kinds.
-    """
-    wanted = {
-        "version": "1.0.0",
-        "anyOf": [
-            {
-                "authority": AUTHORITY_PLACEHOLDER,
-                "allOf": [
-                    {"claim": "x-ms-attestation-type", "equals": PLATFORM_PLACEHOLDER.decode()},
-                    {"claim": "x-ms-compliance-status", "equals": "azure-compliant-cvm"},
-                ],
-            }
-        ],
-    }
-    try:
-        parse(source)
-        found = json.loads(source)
-    except (PolicyError, ValueError):
-        yield "does not follow the grammar"
-        return
-    if found != wanted:
-        yield "must require one provider, one kind of hardware and compliance, and nothing else"
+def reviewed(folder: Path, kind: str, authority: str) -> bytes:
+    """The policy of a key as its reviewer reads it, with the authority put in."""
+    source = (folder.parent / "policy" / FILES[kind]).read_bytes()
+    return source.replace(AUTHORITY_PLACEHOLDER.encode(), authority.encode())

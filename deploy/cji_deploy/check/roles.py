@@ -27,11 +27,7 @@ _NAMES: Final = {
 ASSIGNMENTS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "key.bicep": {"releaseRole": ("key", _RELEASE_USER)},
     "importedKey.bicep": {"releaseRole": ("key", _RELEASE_USER)},
-    "diskKeys.bicep": {
-        "osEncryption": ("osKey", _ENCRYPTION_USER),
-        "osRelease": ("osKey", _RELEASE_USER),
-        "dataEncryption": ("dataKey", _ENCRYPTION_USER),
-    },
+    "diskKey.bicep": {"encryptionRole": ("key", _ENCRYPTION_USER)},
     "logs.bicep": {"publisher": ("rule", _PUBLISHER)},
     "storageKey.bicep": {"encryptionRole": ("key", _ENCRYPTION_USER)},
     "storageRoles.bicep": {

@@ -25,10 +25,8 @@ from cji_deploy.check.initiative import initiative_outcomes
 from cji_deploy.check.modules import parameter_file_problems, wiring_problems
 from cji_deploy.check.outcome import DeployError, Outcome, judged, not_run
 from cji_deploy.check.release_policy import (
-    DISKS,
     FILES,
     HARDWARE,
-    disk_problems,
     embedding_problems,
     origin_problems,
     parse_policy,
@@ -115,8 +113,6 @@ def _types(templates: dict[str, Template], catalogue: Catalogue | None) -> Itera
 def _policies(root: Path, templates: dict[str, Template]) -> Iterator[Outcome]:
     for kind in HARDWARE:
         yield from _policy(root / "policy" / FILES[kind], kind)
-    disks = root / "policy" / DISKS
-    yield judged("policy: disks", disks.name, disk_problems(disks.read_bytes()) if disks.is_file() else ["is missing"])
     yield judged("policy: embedding", "bicep", embedding_problems(root / "bicep", templates))
 
 

@@ -22,7 +22,7 @@ SKIPPED: Final = {
     "CKV_AZURE_40": "an expiry on the master key would end the opening of sealed records, not the release of the key",
     "CKV_AZURE_95": "automatic OS upgrades change measurements; the operator rolls images",
     "CKV_AZURE_206": "the replication is a parameter with two choices, neither of which leaves the region",
-    "CKV_AZURE_97": "Azure refuses encryption at host together with DiskWithVMGuestState",
+    "CKV_AZURE_97": "the size has no temporary disk, and no cache has more than the image's public root",
 }
 _CHECK: Final = "bicep: checkov"
 _TIMEOUT_S: Final = 300

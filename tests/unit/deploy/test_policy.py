@@ -19,7 +19,6 @@ from cji_deploy.check.outcome import DeployError
 from cji_deploy.check.release_policy import (
     FILES,
     HARDWARE,
-    disk_problems,
     embedded,
     embedding_problems,
     origin_problems,
@@ -181,7 +180,7 @@ BICEP = DEPLOY / "bicep"
 
 
 def templates() -> dict[str, Template]:
-    return {name: parse(name, (BICEP / name).read_bytes()) for name in ("key.bicep", "hsmKey.bicep", "diskKeys.bicep")}
+    return {name: parse(name, (BICEP / name).read_bytes()) for name in ("key.bicep", "hsmKey.bicep", "diskKey.bicep")}
 
 
 def embedding(file: str, old: str, new: str) -> str:
@@ -212,9 +211,8 @@ def test_the_templates_embed_the_reviewed_files() -> None:
         ("key.bicep", "data: releasePolicyData", "data: releasePolicy", "cannot be computed"),
         ("key.bicep", "data: releasePolicyData", "datum: releasePolicyData", "has no release_policy.data"),
         ("key.bicep", "base64(releasePolicy)", "base64(toLower(releasePolicy))", "is not release-policy.json"),
-        ("diskKeys.bicep", "platformTypes[isolation]", "platformTypes.snp", "is not disk-release-policy.json"),
         (
-            "diskKeys.bicep",
+            "diskKey.bicep",
             "exportable: false\n    }",
             "exportable: false\n    }\n    release_policy: {}",
             "no review covers",
@@ -245,13 +243,6 @@ def test_template_vault_and_worker_have_the_same_policy(file: str, kind: Hardwar
     assert json.loads(kept) == json.loads(reviewed.replace(AUTHORITY_PLACEHOLDER.encode(), OWN.encode()))
     verdict = check_release_policy(kept, immutable=True, trust=AZURE_US, authority=OWN, accept=frozenset())
     assert verdict.accepted == ()
-
-
-def test_the_policy_of_the_disks_names_one_provider_and_one_kind() -> None:
-    source = (DEPLOY / "policy" / "disk-release-policy.json").read_bytes()
-    assert list(disk_problems(source)) == []
-    assert list(disk_problems(source.replace(b"azure-compliant-cvm", b"any")))
-    assert list(disk_problems(source.replace(b"equals", b"equal")))
 
 
 def satisfied(condition: Any, claims: Any) -> bool:

@@ -232,7 +232,7 @@ VAULT, HSM = "Microsoft.KeyVault/vaults", "Microsoft.KeyVault/managedHSMs"
 STORAGE = "Microsoft.Storage/storageAccounts"
 LOGS = "Microsoft.OperationalInsights/workspaces"
 VM = "properties__virtualMachineProfile"
-DISK = f"{VM}__storageProfile__osDisk__managedDisk__securityProfile"
+DISK = f"{VM}__storageProfile__osDisk__managedDisk"
 PLAIN_VM = {
     "type": "Microsoft.Compute/virtualMachines",
     "name": "vm",
@@ -251,11 +251,12 @@ BAD: list[tuple[str, Callable[[], Resource]]] = [
     ("cji-disk-customer-key", lambda: changed(SS, **{f"{DISK}__diskEncryptionSet": None})),
     ("cji-disk-customer-key", lambda: changed(SS, **{f"{VM}__storageProfile__dataDisks__0__managedDisk": {}})),
     ("cji-disk-customer-key", lambda: dict(PLAIN_DISK)),
-    (
-        "cji-disk-customer-key",
-        lambda: changed(
-            "Microsoft.Compute/diskEncryptionSets", properties__encryptionType="EncryptionAtRestWithPlatformKey"
-        ),
+    *(
+        (
+            "cji-disk-customer-key",
+            lambda kind=kind: changed("Microsoft.Compute/diskEncryptionSets", properties__encryptionType=kind),
+        )
+        for kind in ("EncryptionAtRestWithPlatformKey", "ConfidentialVmEncryptedWithCustomerKey")
     ),
     ("cji-no-public-access", lambda: changed(STORAGE, properties__publicNetworkAccess="Enabled")),
     ("cji-no-public-access", lambda: changed(STORAGE, properties__allowBlobPublicAccess=True)),

@@ -149,7 +149,7 @@ def test_shipped_templates_follow_azures_types(catalogue: Catalogue, path: Path)
             "unknown property 'vTPMEnabled'; did you mean 'vTpmEnabled'?",
         ),
         ("scaleset.bicep", "          createOption: 'FromImage'\n", "", "missing required property 'createOption'"),
-        ("scaleset.bicep", "'DiskWithVMGuestState'", "'DiskWithVmGuestState'", "is not among the known values"),
+        ("scaleset.bicep", "'VMGuestStateOnly'", "'VmGuestStateOnly'", "is not among the known values"),
         ("scaleset.bicep", "capacity: instanceCount", "capacity: name", "name is string, expected int"),
         ("scaleset.bicep", "@2025-04-01", "@2025-04-31", "unknown type or API version"),
         ("vault.bicep", "    tenantId: tenant().tenantId\n", "", "missing required property 'tenantId'"),

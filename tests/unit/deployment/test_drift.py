@@ -34,7 +34,9 @@ STORAGE = "Microsoft.Storage/storageAccounts"
 LEDGER = f"{STORAGE}/blobServices/containers/immutabilityPolicies"
 SETTINGS = "Microsoft.Insights/diagnosticSettings"
 RELEASE = "08bbd89e-9f13-488c-ac41-acfcb10c90ab"
-DISK = "properties.virtualMachineProfile.storageProfile.osDisk.managedDisk.securityProfile.diskEncryptionSet.id"
+DISK = "properties.virtualMachineProfile.storageProfile.osDisk.managedDisk.diskEncryptionSet.id"
+
+ENCRYPTION = "properties.virtualMachineProfile.storageProfile.osDisk.managedDisk.securityProfile.securityEncryptionType"
 
 
 def results(data: bytes) -> list[Result]:
@@ -93,6 +95,7 @@ PLANTED = {
     "purge protection off": (put(VAULT, "properties.enablePurgeProtection", False), "enablePurgeProtection"),
     "purge protection absent": (put(VAULT, "properties.enablePurgeProtection", None), "enablePurgeProtection"),
     "disk key of the platform": (put(SCALE_SET, DISK, None), "diskEncryptionSet"),
+    "disk encrypted anew": (put(SCALE_SET, ENCRYPTION, "DiskWithVMGuestState"), "securityEncryptionType"),
     "storage key of the platform": (put(STORAGE, "properties.encryption.keySource", "Microsoft.Storage"), "keySource"),
     "region not US": (put(SCALE_SET, "location", "West Europe"), "location"),
     "size not confidential": (put(SCALE_SET, "sku.name", "Standard_D4s_v5"), "sku.name"),
