@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+from cji_core.format.configuration.worker import DRAIN_SECONDS
+
 BOOT_S: Final = 300
 """From the order of a machine until its probe is good, at the most: measured boot, attestation, release of the key."""
 _ISO: Final = re.compile(r"PT(?:(\d{1,3})H)?(?:(\d{1,5})M)?(?:(\d{1,6})S)?")
@@ -50,6 +52,11 @@ class Rhythm:
     def batches(self) -> int:
         """Their number."""
         return -(-self.machines // self.batch)
+
+    @property
+    def job_s(self) -> int:
+        """Longest job that ends before its machine, when that is deleted: what the drain leaves of the notice."""
+        return max(0, self.notice_s - DRAIN_SECONDS)
 
     @property
     def upgrade_s(self) -> int:

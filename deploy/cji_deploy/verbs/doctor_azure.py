@@ -71,12 +71,14 @@ def _upgrade(deployed: Deployed, config: Config | None) -> list[Finding]:
 
 
 def _jobs(name: str, rhythm: Rhythm, longest: int) -> Finding:
-    found = f"a job has up to {longest} s, and a machine that ends {rhythm.notice_s} s"
+    found = (
+        f"a job has up to {longest} s, and {rhythm.job_s} s of a notice of {rhythm.notice_s} s before the drain is over"
+    )
     name = f"longest job on {name}"
-    if longest <= rhythm.notice_s:
+    if longest <= rhythm.job_s:
         return Finding(name=name, state="ok", found=found, remedy="")
     remedy = (
-        f"Set limits.max_job_seconds to {rhythm.notice_s} or less. Where longer jobs are needed, upgrade while none "
+        f"Set limits.max_job_seconds to {rhythm.job_s} or less. Where longer jobs are needed, upgrade while none "
         "runs; one that is cut off has to be sent again. Azure gives no more than 15 minutes."
     )
     return Finding(name=name, state="warning", found=found, remedy=remedy)

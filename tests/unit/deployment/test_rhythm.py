@@ -1,5 +1,6 @@
 """`cji doctor --azure` on the network's rules, and on the time of an upgrade against notice and jobs."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,14 @@ from typing import Any
 import pytest
 
 from cji_core.command.findings import Finding
+from cji_core.format.configuration.worker import DRAIN_SECONDS, NOTICE_SECONDS, LimitsSection
 from cji_deploy.rhythm import Rhythm, seconds
 from cji_deploy.verbs.doctor_azure import deployment_findings
+from cji_worker.door.config import GRACE_S
+from cji_worker.probe.notice import EXCHANGE_S
+from cji_worker.probe.process import LOOK_S
 from tests.support.deployed import Export, as_file, good, named
+from tests.support.paths import ROOT
 from tests.support.worker_configs import WORKER_CONFIG
 
 GROUP = "Microsoft.Network/networkSecurityGroups"
@@ -130,8 +136,21 @@ def test_a_job_longer_than_the_notice_is_a_finding(tmp_path: Path) -> None:
         (one,) = (each for each in found(tmp_path, config=config) if each.name.startswith("longest job"))
         return one
 
-    assert (jobs(900).state, jobs(901).state) == ("ok", "warning")
-    assert "max_job_seconds to 900" in jobs(3600).remedy
+    assert (jobs(660).state, jobs(661).state) == ("ok", "warning")
+    assert "max_job_seconds to 660" in jobs(3600).remedy
+
+
+def test_the_default_ends_before_the_notice_of_the_templates(tmp_path: Path) -> None:
+    (one,) = (each for each in found(tmp_path, config=WORKER_CONFIG) if each.name.startswith("longest job"))
+    assert one.state == "ok"
+
+
+def test_the_drain_covers_the_limits_of_probe_fleet_and_door() -> None:
+    unit = (ROOT / "deploy" / "systemd" / "cji-fleet.service").read_text()
+    (minutes,) = re.findall(r"^TimeoutStopSec=(\d+)min$", unit, re.MULTILINE)
+    noticed = LOOK_S + 2 * EXCHANGE_S
+    assert noticed + 60 * int(minutes) + GRACE_S + 35 == DRAIN_SECONDS
+    assert LimitsSection().max_job_seconds == NOTICE_SECONDS - DRAIN_SECONDS
 
 
 def test_an_upgrade_is_counted_from_the_export(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ MAX_CONNECTIONS: Final = 1024
 HANDSHAKE_S: Final = 10
 IDLE_S: Final = 30 * 60
 """CJISSECPOL SC-10: a session ends within an hour of inactivity."""
-_GRACE_S: Final = 60
+GRACE_S: Final = 60
 _STREAMS: Final = 256
 
 _TEMPLATE: Final = """\
@@ -192,7 +192,7 @@ def door_config(config: Config, build: Build) -> str:
     module = build.stream_module
     folder, stream_s, places = (
         socket_path(private_folder(config)),
-        limits.max_job_seconds + _GRACE_S,
+        limits.max_job_seconds + GRACE_S,
         _places(config, fronts),
     )
     address = listen_address(config.listen)
@@ -226,7 +226,7 @@ def door_config(config: Config, build: Build) -> str:
         groups=build.groups,
         handshake_s=HANDSHAKE_S,
         idle_s=IDLE_S,
-        send_s=limits.idle_seconds + _GRACE_S,
+        send_s=limits.idle_seconds + GRACE_S,
         streams=_STREAMS,
         certificate_header=CERTIFICATE_HEADER,
         source_header=SOURCE_HEADER,

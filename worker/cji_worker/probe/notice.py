@@ -29,7 +29,7 @@ from cji_core.metadata import BROKER, EVENTS, HEADERS, INSTANCE, base_of, client
 from cji_core.strict import StrictError
 from cji_worker.errors import WorkerError
 
-_EXCHANGE_S: Final = 10.0
+EXCHANGE_S: Final = 10.0
 _OK: Final = 200
 _MAX_BYTES: Final = 256 << 10
 _ENDS: Final = frozenset({"Terminate", "Preempt"})
@@ -95,7 +95,7 @@ class Metadata:
 
     def __init__(self, address: str = BROKER) -> None:
         self._base = base_of(address)
-        self._client = client(address, seconds=_EXCHANGE_S, limit=_MAX_BYTES)
+        self._client = client(address, seconds=EXCHANGE_S, limit=_MAX_BYTES)
         self._name: str | None = None
 
     def look(self) -> tuple[tuple[Notice, ...], frozenset[str]]:

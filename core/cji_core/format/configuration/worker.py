@@ -127,11 +127,18 @@ class ReferencesSection(_Section, frozen=True, kw_only=True):
     """Maximum retention, in seconds."""
 
 
+NOTICE_SECONDS: Final = 900
+"""From the announcement that a machine is deleted until it is: the most that Azure gives, as scaleset.bicep has it."""
+DRAIN_SECONDS: Final = 240
+"""Of a notice, what is not for jobs: 25 until the probe has seen it, 120 until the fleet process stopped, 60 for the
+last result and its receipt, 35 for the last lines of the trail."""
+
+
 class LimitsSection(_Section, frozen=True, kw_only=True):
     """How much one caller may take of what all share; times in seconds."""
 
-    max_job_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 3600
-    """Longest time of one job; a later deadline of its caller is cut to this."""
+    max_job_seconds: Annotated[int, Meta(ge=1, le=86_400)] = NOTICE_SECONDS - DRAIN_SECONDS
+    """Longest time of one job; a later deadline of its caller is cut to this. The default ends within a notice."""
     idle_seconds: Annotated[int, Meta(ge=1, le=3600)] = 60
     """Longest time in which a caller sends no message that the worker waits for, or reads none."""
     connections_per_address: Annotated[int, Meta(ge=1, le=1024)] = 64
