@@ -37,7 +37,7 @@ IDENTITY_SECONDS: Final = 10.0
 MAX_TOKEN_BYTES: Final = 64 << 10
 _SCHEME: Final = "unix:"
 _EVENT_ID: Final = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
-_START: Final = re.compile(rb'\{"StartRequests":\[\{"EventId":"[0-9A-Za-z-]{1,64}"\}\]\}')
+_START: Final = re.compile(rb'\{"StartRequests":\[\{"EventId":"([0-9A-Za-z-]{1,64})"\}\]\}')
 
 
 class TokenError(CoreError):
@@ -69,9 +69,10 @@ def start_request(event_id: str) -> bytes:
     return b'{"StartRequests":[{"EventId":"%b"}]}' % event_id.encode("ascii")
 
 
-def is_start_request(body: bytes) -> bool:
-    """Whether these are the bytes of a `start_request`, for one event."""
-    return _START.fullmatch(body) is not None
+def started_event(body: bytes) -> str | None:
+    """The id in the bytes of a `start_request`, for one event; None for other bytes."""
+    found = _START.fullmatch(body)
+    return None if found is None else found[1].decode("ascii")
 
 
 def token_target(audience: str, client_id: str | None) -> str:

@@ -24,14 +24,18 @@ _DOCUMENTS: Final = (AMD_CERTIFICATES, LOCATION, EVENTS, INSTANCE, USER_DATA)
 
 @contextmanager
 def broker(path: Path, address: str, audiences: Sequence[str]) -> Iterator[Path]:
-    """Serve at `path`, in front of the metadata service at `address`; tokens are for these audiences."""
+    """Serve at `path`, in front of the metadata service at `address`; tokens are for these audiences.
+
+    The folder of a drain is `drain` beside the socket.
+    """
     requests = frozenset({*map(get, _DOCUMENTS), f"POST {TD_QUOTE}", f"POST {EVENTS}"})
     grants = Grants(requests=requests, any_identity=tuple(audiences))
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(path))
         listener.listen()
-        serving = Broker(dict.fromkeys((os.getuid(), SERVICE_USER), grants), address=address, limits=_LIMITS)
+        users = dict.fromkeys((os.getuid(), SERVICE_USER), grants)
+        serving = Broker(users, address=address, limits=_LIMITS, drain=path.with_name("drain"))
         threading.Thread(target=serving.serve, args=(listener,), daemon=True).start()
         yield path
         listener.shutdown(socket.SHUT_RDWR)  # wakes the thread

@@ -30,12 +30,16 @@ from cji_core.metadata import (
     token_target,
 )
 from cji_simulator.ports import free_port
+from cji_simulator.scheduled_events import KINDS
+from cji_worker.broker.approval import DRAIN
 from cji_worker.broker.grants import Grants, get
 from cji_worker.broker.server import Broker, Limits
+from cji_worker.probe.notice import DELIVERED, DRAINED
 from tests.support.answers import Answers, serving
 from tests.support.hostile_http import BEHAVIOURS, hostile
 from tests.support.in_time import in_time
 from tests.support.paths import ROOT
+from tests.support.scheduled_events import NAME, MetadataService
 
 VAULT, OTHER = "https://vault.azure.net", "https://storage.azure.com"
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may be other users")
@@ -70,13 +74,16 @@ def service() -> Answers:
 
 
 @contextlib.contextmanager
-def brokered(path: Path, grants: dict[int, Grants], service_address: str, **limits: float) -> Iterator[str]:
+def brokered(
+    path: Path, grants: dict[int, Grants], service_address: str, *, drain: Path = DRAIN, **limits: float
+) -> Iterator[str]:
     """A broker at a socket that every user can reach; its address."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(path))
         path.chmod(0o666)
         listener.listen()
-        broker = Broker(grants, address=service_address, limits=Limits(**limits))  # type: ignore[arg-type]
+        bounds = Limits(**limits)  # type: ignore[arg-type]
+        broker = Broker(grants, address=service_address, limits=bounds, drain=drain)
         threading.Thread(target=broker.serve, args=(listener,), daemon=True).start()
         yield f"unix:{path}"
         listener.shutdown(socket.SHUT_RDWR)
@@ -327,14 +334,64 @@ def test_the_address_of_the_service_is_compiled_in() -> None:
 
 def test_the_approval_of_one_event_is_the_only_body(tmp_path: Path) -> None:
     """Who takes over the probe can approve one event at a time, and put nothing else into a request."""
-    events = Answers({EVENTS.partition("?")[0]: ({}, b"{}")})
-    grants = own(get(EVENTS), f"POST {EVENTS}")
-    with serving(events) as azure, brokered(tmp_path / "s", grants, azure.base) as address:
-        good = start_request("C7061BAC-AFDC-4513-B24B-AA5F13A16123")
-        assert status(address, "POST", EVENTS, good) == 200
+    with MetadataService() as azure, approving(tmp_path, azure) as address:
+        (tmp_path / DRAINED).touch()
+        good = start_request(azure.scheduled.announce("Reboot", NAME))
         more = good.replace(b"}]", b'},{"EventId":"x"}]')
         for body in (None, b"{}", good + b" ", more, good.replace(b"Start", b"Stop"), good.replace(b"-", b'"')):
             assert status(address, "POST", EVENTS, body) == 400
+        assert azure.scheduled.approved == []
+        assert status(address, "POST", EVENTS, good) == 200
         assert status(address, "GET", EVENTS) == 200
     with pytest.raises(ValueError, match="x"):
         start_request('x"')
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_event_is_approved_only_by_a_drained_machine(tmp_path: Path, kind: str) -> None:
+    """X-probe: whoever takes over the probe ends no notice before its machine has drained."""
+    needed = {"Freeze": None, "Preempt": DELIVERED, "Terminate": DELIVERED}.get(kind, DRAINED)
+    with MetadataService() as azure, approving(tmp_path, azure) as address:
+        mine = start_request(azure.scheduled.announce(kind, NAME))
+        for state in (None, DRAINED, DELIVERED):
+            if state is not None:
+                (tmp_path / state).touch()
+            if state == needed and state is not None:
+                assert status(address, "POST", EVENTS, mine) == 200
+                assert len(azure.scheduled.approved) == 1
+                return
+            assert status(address, "POST", EVENTS, mine) == 403
+            assert azure.scheduled.approved == []
+
+
+def test_no_event_of_another_machine_is_approved(tmp_path: Path) -> None:
+    (tmp_path / DRAINED).touch()
+    (tmp_path / DELIVERED).touch()
+    with MetadataService() as azure, approving(tmp_path, azure) as address:
+        announced = [azure.scheduled.announce("Terminate", *names) for names in (("cji-vmss_4",), (NAME, "cji-vmss_4"))]
+        for event in (*announced, "C7061BAC-AFDC-4513-B24B-AA5F13A16123"):
+            assert status(address, "POST", EVENTS, start_request(event)) == 403
+        azure.events = None  # it fails
+        assert status(address, "POST", EVENTS, start_request(announced[0])) == 403
+        assert azure.scheduled.approved == []
+
+
+@contextlib.contextmanager
+def approving(drain: Path, azure: MetadataService) -> Iterator[str]:
+    grants = own(get(EVENTS), f"POST {EVENTS}")
+    with brokered(drain / "s", grants, f"http://127.0.0.1:{azure.port}", drain=drain) as address:
+        yield address
+
+
+def test_the_drain_is_seen_without_a_right_to_files(tmp_path: Path) -> None:
+    """The broker confines itself before it looks."""
+    script = (
+        "import sys; from pathlib import Path; from cji_worker.broker.__main__ import _confine; _confine()\n"
+        "print((Path(sys.argv[1]) / 'drained').exists())\n"
+        "try: open(Path(sys.argv[1]) / 'drained')\n"
+        "except PermissionError: print('not read')"
+    )
+    (tmp_path / DRAINED).touch()
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:2] == ["True", "not read"]

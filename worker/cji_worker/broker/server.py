@@ -4,7 +4,7 @@ Contract and invariants
 * A peer is its user id, as the kernel reports it (SO_PEERCRED); it states nothing about itself.
 * A request is passed on if its method and target are one of the peer's, byte by byte; never another address or header,
   and no body but that of a TD quote or of the approval of one scheduled event. So identity and audience of a token are
-  those of the configuration.
+  those of the configuration. An approval is passed on only once `approval` finds it due.
 * One request per connection. Each peer has its own share of connections, time and exchanges with the service, so none
   holds up another; users without grants get no thread.
 * A refusal has a reason of a closed set, is logged at most once a minute for each user and reason, and no log has a
@@ -21,11 +21,13 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from cji_core.https import Client, ExchangeError, Response
 from cji_core.log import log
-from cji_core.metadata import EVENTS, HEADERS, SERVICE, TOKEN, is_start_request, token_target
+from cji_core.metadata import EVENTS, HEADERS, SERVICE, TOKEN, started_event, token_target
+from cji_worker.broker.approval import DRAIN, Approvals
 from cji_worker.broker.grants import Grants, get
 from cji_worker.broker.request import MalformedError, Request, read_request, receiver
 from cji_worker.broker.tokens import RENEW_SECONDS, Tokens
@@ -54,6 +56,7 @@ class Reason(enum.StrEnum):
 
     UNKNOWN_PEER = "unknown-peer"
     NOT_GRANTED = "not-granted"
+    NOT_DRAINED = "not-drained"
     MALFORMED = "malformed"
     TOO_MANY = "too-many"
     TOO_FAST = "too-fast"
@@ -63,6 +66,7 @@ class Reason(enum.StrEnum):
 _REFUSALS: Final[Mapping[Reason, tuple[int, str]]] = {
     Reason.UNKNOWN_PEER: (403, "Ask as a user of the worker: cji-worker.sysusers.conf has them."),
     Reason.NOT_GRANTED: (403, "Configure identity and audience, then restart cji-broker.service."),
+    Reason.NOT_DRAINED: (403, "Wait until cji-drain.service is done; an event that names others too is not approved."),
     Reason.MALFORMED: (400, "Send one HTTP/1.1 request of the metadata service, at once."),
     Reason.TOO_MANY: (429, "Close other connections first."),
     Reason.TOO_FAST: (429, "Ask again later."),
@@ -139,12 +143,20 @@ class _Peer:
 class Broker:
     """Passes requests on, until its listener is closed."""
 
-    def __init__(self, grants: Mapping[int, Grants], *, address: str = SERVICE, limits: Limits | None = None) -> None:
-        """`grants` by user id. `address` is another service's in tests and in the simulator only."""
+    def __init__(
+        self,
+        grants: Mapping[int, Grants],
+        *,
+        address: str = SERVICE,
+        limits: Limits | None = None,
+        drain: Path = DRAIN,
+    ) -> None:
+        """`grants` by user id. `address` and `drain` are others in tests and in the simulator only."""
         self._limits = limits or Limits()
         self._peers = {uid: _Peer(uid=uid, grants=one, limits=self._limits) for uid, one in grants.items()}
         self._address = address
         self._client = Client(None, seconds=self._limits.answer_seconds, limit=MAX_REPLY_BYTES, plain=True)
+        self._approvals = Approvals(self._asked, drain)
         self._tokens = Tokens(self._asked, renew_seconds=self._limits.renew_seconds)
         self._logged: dict[tuple[int, Reason], float] = {}
         self._paying = threading.local()
@@ -199,19 +211,28 @@ class Broker:
         if not peer.may(request.line):
             raise RefusedError(Reason.NOT_GRANTED)
         method, _, target = request.line.partition(" ")
-        if (request.body and method != "POST") or (method == "POST" and not _may_carry(target, request.body)):
+        if request.body and method != "POST":
             raise RefusedError(Reason.MALFORMED)
+        self._paying.peer = peer
         try:
+            if target == EVENTS and method == "POST":
+                self._require_due(request.body)
             if target.startswith(f"{TOKEN}?"):
-                self._paying.peer = peer
                 return self._tokens.reply(target, seconds=self._limits.answer_seconds)
             peer.spend()
             return self._exchange(method, target, request.body)
         except (ExchangeError, TimeoutError) as error:
             raise RefusedError(Reason.AWAY) from error
 
+    def _require_due(self, body: bytes) -> None:
+        event = started_event(body)
+        if event is None:
+            raise RefusedError(Reason.MALFORMED)
+        if not self._approvals.due(event):
+            raise RefusedError(Reason.NOT_DRAINED)
+
     def _asked(self, target: str) -> Response:
-        """A token that is not kept, at the cost of the peer that this thread serves."""
+        """A question of the broker's own, such as for a token, at the cost of the peer that this thread serves."""
         self._paying.peer.spend()
         return self._exchange("GET", target, b"")
 
@@ -228,11 +249,6 @@ class Broker:
         if now - self._logged.get(key, -_LOG_SECONDS) >= _LOG_SECONDS:
             self._logged[key] = now
             log("request refused", what=f"user {uid}", reason=str(reason), remedy=_REFUSALS[reason][1])
-
-
-def _may_carry(target: str, body: bytes) -> bool:
-    """Whether a POST to this target may have this body."""
-    return target != EVENTS or is_start_request(body)
 
 
 def _user(connection: socket.socket) -> int:

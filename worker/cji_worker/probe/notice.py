@@ -35,6 +35,10 @@ _MAX_BYTES: Final = 256 << 10
 _ENDS: Final = frozenset({"Terminate", "Preempt"})
 _INTERRUPTS: Final = frozenset({"Reboot", "Redeploy"})
 _SCHEDULED: Final = "Scheduled"
+DRAINED: Final = "drained"
+"""File of cji-drain.service: fleet process and worker have stopped."""
+DELIVERED: Final = "delivered"
+"""File of cji-drain.service: so has everything in the trail left the machine that must."""
 _Text = Annotated[str, Meta(max_length=1024)]
 
 
@@ -90,6 +94,11 @@ def listed(events: bytes) -> frozenset[str]:
     return frozenset(each.EventId for each in _decoded(events, _Events).Events)
 
 
+def machine_name(instance: bytes) -> str:
+    """The name under which events know this machine. Raises NoticeError."""
+    return _decoded(instance, _Compute).name
+
+
 class Metadata:
     """The metadata service of this machine. `address` is another one in tests only. Calls block up to 20 s."""
 
@@ -101,12 +110,12 @@ class Metadata:
     def look(self) -> tuple[tuple[Notice, ...], frozenset[str]]:
         """The events for which this machine drains, and the ids of all that are listed. Raises NoticeError."""
         if self._name is None:
-            self._name = _decoded(self._got("GET", INSTANCE), _Compute).name
+            self._name = machine_name(self._got("GET", INSTANCE))
         events = self._got("GET", EVENTS)
         return notices(events, self._name), listed(events)
 
     def approve(self, event: str) -> None:
-        """Let an event start before its notice ends. Raises NoticeError."""
+        """Let an event start before its notice ends, which the broker grants once drained. Raises NoticeError."""
         self._got("POST", EVENTS, start_request(event))
 
     def _got(self, method: str, path: str, body: bytes | None = None) -> bytes:

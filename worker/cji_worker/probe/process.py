@@ -26,7 +26,7 @@ from cji_core.errors import Reason, StartupError
 from cji_core.log import events_only, log
 from cji_core.strict import StrictError
 from cji_worker.ipc.status import MOST_BYTES, Status, ask
-from cji_worker.probe.notice import Metadata, Notice, NoticeError
+from cji_worker.probe.notice import DELIVERED, DRAINED, Metadata, Notice, NoticeError
 from cji_worker.probe.server import MAX_HEAD_BYTES, Server
 
 ASK_S: Final = 2.0
@@ -36,8 +36,6 @@ NOTICE: Final = "terminate"
 """File in the state folder: its existence starts the drain."""
 RESUME: Final = "resume"
 """File in the state folder: its existence reboots a machine that drained for an event that did not come."""
-DRAINED: Final = "drained"
-DELIVERED: Final = "delivered"
 GONE: Final = 3
 """Looks, one after the other, at which an event must be missing."""
 _FINAL: Final = "final"
