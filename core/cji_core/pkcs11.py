@@ -21,6 +21,7 @@ from cji_core.format.keys import is_private
 Pin: TypeAlias = Callable[[], str]
 PublicKey: TypeAlias = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
 _PIN_BYTES: Final = 256
+"""More than tokens take: CKF_PROTECTED_AUTHENTICATION_PATH aside, makers allow up to 255."""
 _MAX_TOML: Final = 16 * 1024
 _ED25519: Final = (bytes.fromhex("06032b6570"), b"\x13\x0cedwards25519")
 """CKA_EC_PARAMS of Ed25519: as an object identifier, or as the curve's name."""
@@ -29,6 +30,12 @@ _POINT_BYTES: Final = 32
 _COMPARE: Final = "Compare the library, the labels of token and key, and the PIN."
 _PIN: Final = "Correct the first line of pin_file before you try again: a token locks itself after a few wrong PINs."
 _CANNOT: Final = "This token or its settings do not allow it. Take another token, or a key in a file."
+_BOUND: Final = {"EXTRACTABLE": False, "SENSITIVE": True, "NEVER_EXTRACTABLE": True, "ALWAYS_SENSITIVE": True}
+"""Attributes of a private key that no copy can be of. Source: PKCS #11 3.1, §4.9, private key objects."""
+_UNBOUND: Final = (
+    "A copy of it may exist outside of the token. Make the pair in the token, sensitive and not extractable, or "
+    "make one without --existing; an imported pair is not taken."
+)
 _REMEDIES: Final = {
     "NoSuchToken": "Connect the token, and compare `token` with the label that its maker's tool shows.",
     "TokenNotPresent": "Connect the token.",
@@ -46,6 +53,7 @@ _REMEDIES: Final = {
     "DomainParamsInvalid": _CANNOT,
     "AttributeValueInvalid": _CANNOT,
     "KeyTypeInconsistent": _CANNOT,
+    "AttributeTypeInvalid": "The token does not state whether the key can leave it: make one without --existing.",
 }
 
 
@@ -86,6 +94,16 @@ class TokenKey:
         with token_explained(self.label):
             _require(self._session.token, mechanism)
 
+    def require_bound(self) -> None:
+        """Raise SpecError unless the token states that the private key never was outside of it, and never will be."""
+        from pkcs11 import Attribute  # noqa: PLC0415 - an extra
+
+        for name, wanted in _BOUND.items():
+            with token_explained(self.label):
+                stated = self.private[Attribute[name]]
+            if stated is not wanted:
+                raise SpecError(f"the private key {self.label} has CKA_{name} = {stated}", remedy=_UNBOUND)
+
     def close(self) -> None:
         """End the session."""
         self._session.close()
@@ -114,7 +132,11 @@ def pin_in(path: Path) -> str:
         with path.open("rb") as file:
             if not is_private(os.fstat(file.fileno())):
                 raise SpecError(f"pin_file: others than its owner can read {path}", remedy="Set its mode to 0600.")
-            return file.read(_PIN_BYTES).partition(b"\n")[0].decode().strip()
+            first = file.read(_PIN_BYTES + 2).partition(b"\n")[0].strip()
+        if len(first) > _PIN_BYTES:  # a token counts a PIN that was cut as a wrong one
+            remedy = "Write the PIN, and nothing else, into the first line."
+            raise SpecError(f"pin_file: the first line of {path} has more than {_PIN_BYTES} bytes", remedy=remedy)
+        return first.decode()
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"pin_file: {path} cannot be read ({type(error).__name__})") from None
 

@@ -1,6 +1,7 @@
 """A PKCS#11 token of SoftHSM in a folder."""
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,3 +25,10 @@ def softhsm(folder: Path) -> Iterator[Path]:
         init = ["softhsm2-util", "--init-token", "--free", "--label", LABEL, "--pin", PIN, "--so-pin", "5678"]
         subprocess.run(init, check=True, capture_output=True)
         yield settings
+        _forget()
+
+
+def _forget() -> None:
+    """A library reads its settings once: the next token of this process is in another folder."""
+    if (pkcs11 := sys.modules.get("pkcs11")) is not None and (loaded := pkcs11._loaded.get(str(LIBRARY))) is not None:
+        loaded.finalize()

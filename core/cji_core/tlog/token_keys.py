@@ -44,6 +44,10 @@ class TokenNoteSigner:
         """End the session."""
         self._key.close()
 
+    def require_bound(self) -> None:
+        """Raise SpecError unless the private key never was outside of the token, as the token states."""
+        self._key.require_bound()
+
     def _made(self, message: bytes) -> bytes:
         import pkcs11  # noqa: PLC0415 - an extra
 
@@ -61,13 +65,15 @@ class TokenNoteSigner:
 def new_in_token(pkcs11_file: Path, name: str, *, kinds: tuple[int, ...], existing: bool) -> Iterator[NoteSigner]:
     """The server's Ed25519 key in a token: a new one, or with `existing` the one that its maker's tool made.
 
-    Raises SpecError. `name` is that of the other key.
+    Raises SpecError, also for an existing key that has been outside of the token, or can be. `name` is that of the
+    other key.
     """
     table = token_table(pkcs11_file)
     if not existing:
         new_ed25519(table)
     signer = TokenNoteSigner(table, name=name, kind=ed25519_of(kinds))
     try:
+        signer.require_bound()
         yield signer
     finally:
         signer.close()

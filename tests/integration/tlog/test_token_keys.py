@@ -2,9 +2,11 @@
 
 import json
 import re
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -157,6 +159,46 @@ def test_a_label_and_a_key_file_are_of_one_use(settings: Path, tmp_path: Path) -
     cji("log", "key", TRAILS, "-o", tmp_path / "both.key")
     assert "has an Ed25519 key" in cji("log", "vkeys", tmp_path / "both.key", "--pkcs11", file, status=1)
     assert "--existing is for" in cji("log", "key", TRAILS, "-o", tmp_path / "d.key", "--existing", status=2)
+
+
+@pytest.mark.parametrize(
+    ("label", "template", "found"),
+    [
+        (
+            "extractable",
+            {pkcs11.Attribute.EXTRACTABLE: True, pkcs11.Attribute.SENSITIVE: True},
+            "CKA_EXTRACTABLE = True",
+        ),
+        ("readable", {pkcs11.Attribute.EXTRACTABLE: False, pkcs11.Attribute.SENSITIVE: False}, "CKA_SENSITIVE = False"),
+    ],
+)
+def test_a_key_that_can_leave_its_token_is_refused(
+    settings: Path, tmp_path: Path, label: str, template: dict[Any, bool], found: str
+) -> None:
+    from pkcs11.util.ec import encode_named_curve_parameters
+
+    file = named(tmp_path, label)
+    curve = {pkcs11.Attribute.EC_PARAMS: encode_named_curve_parameters("1.3.101.112")}
+    with pkcs11.lib(str(LIBRARY)).get_token(token_label=LABEL).open(rw=True, user_pin=PIN) as session:
+        session.create_domain_parameters(pkcs11.KeyType.EC_EDWARDS, curve, local=True).generate_keypair(
+            mechanism=pkcs11.Mechanism.EC_EDWARDS_KEY_PAIR_GEN, store=True, label=label, private_template=template
+        )
+    taken = ("log", "key", TRAILS, "-o", tmp_path / "a.key", "--pkcs11", file, "--existing")
+    told = cji(*taken, status=2)
+    assert f"has {found}" in told
+    assert "A copy of it may exist" in told
+    assert not (tmp_path / "a.key").exists()
+
+
+def test_an_imported_key_is_refused(settings: Path, tmp_path: Path) -> None:
+    """Sensitive and not extractable now; the file that it came from is a copy."""
+    pair = tmp_path / "pair.pem"
+    subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", pair], check=True)
+    slot = ("softhsm2-util", "--import", pair, "--token", LABEL, "--label", "imported", "--id", "ab", "--pin", PIN)
+    subprocess.run(slot, check=True, capture_output=True)
+    file = named(tmp_path, "imported")
+    told = cji("log", "key", TRAILS, "-o", tmp_path / "a.key", "--pkcs11", file, "--existing", status=2)
+    assert "has CKA_NEVER_EXTRACTABLE = False" in told
 
 
 def test_a_signature_of_another_pair_is_not_used(settings: Path, tmp_path: Path) -> None:
