@@ -12,18 +12,22 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
+import msgspec
 from cryptography.hazmat.primitives import serialization
+from msgspec import Meta
 
 from cji_core.certs import load_private_key
-from cji_core.strict import b64_decode, parse_object
-from cji_deploy.image.signature import SignatureError, digest_of, sign_bytes, verify_bytes
+from cji_core.documents import decode
+from cji_core.strict import StrictError, b64_decode, parse_object
+from cji_deploy.image.signature import KeyUnusableError, SignatureError, digest_of, sign_bytes, verify_bytes
 
 __all__ = ["enveloped", "opened", "provenance"]
 
 _TYPE: Final = "application/vnd.in-toto+json"
 _MOST: Final = 16 << 20
+_MOST_SIGNATURES: Final = 16
 _BUILD_TYPE: Final = "urn:cji-worker:image-build:v1"
 
 
@@ -77,18 +81,44 @@ def enveloped(statement: bytes, key_file: Path) -> bytes:
     return json.dumps(envelope, indent=1).encode() + b"\n"
 
 
+class _Signature(msgspec.Struct, frozen=True):
+    sig: str
+
+
+class _Envelope(msgspec.Struct, frozen=True, rename="camel"):
+    """DSSE's. Members that it does not have here, such as `keyid`, decide nothing."""
+
+    payload_type: str
+    payload: str
+    signatures: Annotated[tuple[_Signature, ...], Meta(min_length=1, max_length=_MOST_SIGNATURES)]
+
+
+class EnvelopeError(SignatureError):
+    """The file is no envelope with a statement."""
+
+    remedy = "Give the provenance.intoto.json of the build, unchanged, and then its cosign.pub."
+
+
 def opened(envelope: bytes, public_key: bytes) -> dict[str, Any]:
-    """The statement, if a signature of this PEM public key is of it; raises SignatureError."""
-    found = parse_object(envelope, limit=_MOST)
-    if found.get("payloadType") != _TYPE:
-        raise SignatureError("the envelope does not have an in-toto statement")
-    statement = b64_decode(str(found.get("payload")))
-    for one in found.get("signatures", ()):
+    """The statement, if a signature of this PEM public key is of it; raises SignatureError for any other bytes."""
+    try:
+        found = decode(envelope, _Envelope, limit=_MOST)
+        statement = b64_decode(found.payload)
+    except StrictError as error:
+        raise EnvelopeError(f"this is no DSSE envelope: {error}") from error
+    if found.payload_type != _TYPE:
+        raise EnvelopeError("the envelope does not have an in-toto statement")
+    for one in found.signatures:
         try:
-            verify_bytes(_signed(statement), str(one.get("sig")), public_key, what="this statement")
+            verify_bytes(_signed(statement), one.sig, public_key, what="this statement")
+        except KeyUnusableError:
+            raise
         except SignatureError:
             continue
-        return parse_object(statement, limit=_MOST)
+        try:
+            return parse_object(statement, limit=_MOST)
+        except StrictError as error:
+            raise EnvelopeError(f"the signed statement is not JSON: {error}") from error
     raise SignatureError("no signature of the envelope is of this key")
 
 
@@ -104,8 +134,9 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     try:
         statement = opened(Path(arguments[0]).read_bytes(), Path(arguments[1]).read_bytes())
-    except (ValueError, OSError) as error:
-        print(f"not verified: {error}", file=sys.stderr)
+    except (SignatureError, OSError) as error:
+        remedy = error.remedy if isinstance(error, SignatureError) else "Name two files that can be read."
+        print(f"not verified: {error}\n{remedy}", file=sys.stderr)
         return 1
     print(json.dumps(statement, indent=1))
     return 0

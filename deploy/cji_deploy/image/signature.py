@@ -7,7 +7,7 @@ import base64
 import hashlib
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
@@ -15,7 +15,16 @@ from cji_core.certs import load_private_key
 from cji_core.strict import b64_decode
 from cji_deploy.errors import DeploymentError
 
-__all__ = ["SignatureError", "digest_of", "file_digest", "sign", "sign_bytes", "verify", "verify_bytes"]
+__all__ = [
+    "KeyUnusableError",
+    "SignatureError",
+    "digest_of",
+    "file_digest",
+    "sign",
+    "sign_bytes",
+    "verify",
+    "verify_bytes",
+]
 
 
 class SignatureError(DeploymentError, ValueError):
@@ -23,6 +32,13 @@ class SignatureError(DeploymentError, ValueError):
 
     code = "signature-invalid"
     remedy = "Sign the image again with the key of its certificate."
+
+
+class KeyUnusableError(SignatureError):
+    """A file is not a key of this kind."""
+
+    code = "signing-key-unusable"
+    remedy = "Give the build's cosign.pub: a PEM public key, ECDSA on P-256."
 
 
 def file_digest(path: Path) -> bytes:
@@ -65,9 +81,12 @@ def _sign(digest: bytes, key_file: Path) -> str:
 
 
 def _verify(digest: bytes, signature: str, public_key: bytes, what: str) -> None:
-    key = serialization.load_pem_public_key(public_key)
+    try:
+        key = serialization.load_pem_public_key(public_key)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise KeyUnusableError("the public key is not PEM") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise SignatureError("the public key is not an ECDSA key on P-256")
+        raise KeyUnusableError("the public key is not an ECDSA key on P-256")
     try:
         raw = b64_decode(signature.strip())
         key.verify(raw, digest, ec.ECDSA(utils.Prehashed(hashes.SHA256())))

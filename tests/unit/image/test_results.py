@@ -9,6 +9,7 @@ import subprocess
 import uuid
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from cji_deploy.image.deb import Deb
 from cji_deploy.image.packages import Package, archive_of
-from cji_deploy.image.provenance import enveloped, opened, provenance
+from cji_deploy.image.provenance import EnvelopeError, enveloped, main, opened, provenance
 from cji_deploy.image.sbom import debian, locked, own, python, sbom, sections
 from cji_deploy.image.signature import SignatureError, sign, verify
 from cji_deploy.image.vhd import MIB, footer, write_vhd
@@ -234,6 +235,70 @@ def test_openssl_verifies_the_encoding_of_dsse(key: tuple[Path, bytes], tmp_path
     (tmp_path / "raw").write_bytes(base64.b64decode(envelope["signatures"][0]["sig"]))
     command = ["openssl", "dgst", "-sha256", "-verify", "key", "-signature", "raw", "signed"]
     assert b"Verified OK" in subprocess.run(command, capture_output=True, check=True, cwd=tmp_path).stdout
+
+
+SIGNED: dict[str, Any] = {
+    "payloadType": "application/vnd.in-toto+json",
+    "payload": "e30=",
+    "signatures": [{"sig": "eA=="}],
+}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b"null",
+        b"[" * 100_000,
+        *(
+            json.dumps({**SIGNED, **changes}).encode()
+            for changes in (
+                {"payload": 7},
+                {"payload": "?"},
+                {"signatures": 7},
+                {"signatures": None},
+                {"signatures": []},
+                {"signatures": [7]},
+                {"signatures": [[]]},
+                {"signatures": [{}]},
+                {"signatures": [{"sig": None}]},
+                {"signatures": [{"sig": "\u00e9"}]},
+                {"signatures": [{"sig": "eA=="}] * 17},
+                {"payloadType": ["x"]},
+            )
+        ),
+    ],
+)
+def test_a_malformed_envelope_is_refused_with_a_remedy(
+    key: tuple[Path, bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str], data: bytes
+) -> None:
+    with pytest.raises(SignatureError):
+        opened(data, key[1])
+    (tmp_path / "e").write_bytes(data)
+    (tmp_path / "k").write_bytes(key[1])
+    assert main([str(tmp_path / "e"), str(tmp_path / "k")]) == 1
+    refused, remedy = capsys.readouterr().err.splitlines()
+    assert refused.startswith("not verified: ")
+    assert remedy.endswith(".")
+
+
+@pytest.mark.parametrize("other", [b"", b"no key", b"-----BEGIN PUBLIC KEY-----\n"])
+def test_another_file_than_a_key_is_refused(key: tuple[Path, bytes], other: bytes) -> None:
+    with pytest.raises(SignatureError, match="not PEM"):
+        opened(enveloped(_statement(), key[0]), other)
+
+
+def test_a_signed_text_that_is_no_statement_is_refused(key: tuple[Path, bytes]) -> None:
+    with pytest.raises(EnvelopeError, match="not JSON"):
+        opened(enveloped(b"no statement", key[0]), key[1])
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_an_envelope_or_our_refusal(data: bytes) -> None:
+    with pytest.raises(SignatureError):
+        opened(data, b"")
 
 
 @pytest.mark.parametrize("member", ["payload", "payloadType", "sig"])
