@@ -68,12 +68,15 @@ def test_anything_else_is_unfit(tmp_path: Path, old: str, new: str) -> None:
         '["10.0.0.0/8"]', '["0.0.0.0/0"]', '["20.190.128.1/18"]', '["20.190.128.0"]', '["169.254.169.254/32"]',
         '["168.63.0.0/16"]', '["20.190.128.0/18", "20.190.130.0/24"]', '["300.1.1.1/32"]', '["2603:1006:2000::/48"]',
         '["172.0.0.0/8"]', '["100.0.0.0/8"]', '["169.0.0.0/8"]', '["224.0.0.0/8"]',
+        '["20.0.0.0/8"]', '["20.190.0.0/15"]', str([f"20.{each}.0.0/16" for each in range(5)]),
     ],
 )  # fmt: skip
 def test_only_public_ranges_apart_may_be_opened(tmp_path: Path, ranges: str) -> None:
     path = tmp_path / "worker.toml"
     path.write_text(f'egress = ["20.190.128.0/18", "40.126.0.0/18"]\n{WORKER_CONFIG}')
     assert len(load(path).egress) == 2
+    path.write_text(f"egress = {[f'20.{each}.0.0/16' for each in range(4)]}\n{WORKER_CONFIG}")
+    assert len(load(path).egress) == 4
     path.write_text(f"egress = {ranges}\n{WORKER_CONFIG}")
     with pytest.raises(StartupError, match="is not valid"):
         load(path)

@@ -31,8 +31,10 @@ _Range = Annotated[str, Meta(pattern=r"^[0-9]{1,3}([.][0-9]{1,3}){3}/[0-9]{1,2}\
 _HOST_AGENT: Final = IPv4Address("168.63.129.16")
 _PRIVATE: Final = ("100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/3")
 """Those within an /8 that is public at both ends, where `is_global` looks, and multicast."""
-_WIDEST: Final = 8
-"""Bits of the widest range of public addresses: a wider one is a mistake."""
+_WIDEST: Final = 16
+"""Prefix of the widest range of public addresses. The widest that Microsoft Entra signs in from is a /18."""
+_MOST_ADDRESSES: Final = 1 << 18
+"""Of all ranges together: three times those of Microsoft Entra, and a millionth part of what 64 x /8 were."""
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -254,7 +256,7 @@ class Config(_Section, frozen=True, kw_only=True):
     """Refuse to start without a validated FIPS 140-3 module in force."""
     audit_counter: Annotated[int, Meta(ge=0x01800000, le=0x01BFFFFE, multiple_of=2)] = 0x01800C10
     """NV index of the vTPM counter that anchors the audit file; the next index is used at its first start."""
-    egress: Annotated[tuple[_Range, ...], Meta(max_length=64)] = ()
+    egress: Annotated[tuple[_Range, ...], Meta(max_length=128)] = ()
     """Public addresses that the image's firewall lets the keyholder reach by HTTPS: of Microsoft Entra, of Intel."""
     limits: LimitsSection = LimitsSection()
     entra: EntraSection | None = None
@@ -294,14 +296,18 @@ class Config(_Section, frozen=True, kw_only=True):
 
 
 def _require_public(ranges: tuple[str, ...]) -> None:
-    """Raises ValueError for a range that is not public, wider than a /8, or in another one."""
+    """Raises ValueError for a range that is not public, too wide, or in another one, and for too many addresses."""
     networks = [IPv4Network(each) for each in ranges]
     for number, network in enumerate(networks):
         private = any(network.overlaps(IPv4Network(each)) for each in _PRIVATE)
-        if private or not network.is_global or network.prefixlen < _WIDEST or _HOST_AGENT in network:
+        if private or not network.is_global or _HOST_AGENT in network:
             raise ValueError(f"egress: {network} is not a range of public addresses")
+        if network.prefixlen < _WIDEST:
+            raise ValueError(f"egress: {network} is wider than a /{_WIDEST}: name the ranges of one service's tag")
         if any(network.overlaps(other) for other in networks[:number]):
             raise ValueError(f"egress: {network} overlaps with another one")
+    if sum(each.num_addresses for each in networks) > _MOST_ADDRESSES:
+        raise ValueError(f"egress: more than {_MOST_ADDRESSES} addresses: leave out what no token needs")
 
 
 def load(path: Path) -> Config:
