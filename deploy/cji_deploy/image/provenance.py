@@ -94,7 +94,7 @@ class _Envelope(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class EnvelopeError(SignatureError):
-    """The file is no envelope with a statement."""
+    """The file is not an envelope with a statement."""
 
     remedy = "Give the provenance.intoto.json of the build, unchanged, and then its cosign.pub."
 
@@ -105,7 +105,7 @@ def opened(envelope: bytes, public_key: bytes) -> dict[str, Any]:
         found = decode(envelope, _Envelope, limit=_MOST)
         statement = b64_decode(found.payload)
     except StrictError as error:
-        raise EnvelopeError(f"this is no DSSE envelope: {error}") from error
+        raise EnvelopeError(f"this is not a DSSE envelope: {error}") from error
     if found.payload_type != _TYPE:
         raise EnvelopeError("the envelope does not have an in-toto statement")
     for one in found.signatures:
