@@ -57,6 +57,7 @@ FOLDERS: Final = {
 PAGES: Final = {
     "LIMITATIONS.md": EXPLANATION,
     "docs/audit-packet.md": HOW_TO,
+    "docs/first-day.md": HOW_TO,
     "docs/benchmarks.md": EXPLANATION,
     "docs/bundle.md": HOW_TO,
     "docs/entra.md": HOW_TO,

@@ -9,6 +9,7 @@ import platform
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
@@ -139,13 +140,17 @@ def made(
 def encoded(bundle: Bundle) -> bytes:
     """The file. Every value is checked against its type once more; raises ValueError for one that does not fit."""
     data = msgspec.json.encode(bundle)
-    again = OneForm(Bundle, limit=len(data)).decode(data)
-    words = closed_words()
-    kinds = {each.kind for trail in again.trails for each in trail.events}
-    requirements = {each.requirement for each in again.deployment or ()}
-    if not (kinds <= words["kinds"] and requirements <= words["requirements"]):
-        raise ValueError("a word that is not in this program's lists")
+    require_words(OneForm(Bundle, limit=len(data)).decode(data))
     return msgspec.json.format(data, indent=1) + b"\n"
+
+
+def require_words(bundle: Bundle, *, kinds: AbstractSet[str] = frozenset()) -> None:
+    """Raise ValueError unless all its words, and these kinds, are in this program's lists."""
+    words = closed_words()
+    found = {each.kind for trail in bundle.trails for each in trail.events} | kinds
+    requirements = {each.requirement for each in bundle.deployment or ()}
+    if not (found <= words["kinds"] and requirements <= words["requirements"]):
+        raise ValueError("a word that is not in this program's lists")
 
 
 def closed_words() -> dict[str, frozenset[str]]:
