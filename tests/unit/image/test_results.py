@@ -244,6 +244,22 @@ SIGNED: dict[str, Any] = {
 }
 
 
+CHANGES: tuple[dict[str, Any], ...] = (
+    {"payload": 7},
+    {"payload": "?"},
+    {"signatures": 7},
+    {"signatures": None},
+    {"signatures": []},
+    {"signatures": [7]},
+    {"signatures": [[]]},
+    {"signatures": [{}]},
+    {"signatures": [{"sig": None}]},
+    {"signatures": [{"sig": "\u00e9"}]},
+    {"signatures": [{"sig": "eA=="}] * 17},
+    {"payloadType": ["x"]},
+)
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -252,23 +268,7 @@ SIGNED: dict[str, Any] = {
         b"[]",
         b"null",
         b"[" * 100_000,
-        *(
-            json.dumps({**SIGNED, **changes}).encode()
-            for changes in (
-                {"payload": 7},
-                {"payload": "?"},
-                {"signatures": 7},
-                {"signatures": None},
-                {"signatures": []},
-                {"signatures": [7]},
-                {"signatures": [[]]},
-                {"signatures": [{}]},
-                {"signatures": [{"sig": None}]},
-                {"signatures": [{"sig": "\u00e9"}]},
-                {"signatures": [{"sig": "eA=="}] * 17},
-                {"payloadType": ["x"]},
-            )
-        ),
+        *(json.dumps({**SIGNED, **each}).encode() for each in CHANGES),
     ],
 )
 def test_a_malformed_envelope_is_refused_with_a_remedy(
