@@ -19,8 +19,8 @@ from cji_core.command import build
 from cji_core.errors import StartupError
 from cji_simulator.raw import until
 from cji_worker.probe import process, server
-from cji_worker.probe.notice import Metadata, NoticeError, notices
-from cji_worker.probe.process import DELIVERED, DRAINED, GONE, NOTICE, RESUME, Probe
+from cji_worker.probe.notice import DELIVERED, DRAINED, Metadata, NoticeError, notices
+from cji_worker.probe.process import GONE, NOTICE, RESUME, Probe
 from cji_worker.probe.server import Server
 from tests.support.console_tools import FRONT, NOT_SERVING, StatusSocket, encoded, status_socket
 from tests.support.paths import ROOT
