@@ -71,8 +71,7 @@ def start_request(event_id: str) -> bytes:
 
 def started_event(body: bytes) -> str | None:
     """The id in the bytes of a `start_request`, for one event; None for other bytes."""
-    found = _START.fullmatch(body)
-    return None if found is None else found[1].decode("ascii")
+    return found[1].decode("ascii") if (found := _START.fullmatch(body)) else None
 
 
 def token_target(audience: str, client_id: str | None) -> str:

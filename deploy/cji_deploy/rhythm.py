@@ -11,8 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from cji_core.format.configuration.worker import DRAIN_SECONDS
-
+NOTICE_S: Final = 900
+"""From the announcement that a machine is deleted until it is: the most that Azure gives, as scaleset.bicep has it."""
+DRAIN_S: Final = 240
+"""Of a notice, what is not for jobs: 25 until the probe has seen it, 120 until the fleet process stopped, 60 for the
+last result and its receipt, 35 for the last lines of the trail. `max_job_seconds` is by default the rest."""
 BOOT_S: Final = 300
 """From the order of a machine until its probe is good, at the most: measured boot, attestation, release of the key."""
 _ISO: Final = re.compile(r"PT(?:(\d{1,3})H)?(?:(\d{1,5})M)?(?:(\d{1,6})S)?")
@@ -56,7 +59,7 @@ class Rhythm:
     @property
     def job_s(self) -> int:
         """Longest job that ends before its machine, when that is deleted: what the drain leaves of the notice."""
-        return max(0, self.notice_s - DRAIN_SECONDS)
+        return max(0, self.notice_s - DRAIN_S)
 
     @property
     def upgrade_s(self) -> int:

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cji_core.format.configuration.worker import NOTICE_SECONDS
 from cji_deploy.check.bicep import Template
 from cji_deploy.check.roles import role_problems
 from cji_deploy.check.values import Expression, Value, at
+from cji_deploy.rhythm import NOTICE_S
 
 _SCALE_SET: Final = "Microsoft.Compute/virtualMachineScaleSets"
 _DISK_SET: Final = "Microsoft.Compute/diskEncryptionSets"
@@ -113,7 +113,7 @@ _MACHINES: Final = (
     _rule(
         _SCALE_SET,
         f"{_VM}.scheduledEventsProfile.terminateNotificationProfile.notBeforeTimeout",
-        f"PT{NOTICE_SECONDS // 60}M",
+        f"PT{NOTICE_S // 60}M",
         "the longest job and the drain take 15 minutes, and Azure gives no more",
     ),
     _rule(_SCALE_SET, "identity.type", "UserAssigned", "the right to release must outlive an instance"),

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from cji_core.command.findings import Finding
-from cji_core.format.configuration.worker import DRAIN_SECONDS, NOTICE_SECONDS, LimitsSection
-from cji_deploy.rhythm import Rhythm, seconds
+from cji_core.format.configuration.worker import LimitsSection
+from cji_deploy.rhythm import DRAIN_S, NOTICE_S, Rhythm, seconds
 from cji_deploy.verbs.doctor_azure import deployment_findings
 from cji_worker.door.config import GRACE_S
 from cji_worker.probe.notice import EXCHANGE_S
@@ -149,8 +149,8 @@ def test_the_drain_covers_the_limits_of_probe_fleet_and_door() -> None:
     unit = (ROOT / "deploy" / "systemd" / "cji-fleet.service").read_text()
     (minutes,) = re.findall(r"^TimeoutStopSec=(\d+)min$", unit, re.MULTILINE)
     noticed = LOOK_S + 2 * EXCHANGE_S
-    assert noticed + 60 * int(minutes) + GRACE_S + 35 == DRAIN_SECONDS
-    assert LimitsSection().max_job_seconds == NOTICE_SECONDS - DRAIN_SECONDS
+    assert noticed + 60 * int(minutes) + GRACE_S + 35 == DRAIN_S
+    assert LimitsSection().max_job_seconds == NOTICE_S - DRAIN_S
 
 
 def test_an_upgrade_is_counted_from_the_export(tmp_path: Path) -> None:
