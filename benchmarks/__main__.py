@@ -27,6 +27,7 @@ BENCHMARKS: Final[dict[str, str]] = {
     "start": "seconds from exec of the supervisor to SERVING, and what they were spent on",
     "history": "seconds to start after five million jobs, and what the replay ledger adds to a job",
     "audit": "a year's audit trail verified, searched and proven; tree and proofs beside pymerkle",
+    "trail": "a quarter's trail by the commands of an auditor: CPU time, memory and bytes for each 100 000 lines",
     "validate": "NIBRS segments a second with all rules, beside a slow twin and beside reading every field",
     "deidentify": "tokens and FF1 beside a loop and the package ff3, a job of six keyed columns beside a copy",
     "link": "one model trained and applied here and in Splink on DuckDB; cost and memory up to a million records",

@@ -26,7 +26,7 @@ from cji_core.trail.index_search import Query
 from cji_core.trail.merkle import Frontier, leaf_hash
 from cji_core.trail.proofs import LineProof, decode_proof, encode_proof, prove_line, verify_line
 from cji_core.trail.rules import CheckpointKeys, Watcher
-from cji_core.trail.trail import lines, verified
+from cji_core.trail.trail import lines, size_of, verified
 
 __all__ = ["run"]
 
@@ -70,7 +70,7 @@ def run(report: Report, *, quick: bool) -> Result:
         figures = {
             "lines": float(year.lines),
             "jobs": float(year.jobs),
-            "trail_mib": trail.stat().st_size / (1 << 20),
+            "trail_mib": size_of(trail) / (1 << 20),
             "verify_million_s": plain,
             "verify_million_cpu_s": used,
             "verify_signed_million_s": signed / millions,

@@ -1,9 +1,9 @@
 """A scripted year of one worker: its audit trail, made of the writer's own types and appended by its own function.
 
-52 starts with a key each. Each busy minute has three jobs, one in twenty of which fails, an anchor for each second with
+52 starts with a key each. Each busy minute has its jobs, one in twenty of which fails, an anchor for each second with
 new lines, a refusal now and then, and a signed checkpoint; evidence and key are renewed every two hours. Receipts have
 true claims in a true sequence; to save the time of a quarter of a million signatures, theirs are zeros. Nobody who
-verifies a trail relies on them: the checkpoints sign the lines that they stand in.
+verifies a trail relies on them: the checkpoints sign the lines that they stand in. Files are closed as a worker does.
 """
 
 import hashlib
@@ -49,14 +49,15 @@ from cji_core.trail import (
 from cji_core.trail.checkpoint import origin_of, sign_checkpoint
 from cji_core.trail.merkle import Frontier, leaf_hash
 from cji_core.trail.rules import CheckpointKeys
+from cji_core.trail.segments import segment_path
 from cji_core.trail.short_receipts import Stated, shorten
+from cji_worker.trail.file import SEGMENT_BYTES
 
-__all__ = ["Year", "job_id"]
+__all__ = ["START", "Year", "job_id"]
 
-_START: Final = datetime(2025, 11, 24, 0, 0, tzinfo=UTC)
+START: Final = datetime(2025, 11, 24, 0, 0, tzinfo=UTC)
 _WORKER: Final = "worker-1"
 _STARTS: Final = 52
-_PER_MINUTE: Final = 3
 _DIGEST: Final = "ab" * 48
 _KEK: Final = "https://v.vault.azure.net/keys/cmk/" + "ab" * 16
 _AGENCIES: Final = tuple((f"agency-{i:02}", f"WI{i:02}30000") for i in range(40))
@@ -72,24 +73,36 @@ def job_id(number: int) -> str:
 class Year:
     """Writes the trail to a file; `keys` are those that signed its checkpoints."""
 
-    def __init__(self, path: Path, *, lines: int) -> None:
-        """Write `lines` lines, or a few more: until the worker has stopped."""
+    def __init__(self, path: Path, *, lines: int, per_minute: int = 3, segment_bytes: int = SEGMENT_BYTES) -> None:
+        """Write `lines` lines, or a few more: until the worker has stopped. Each busy minute has `per_minute` jobs."""
         self.keys: dict[str, ec.EllipticCurvePublicKey] = {}
         self.jobs = self._refused = 0
         self._head: Head = GENESIS
         self._tree = Frontier()
-        self._now = _START
+        self._now = START
         self._anchor, self._sequence, self._previous = 0, 0, FIRST_PREVIOUS
         self._base: Stated | None = None
-        minutes = lines // 12
+        minutes = lines // (3 * per_minute + 3)
+        self._per_minute = per_minute
         self._pause = timedelta(days=364) / max(1, minutes)
+        events = self._events(lines, max(1, minutes // _STARTS))
+        first = 1
+        while self._write(path, events, segment_bytes):
+            path.rename(segment_path(path, first, self.lines))
+            first, self._base = self.lines + 1, None
+
+    def _write(self, path: Path, events: Iterator[Event], most: int) -> bool:
+        """Write the current file; return whether it is closed: after a checkpoint, once it has `most` bytes."""
         with path.open("wb", buffering=1 << 20) as file:
             path.chmod(0o600)
-            for event in self._events(lines, max(1, minutes // _STARTS)):
+            for event in events:
                 time = utc_hundredths(self._now)
                 self._head, line = append_record(event, head=self._head, time=time, worker=_WORKER)
                 self._tree.append(leaf_hash(line))
                 file.write(line)
+                if isinstance(event, TrailCheckpoint) and file.tell() >= most:
+                    return True
+        return False
 
     @property
     def lines(self) -> int:
@@ -120,7 +133,7 @@ class Year:
 
     def _minute(self) -> Iterator[Event]:
         self._now += self._pause
-        for _ in range(_PER_MINUTE):
+        for _ in range(self._per_minute):
             number, self.jobs = self.jobs, self.jobs + 1
             yield self._admitted(number)
             yield self._anchored()

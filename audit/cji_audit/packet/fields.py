@@ -3,6 +3,7 @@
 import hashlib
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Final
 
@@ -33,6 +34,9 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )
 """By kind of event, which declares them; `receipt` is the receipt inside `job_completed`."""
 
+_OF_KIND: Final = {kind: attrgetter(*kind.counted) for kind in KINDS if kind.counted}
+_OF_RECEIPT: Final = attrgetter(*FIELDS[RECEIPT])
+
 _BASE: Final = '($e.receipt|split(".")[1]|gsub("-";"+")|gsub("_";"/")|@base64d|fromjson)'
 _CLAIMS: Final = f"""foreach inputs as $line ({{}}; $line.event as $e | .claims = null |
 if $e.kind == "job_admitted" then .admitted[$e.job_id] = ($e|{{{", ".join(OF_ADMISSION)}}})
@@ -53,6 +57,12 @@ def values(event: Event, claims: Claims | None) -> Iterator[tuple[str, str]]:
     if claims is not None:
         for name in FIELDS[RECEIPT]:
             yield from ((f"{RECEIPT}.{name}", each) for each in _texts(claims, name))
+
+
+def combination(event: Event, claims: Claims | None) -> tuple[object, ...]:
+    """Equal for two lines whose `values` are the same, and made in a fraction of the time."""
+    counted = _OF_KIND.get(type(event))
+    return type(event), counted and counted(event), claims and _OF_RECEIPT(claims)
 
 
 def query(field: str, period: Period, file: str) -> str:

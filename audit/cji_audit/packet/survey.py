@@ -1,13 +1,12 @@
 """One pass over a trail: what a packet needs to know of it, and the lines that it includes.
 
 Every line is verified, from the first on that was not pruned; the facts are those of the period. A line that does not
-verify ends the pass, and what follows it is not used. Memory is 64 bytes for each line that is there, the hashes of the
-Merkle tree, and what is included.
+verify ends the pass, and what follows it is not used. Memory is what is included, and a quarter of a byte a line.
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,21 +14,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from cji_audit.packet.fields import text, values
+from cji_audit.packet.fields import combination, text, values
 from cji_audit.packet.material import Incident, Line, Period, Seen, Trail
+from cji_audit.packet.subtrees import Subtrees
 from cji_core.trail.chain import GENESIS, ChainError, Record
-from cji_core.trail.events import Attested
+from cji_core.trail.claims import Claims
+from cji_core.trail.events import Attested, Event
 from cji_core.trail.known_lines import KnownLines
-from cji_core.trail.merkle import (
-    EMPTY_ROOT,
-    HASH_BYTES,
-    Frontier,
-    consistency_proof,
-    inclusion_proof,
-    leaf_hash,
-    node_hash,
-    root_of,
-)
+from cji_core.trail.merkle import Subtree, consistency_proof, inclusion_proof
 from cji_core.trail.pruned import Pruned
 from cji_core.trail.rules import RULES, CheckpointKeys, Finding, Watcher
 from cji_core.trail.short_receipts import Stated
@@ -47,6 +39,8 @@ MAX_VALUES: Final = 32
 """Values of one field that are listed."""
 MAX_INCIDENTS: Final = 20
 """Incidents of one topic that are listed."""
+MAX_COMBINATIONS: Final = 4096
+"""Lines whose values are remembered, so that those of a later line with the same are not looked up one by one."""
 IN_FORCE: Final = "in_force"
 _START: Final = ("version", "code_sha384", "config_sha384", "policy_sha384", "simulated", "host_profile")
 
@@ -101,22 +95,46 @@ def survey(
     except ChainError as error:
         broken = str(error)
     run.end()
-    included = _lines(file, run)
-    proofs = tuple(
-        Line(number=number, sha256=hashlib.sha256(line).hexdigest(), proof=run.tree.proof(number - 1))
+    included, proofs, consistency = _included(file, run, sizes)
+    listed = tuple(
+        Line(number=number, sha256=hashlib.sha256(line).hexdigest(), proof=proofs[number])
         for number, line in included.items()
     )
     return Surveyed(
-        trail=run.trail(file.name, broken, proofs),
+        trail=run.trail(file.name, broken, listed),
         lines=included,
         found=run.found,
         times=run.times,
-        consistency={size: run.tree.consistency(size) for size in sizes if max(1, run.pruned) <= size <= run.tree.size},
+        consistency=consistency,
         waiting=run.waiting,
         stopped=run.stopped,
         signed=run.signed,
         recorded=recorded,
     )
+
+
+_Proofs = dict[int, tuple[str, ...]]
+
+
+def _included(file: Path, run: "_Pass", sizes: AbstractSet[int]) -> tuple[dict[int, bytes], _Proofs, _Proofs]:
+    """The lines that a pass wants, their inclusion proofs, and consistency proofs from sizes that were not pruned."""
+    wanted, tree = run.wanted(), run.tree
+    earlier = [size for size in sizes if max(1, run.pruned) <= size <= tree.size]
+
+    def make(subtree: Subtree) -> tuple[_Proofs, _Proofs]:
+        return (
+            {number: _hex(inclusion_proof(number - 1, tree.size, subtree)) for number in wanted},
+            {size: _hex(consistency_proof(size, tree.size, subtree)) for size in earlier},
+        )
+
+    def read(offset: int) -> Iterator[bytes]:
+        return lines(file, offset=offset)
+
+    return tree.lines(wanted, read), *tree.proven(make, read)
+
+
+def _hex(proof: Sequence[bytes]) -> tuple[str, ...]:
+    return tuple(each.hex() for each in proof)
 
 
 def _recorded(records: Iterator[tuple[bytes, Record]], packet: str) -> tuple[int, str] | None:
@@ -129,55 +147,17 @@ def _recorded(records: Iterator[tuple[bytes, Record]], packet: str) -> tuple[int
     return None
 
 
-class Tree:
-    """All complete subtrees of a Merkle tree, a bytearray of hashes for each level.
+class _Again:
+    """The values of a line, and the lines after it that have the same."""
 
-    Of the leaves before it began, it has the peaks; no proof of a later leaf needs another subtree of them. `_first` is
-    the number of the first node that each level has: an even one, so that every pair is complete.
-    """
+    __slots__ = ("last", "pairs", "times")
 
-    def __init__(self, before: Frontier | None = None) -> None:
-        size = before.size if before else 0
-        self._levels = [bytearray() for _ in range(size.bit_length() or 1)]
-        self._first = [(size >> level) & ~1 for level in range(len(self._levels))]
-        if before:
-            for level, peak in zip(before.levels(), before.peaks, strict=True):
-                self._levels[level] += peak
+    def __init__(self, pairs: list[tuple[str, str]]) -> None:
+        self.pairs, self.times, self.last = pairs, 0, 0
 
-    @property
-    def size(self) -> int:
-        """The number of leaves."""
-        return self._first[0] + len(self._levels[0]) // HASH_BYTES
-
-    def append(self, leaf: bytes) -> None:
-        """Add a leaf by its hash."""
-        level, node = 0, leaf
-        while True:
-            if level == len(self._levels):
-                self._levels.append(bytearray())
-                self._first.append(0)
-            hashes = self._levels[level]
-            hashes += node
-            if len(hashes) % (2 * HASH_BYTES):
-                return
-            node = node_hash(bytes(hashes[-2 * HASH_BYTES : -HASH_BYTES]), node)
-            level += 1
-
-    def root(self) -> str:
-        """The root, in hexadecimal."""
-        return (root_of(0, self.size, self._subtree) if self.size else EMPTY_ROOT).hex()
-
-    def proof(self, index: int) -> tuple[str, ...]:
-        """The inclusion proof of a leaf, counted from 0, in the whole tree."""
-        return tuple(each.hex() for each in inclusion_proof(index, self.size, self._subtree))
-
-    def consistency(self, earlier: int) -> tuple[str, ...]:
-        """The proof that the whole tree continues that of `earlier` leaves, which were not pruned later."""
-        return tuple(each.hex() for each in consistency_proof(earlier, self.size, self._subtree))
-
-    def _subtree(self, start: int, level: int) -> bytes:
-        at = ((start >> level) - self._first[level]) * HASH_BYTES
-        return bytes(self._levels[level][at : at + HASH_BYTES])
+    def add(self, line: int) -> None:
+        """One more line."""
+        self.times, self.last = self.times + 1, line
 
 
 class _Listed:
@@ -188,19 +168,45 @@ class _Listed:
         self.unlisted: Counter[str] = Counter()
         self.incidents: list[Incident] = []
         self.unlisted_incidents: Counter[str] = Counter()
+        self._again: dict[tuple[object, ...], _Again] = {}
 
-    def count(self, name: str, value: str, line: int) -> bool:
-        """A value of a field in a line. Returns whether this line shows it."""
+    def count(self, event: Event, claims: Claims | None, line: int) -> bool:
+        """What a line has. Returns whether it shows any of it."""
+        key = combination(event, claims)
+        if again := self._again.get(key):
+            again.add(line)
+            return False
+        if len(self._again) == MAX_COMBINATIONS:
+            self._fold()
+        pairs = list(values(event, claims))
+        self._again[key] = _Again(pairs)
+        shown = [self.count_value(name, value, line) for name, value in pairs]
+        return any(shown)
+
+    def count_value(self, name: str, value: str, line: int, times: int = 1) -> bool:
+        """A value of a field, which so many lines have, the last of them this one. Returns whether it is a new one."""
         of = self.seen.setdefault(name, {})
         before = of.get(value)
         if before is None and len(of) == MAX_VALUES:
-            self.unlisted[name] += 1
+            self.unlisted[name] += times
         elif before is None:
             of[value] = Seen(count=1, first=line, last=line)
             return True
         else:
-            of[value] = Seen(count=before.count + 1, first=before.first, last=line)
+            of[value] = Seen(count=before.count + times, first=before.first, last=max(before.last, line))
         return False
+
+    def counted(self) -> dict[str, dict[str, Seen]]:
+        """Values by field, in order."""
+        self._fold()
+        return {name: dict(sorted(of.items())) for name, of in sorted(self.seen.items())}
+
+    def _fold(self) -> None:
+        """Count the lines that had what an earlier one had."""
+        for again in self._again.values():
+            for name, value in again.pairs if again.times else ():
+                self.count_value(name, value, again.last, again.times)
+        self._again.clear()
 
     def note(self, finding: Finding, line: int) -> None:
         """An incident, if the rule is of a check."""
@@ -224,7 +230,7 @@ class _Pass:
     def __init__(
         self, period: Period, sizes: AbstractSet[int], digests: AbstractSet[str], keys: CheckpointKeys
     ) -> None:
-        self._period, self._digests, self._keys = period, digests, keys
+        self._start, self._end, self._digests, self._keys = period.start, period.end, digests, keys
         self._watcher = Watcher(keys=keys)
         self._digest, self._bytes = hashlib.sha256(), 0
         self._first: Record | None = None
@@ -237,7 +243,7 @@ class _Pass:
         self._listed = _Listed()
         self._needed: set[int] = set()
         self.pruned = 0
-        self.tree = Tree()
+        self.tree = Subtrees()
         self.found: dict[str, int] = {}
         self.times: dict[str, str] = {}
         self.waiting: dict[int, str] = {}
@@ -260,11 +266,9 @@ class _Pass:
         if pruned is not None:
             self._watcher = Watcher.after(pruned, keys=self._keys)
             self._pruned_until = self._watcher.state.time
-            self.tree, self.pruned = Tree(pruned.tree()), pruned.last
+            self.tree, self.pruned = Subtrees(pruned.tree(), offset=pruned.offset), pruned.last
             self._identity = pruned.first_hash
-            if self._known.wants(self.pruned):
-                self._known.take(self.pruned, line_hash=pruned.head.hash, root=self.tree.root())
-                self._covered.append(self.pruned)
+            self._compare(pruned.head.hash)
 
     def see(self, line: bytes, record: Record) -> None:
         """Take the next line, which is verified."""
@@ -272,25 +276,21 @@ class _Pass:
         self._identity = self._identity or record.hash
         self._bytes += len(line)
         self._digest.update(line)
-        self.tree.append(leaf_hash(line))
-        self._wait(record)
-        if self._known.wants(self.tree.size):
-            self._known.take(self.tree.size, line_hash=record.hash, root=self.tree.root())
-            self._covered.append(self.tree.size)
         self._latest = max(self._latest, record.time)  # a clock that is set back moves no line out of the period
-        inside = self._period.contains(self._latest)
+        inside = self._start <= self._latest < self._end
         for finding in self._watcher.see(line, record):
             if inside:
                 self._note(finding)
+        self.tree.append(line, self._watcher.nodes)
+        self._wait(record)
+        self._compare(record.hash)
         receipt = self._watcher.receipt
         self._find(record, receipt)
-        if self._latest < self._period.end:
+        if self._latest < self._end:
             self._put_in_force(record, inside=inside)
         if inside:
             self._in_period += 1
-            claims = None if receipt is None else receipt.claims
-            shown = [self._listed.count(name, value, record.seq) for name, value in values(record.event, claims)]
-            if any(shown):
+            if self._listed.count(record.event, None if receipt is None else receipt.claims, record.seq):
                 self._needed.update(self._watcher.needed)
 
     def _wait(self, record: Record) -> None:
@@ -303,7 +303,7 @@ class _Pass:
 
     def end(self) -> None:
         """Add what only the end reveals."""
-        if self._last and self._latest >= self._period.start:
+        if self._last and self._latest >= self._start:
             for finding in self._watcher.end():
                 self._note(finding)
 
@@ -329,17 +329,23 @@ class _Pass:
             first_time=first.time if first else "",
             last_time=last.time if last else "",
             head=last.hash if last else GENESIS.hash,
-            root=self.tree.root(),
+            root=self._watcher.tree.root().hex(),
             roots={str(size): root for size, root in self._known.roots.items()},
             in_period=self._in_period,
             broken=broken,
             in_force=self._in_force,
-            seen={name: dict(sorted(of.items())) for name, of in sorted(listed.seen.items())},
+            seen=listed.counted(),
             unlisted=dict(sorted(listed.unlisted.items())),
             incidents=tuple(sorted(listed.incidents, key=lambda each: (each.topic, each.line))),
             unlisted_incidents=dict(sorted(listed.unlisted_incidents.items())),
             included=included,
         )
+
+    def _compare(self, line_hash: str) -> None:
+        """Keep the root over the lines so far, if it is asked for."""
+        if self._known.wants(self.tree.size):
+            self._known.take(self.tree.size, line_hash=line_hash, root=self._watcher.tree.root().hex())
+            self._covered.append(self.tree.size)
 
     def _find(self, record: Record, receipt: Stated | None) -> None:
         """Note the lines with evidence, receipts and digests of reviews that are looked for."""
@@ -365,14 +371,7 @@ class _Pass:
             self._force_line, changed = record.seq, True
         if inside and self._force_line and (changed or not self._in_period):
             for name, value in self._in_force.items():
-                self._listed.count(f"{IN_FORCE}.{name}", value, self._force_line)
+                self._listed.count_value(f"{IN_FORCE}.{name}", value, self._force_line)
 
     def _note(self, finding: Finding) -> None:
         self._listed.note(finding, max(finding.line, self.first_line))  # a line that was pruned is in no packet
-
-
-def _lines(file: Path, run: _Pass) -> dict[int, bytes]:
-    """The lines that a pass wants, by their numbers, from a second reading of the same bytes."""
-    wanted = run.wanted()
-    verified_only = islice(lines(file), run.tree.size - run.pruned)
-    return {number: line for number, line in enumerate(verified_only, run.first_line) if number in wanted}

@@ -2,9 +2,12 @@
 
 import contextlib
 import json
+import tracemalloc
 from base64 import urlsafe_b64decode
 from collections import Counter
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,8 @@ from cji_audit.packet.inputs import read_key, read_sbom, read_tests
 from cji_audit.packet.material import Period
 from cji_audit.packet.reviews import read_reviews
 from cji_audit.packet.signed import read_checkpoint, read_receipts
-from cji_audit.packet.survey import Tree, survey
+from cji_audit.packet.subtrees import Subtrees
+from cji_audit.packet.survey import MAX_COMBINATIONS, survey
 from cji_audit.packet.verify import verify
 from cji_core.errors import Reason
 from cji_core.trail import (
@@ -36,7 +40,15 @@ from cji_core.trail import (
     append_record,
     utc_hundredths,
 )
-from cji_core.trail.merkle import Frontier, leaf_hash, node_hash, verify_inclusion
+from cji_core.trail.merkle import (
+    Frontier,
+    consistency_proof,
+    inclusion_proof,
+    leaf_hash,
+    node_hash,
+    verify_consistency,
+    verify_inclusion,
+)
 from tests.support.packet_period import KEK, admitted, attested, receipt, released, started
 
 PERIOD = Period(first=date(2026, 10, 5), last=date(2026, 10, 6))
@@ -137,7 +149,12 @@ def slow_incidents(lines: list[bytes]) -> Counter[str]:
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(STEPS)
-def test_a_survey_equals_a_slow_count(tmp_path: Path, steps: list[tuple[Event, int]]) -> None:
+@example([(HostChanged(unmet=()), 25), (HostChanged(unmet=()), 1), (released(), 1), (HostChanged(unmet=()), 1)])
+@pytest.mark.parametrize("combinations", [MAX_COMBINATIONS, 1])
+def test_a_survey_equals_a_slow_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, combinations: int, steps: list[tuple[Event, int]]
+) -> None:
+    monkeypatch.setattr("cji_audit.packet.survey.MAX_COMBINATIONS", combinations)
     path = tmp_path / "trail"
     lines = written(path, steps)
     trail = survey(path, PERIOD).trail
@@ -147,6 +164,10 @@ def test_a_survey_equals_a_slow_count(tmp_path: Path, steps: list[tuple[Event, i
         if not name.startswith("in_force.")
     }
     assert counted == slow_counts(lines)
+    kinds = [json.loads(line)["event"]["kind"] for line in lines]
+    for kind, seen in trail.seen.get("kind", {}).items():
+        between = kinds[seen.first - 1 : seen.last]
+        assert (between[0], between[-1], between.count(kind)) == (kind, kind, seen.count)
     topics = {"time-stamps", "anchors", "attested-machines"}
     noted = Counter(each.topic for each in trail.incidents if each.topic in topics)
     noted += Counter({name: count for name, count in trail.unlisted_incidents.items() if name in topics})
@@ -174,44 +195,75 @@ def slow_root(leaves: list[bytes]) -> bytes:
     return node_hash(slow_root(leaves[:split]), slow_root(leaves[split:]))
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 8, 9, 31, 32, 33])
-def test_the_tree_of_a_survey_is_that_of_the_standard(size: int) -> None:
-    leaves, tree = [leaf_hash(bytes([n])) for n in range(size)], Tree()
-    for leaf in leaves:
-        tree.append(leaf)
-    assert tree.root() == slow_root(leaves).hex()
-    for index, leaf in enumerate(leaves):
-        proof = [bytes.fromhex(each) for each in tree.proof(index)]
-        verify_inclusion(leaf, index=index, size=size, proof=proof, root=slow_root(leaves))
+def line(number: int) -> bytes:
+    return b"line %d\n" % number
 
 
-def test_a_tree_after_pruned_lines_is_that_of_all_lines() -> None:
-    """Before 0 to 69 leaves, with 70 after them: the same roots, and the same proofs of those after them."""
-    leaves = [leaf_hash(bytes([n])) for n in range(139)]
+def appended(count: int, before: int = 0) -> tuple[Subtrees, Frontier, Callable[[int], Iterator[bytes]]]:
+    """So many leaves, of which the first were pruned; and what reads the others again."""
+    text = [line(number) for number in range(count)]
     frontier = Frontier()
-    for before in range(70):
-        tree, whole = Tree(frontier), Tree()
-        frontier.append(leaves[before])
-        for leaf in leaves[:before]:
-            whole.append(leaf)
-        assert (tree.size, tree.root()) == (whole.size, whole.root())
-        for leaf in leaves[before : before + 70]:
-            tree.append(leaf)
-            whole.append(leaf)
-            assert (tree.size, tree.root()) == (whole.size, whole.root())
-        for index in range(before, before + 70):
-            assert tree.proof(index) == whole.proof(index)
+    for each in text[:before]:
+        frontier.append(leaf_hash(each))
+    begin = sum(map(len, text[:before]))
+    tree = Subtrees(Frontier(frontier.size, frontier.peaks), offset=begin)
+    for each in text[before:]:
+        tree.append(each, frontier.append(leaf_hash(each)))
+    rest = b"".join(text[before:])
+    return tree, frontier, lambda offset: iter(rest[offset - begin :].splitlines(keepends=True))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 255, 256, 257, 300, 511, 512, 513, 1000])
+def test_proofs_of_a_survey_are_those_of_the_standard(size: int) -> None:
+    tree, frontier, read_again = appended(size)
+    leaves = [leaf_hash(line(number)) for number in range(size)]
+    root = slow_root(leaves)
+    assert (tree.size, frontier.root()) == (size, root)
+    for index in {0, size // 3, size // 2, size - 1, min(size - 1, 256)}:
+        proof = tree.proven(partial(inclusion_proof, index, size), read_again)
+        verify_inclusion(leaves[index], index=index, size=size, proof=proof, root=root)
+        earlier = slow_root(leaves[: index + 1])
+        path = tree.proven(partial(consistency_proof, index + 1, size), read_again)
+        verify_consistency(earlier=index + 1, earlier_root=earlier, size=size, root=root, proof=path)
+    assert tree.lines({1, size}, read_again) == {1: line(0), size: line(size - 1)}
+
+
+@pytest.mark.parametrize("before", [*range(20), 255, 256, 257, 300, 511, 512, 700])
+def test_proofs_after_pruned_lines_are_those_of_all_lines(before: int) -> None:
+    size = before + 530
+    tree, _, read_again = appended(size, before)
+    whole, _, read_all = appended(size)
+    for index in {before, before + 1, before + 100, before + 256, size - 1}:
+        for make in (partial(inclusion_proof, index, size), partial(consistency_proof, max(1, index), size)):
+            assert tree.proven(make, read_again) == whole.proven(make, read_all)
+        assert tree.lines({index + 1}, read_again) == {index + 1: line(index)}
 
 
 def test_pruned_lines_take_no_memory() -> None:
     """Their number is from a file that nobody verified yet."""
     before = Frontier(1 << 45, [b"p" * 32])
-    tree = Tree(before)
-    for leaf in (b"a" * 32, b"b" * 32):
-        tree.append(leaf)
-        before.append(leaf)
-        assert (tree.size, tree.root()) == (before.size, before.root().hex())
-    assert tree.proof(1 << 45) == ((b"b" * 32).hex(), (b"p" * 32).hex())
+    tree = Subtrees(before, offset=7)
+    for text in (b"a", b"b"):
+        tree.append(text, before.append(leaf_hash(text)))
+    found = tree.proven(partial(inclusion_proof, 1 << 45, tree.size), lambda _: iter([b"a", b"b"]))
+    assert found == [leaf_hash(b"b"), b"p" * 32]
+
+
+def test_lines_take_a_quarter_of_a_byte_each() -> None:
+    """What a survey of ten million lines keeps of their tree is a few megabytes."""
+    nodes = [bytes([level]) * 32 for level in range(64)]
+
+    def kept(count: int) -> int:
+        tracemalloc.start()
+        tree = Subtrees()
+        for size in range(1, count + 1):
+            tree.append(b"line", nodes[: (size & -size).bit_length()])
+        try:
+            return tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+
+    assert kept(200_000) - kept(100_000) < 50_000
 
 
 ANY = st.binary(max_size=300) | st.recursive(
