@@ -134,6 +134,12 @@ def test_values_of_the_configuration_arrive(config: Config) -> None:
     assert "ssl_ecdh_curve P-384:P-256;" in door_config(config, Build((1, 26), (3, 0), None))
 
 
+def test_an_idle_connection_ends_within_an_hour(config: Config) -> None:
+    """SC-10: half an hour without a call, whatever worker.toml says."""
+    text = door_config(config, BUILD)
+    assert re.findall(r"^ *keepalive_timeout (\d+)s;$", text, re.MULTILINE) == ["1800"] * text.count("listen 0.0.0.0")
+
+
 def test_the_door_has_one_server_where_the_kernel_counts(config: Config) -> None:
     limits = msgspec.structs.replace(config.limits, connections_counted_by="firewall")
     found = msgspec.structs.replace(config, limits=limits)
