@@ -67,7 +67,7 @@ class Subtrees:
         return {number: line for number, line in found if number in numbers}
 
     def proven(self, make: Callable[[Subtree], T], read: Lines) -> T:
-        """What `make` returns with the subtrees that it asks for."""
+        """The result of `make` with the subtrees that it asks for."""
         asked = set[tuple[int, int]]()
 
         def ask(start: int, level: int) -> bytes:

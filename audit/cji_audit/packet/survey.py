@@ -171,7 +171,7 @@ class _Listed:
         self._again: dict[tuple[object, ...], _Again] = {}
 
     def count(self, event: Event, claims: Claims | None, line: int) -> bool:
-        """What a line has. Returns whether it shows any of it."""
+        """The values that a line has. Returns whether it shows one of them."""
         key = combination(event, claims)
         if again := self._again.get(key):
             again.add(line)
