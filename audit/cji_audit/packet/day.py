@@ -12,7 +12,7 @@ from typing import Final
 
 from cji_audit.packet.checks import Result
 from cji_audit.packet.checks.reviews import allowed_days
-from cji_audit.packet.document import Badge, Block, Cell, Document, Facts, Link, Listing, Section, Table, Text
+from cji_audit.packet.document import Badge, Block, Cell, Document, Facts, Heading, Link, Listing, Section, Table, Text
 from cji_audit.packet.material import Material
 from cji_audit.packet.report import checks_of, lacking, ranges
 from cji_audit.packet.rows import STATUSES, Row
@@ -47,7 +47,10 @@ def day(
     return Document(
         title=f"Audit of {material.period.first} to {material.period.last}",
         notice=NOTICE,
-        cover=(Facts(_cover(material)), Table(("packet", "command"), [(_SOUND if trusted else _UNSOUND, _link(ALL))])),
+        cover=(
+            Facts(_cover(material)),
+            Table(("what", "in short", "command"), list(_short(material, rows, checks, trusted=trusted))),
+        ),
         sections=(
             Section("asked", "What was asked", tuple(_asked(rows))),
             Section("rests", "On whose word it rests", tuple(_rests(trust))),
@@ -67,6 +70,20 @@ def _cover(material: Material) -> dict[str, str]:
     }
 
 
+def _short(
+    material: Material, rows: Sequence[Row], checks: dict[str, Result], *, trusted: bool
+) -> Iterator[tuple[Cell, ...]]:
+    """The page in four rows; the sections have all of it."""
+    counts = Counter(row.status for row in rows)
+    yield "packet", _SOUND if trusted else _UNSOUND, _link(ALL)
+    own = ", ".join(f"{counts[status]} {status}" for status in ("met", "partial", "not met", "gap"))
+    yield "proven" if trusted else "stated, not proven", f"{own}, of {len(rows)} fragments", _link(ALL)
+    unmet = [name for name, each in checks.items() if each.status != "holds"]
+    yield "open", ", ".join(unmet) or "no check", _link(_id(unmet[0]) if unmet else ALL)
+    for at, what, to in sorted(_dates(material))[:1]:
+        yield "due next", f"{at:%Y-%m-%d %H:%M} UTC: {what}", _link(to)
+
+
 def _asked(rows: Sequence[Row]) -> Iterator[Block]:
     """The requirements by family, with the statuses that were computed."""
     yield Text(
@@ -76,7 +93,7 @@ def _asked(rows: Sequence[Row]) -> Iterator[Block]:
     for family, of in groupby(rows, key=lambda row: row.family):
         counts = Counter(row.status for row in of)
         cells.append((family, *(str(counts[status]) for status in STATUSES), _link(ALL)))
-    yield Table(("family", *STATUSES, "command"), cells)
+    yield Table(("family", *STATUSES, "command"), cells, "counts")
 
 
 def _rests(trust: Trust) -> Iterator[Block]:
@@ -93,7 +110,9 @@ def _proven(rows: Sequence[Row], checks: dict[str, Result], *, trusted: bool) ->
     if not trusted:
         yield Text("Nothing is proven: see what is open. The packet itself states this.")
     if checks:
-        yield Table(("check", "what held", "fragments", "command"), [_claim(rows, *each) for each in checks.items()])
+        yield Table(
+            ("check", "what held", "fragments that use it", "command"), [_claim(rows, *each) for each in checks.items()]
+        )
 
 
 def _claim(rows: Sequence[Row], name: str, result: Result) -> tuple[Cell, ...]:
@@ -171,6 +190,7 @@ def _commands(checks: dict[str, Result], command: Callable[..., str]) -> Iterato
     )
     yield Listing(command(), id=ALL)
     for name, result in checks.items():
+        yield Heading(name)
         again = [each.recheck for each in result.evidence]
         yield Listing("\n".join([command("--check", name), *dict.fromkeys(again)]), id=_id(name))
 

@@ -118,6 +118,13 @@ def test_every_claim_of_the_day_s_page_is_derived_again(auditor: Auditor) -> Non
     titles = [each.text for each in page.iter("h2")]
     named = ("Contents", "What was asked", "On whose word it rests", "What is proven", "What is open")
     assert titles == [*named, "What is due next", "Commands"]
+    short = [[cell.text_content() for cell in row.iter("td")] for row in next(page.iter("tbody"))]
+    assert [each[0] for each in short] == ["packet", "proven", "open", "due next"]
+    assert (short[0][1], short[3][1].partition(":")[0]) == ("trusted under your pins", "2026-11-09 00")
+    asked = next(each for each in page.iter("table") if each.get("class") == "counts")
+    totals = [sum(int(each[at].text_content()) for each in asked.find("tbody")) for at in (4, 3, 1, 2)]
+    wanted = "{} met, {} partial, {} not met, {} gap, of 613 fragments".format(*totals)
+    assert short[1][1] == wanted
     commands = {each.get("id"): [line.text_content() for line in each] for each in page.iter("pre")}
     claims = [[*row.iter("td")] for row in page.iter("tr") if row.find("td") is not None]
     links = [[link.get("href", "")[1:] for cell in row for link in cell.iter("a")] for row in claims]
@@ -145,6 +152,7 @@ def test_a_day_without_pins_proves_nothing(auditor: Auditor) -> None:
     text = out.read_text()
     assert "Nothing is proven: see what is open." in text
     assert "What is proven" not in text
+    assert "stated, not proven" in text
     assert "verified" not in text
     assert text.count("as given by the maker") == 5
     assert "signer-not-pinned" in text
