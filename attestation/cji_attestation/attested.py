@@ -26,7 +26,7 @@ from cji_attestation import AttestationError, Fault, Trust, is_production
 from cji_attestation.appraisal import ProvenTime, ReferenceValues, Verdict, appraise, check_reference
 from cji_attestation.checks import Check, Skipped
 from cji_attestation.evidence import NONCE_BYTES, Evidence, maa_nonce, qualifying_data
-from cji_attestation.evidence_file import MAX_FILE_BYTES, EvidenceFile, decode_evidence
+from cji_attestation.evidence_file import MAX_FILE_BYTES, EvidenceFile, crl_of, decode_evidence, encoded_values
 from cji_attestation.maa import SigningKeys, VerifiedToken, verify_token
 from cji_attestation.times import AppraisalTime, proven_time, stated_time, this_moment
 from cji_attestation.trust import provider_endpoint
@@ -123,7 +123,7 @@ def verify_attestation(
         token_evidence=response.token_evidence,
         maa_url=maa_url,
         jwks=b"",
-        reference=_encoded(reference),
+        reference=encoded_values(reference),
     )
     keys = _keys(maa_url, trust)
 
@@ -131,7 +131,7 @@ def verify_attestation(
         return this_moment() if at is None else stated_time(at, "the receipt, between sealing and now")
 
     attested = _appraise(shown, trust=trust, reference=reference, keys=keys, time=time)
-    crl = (reference.amd_crls or {}).get(attested.verdict.product, b"")  # type: ignore[call-overload]  # or an FMSPC
+    crl = crl_of(attested.verdict, reference)
     shown = msgspec.structs.replace(shown, jwks=keys.document, amd_crl=crl)
     return replace(attested, shown=shown, admission_nonce=response.admission_nonce)
 
@@ -175,11 +175,6 @@ def read_as_made(data: bytes, *, trust: Trust) -> AttestedWorker:
             raise
     attested = read_evidence(data, trust=trust, reference=reference, at=found.attested_at)
     return replace(attested, time=ProvenTime(at=attested.time.at, by="its maker's word"))
-
-
-def _encoded(reference: ReferenceValues) -> bytes:
-    """The values as JSON; AMD's lists are left out, because the file has the one that counts."""
-    return msgspec.json.encode(msgspec.structs.replace(reference, amd_crls=None))
 
 
 def _keys(maa_url: str, trust: Trust, *, stored: bytes | None = None) -> SigningKeys:

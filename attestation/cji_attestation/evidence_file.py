@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from cji_attestation.appraisal import ReferenceValues, Verdict
 from cji_attestation.evidence import MAX_PATH_BYTES, NONCE_BYTES
 from cji_core.documents import convert
 from cji_core.errors import SpecError
@@ -48,6 +49,17 @@ class EvidenceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def stamped(self) -> bytes:
         """The message of a timestamp: it has SHA-384 of all other members, in their one encoding."""
         return stamped(msgspec.json.encode(msgspec.structs.replace(self, timestamp=b"")))
+
+
+def encoded_values(reference: ReferenceValues) -> bytes:
+    """The values as JSON; AMD's lists are left out, because the file has the one that counts."""
+    return msgspec.json.encode(msgspec.structs.replace(reference, amd_crls=None))
+
+
+def crl_of(verdict: Verdict, reference: ReferenceValues) -> bytes:
+    """The revocation list of these values for the machine's product, empty without one."""
+    found: bytes = (reference.amd_crls or {}).get(verdict.product, b"")  # type: ignore[call-overload]  # or an FMSPC
+    return found
 
 
 def stamped(text: bytes) -> bytes:

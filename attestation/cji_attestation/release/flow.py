@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from cji_attestation.appraisal import ReferenceValues, Verdict, appraise, check_reference
 from cji_attestation.errors import AttestationError, Fault, invalid
-from cji_attestation.evidence import NONCE_BYTES, Evidence, bind, maa_nonce, qualifying_data
+from cji_attestation.evidence import NONCE_BYTES, Evidence, bind, gather, maa_nonce, qualifying_data
 from cji_attestation.evidence.boot_logs import BootLogs
 from cji_attestation.evidence.collect import collect, ephemeral_salt
 from cji_attestation.evidence.event_log import START_PCR, after_start, start_event
@@ -27,6 +27,7 @@ from cji_attestation.evidence.pcs import IntelPcs
 from cji_attestation.evidence.tpm import Tpm
 from cji_attestation.evidence.tpm_structures import PCRS, SYSTEM_PCRS
 from cji_attestation.evidence.tpm_templates import Padding
+from cji_attestation.evidence_file import EvidenceFile, crl_of, encoded_values
 from cji_attestation.maa import SigningKeys, VerifiedToken, guest_request, open_reply, send_request, verify_token
 from cji_attestation.release.keyspec import KeySpec, locate
 from cji_attestation.release.policy import PolicyVerdict, check_release_policy
@@ -182,6 +183,28 @@ class Attester:
         evidence = self._collect(bound, self._known)
         self._appraise(evidence, bound)
         return evidence
+
+    def shown(self, attestation: Attestation, *, receipt_jwk: str) -> EvidenceFile:
+        """Fresh evidence of this start for a nonce of its own, as a submitter keeps it. Raises as `quote`."""
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        root, (path,) = gather([nonce])
+        evidence = self.quote(receipt_key=attestation.receipt_key, root=root)
+        return EvidenceFile(
+            version=6,
+            cloud=self._trust.name,
+            attested_at=datetime.fromtimestamp(self._clock(), UTC),
+            nonce=nonce,
+            nonce_path=path,
+            receipt_jwk=receipt_jwk,
+            evidence=evidence.to_json(),
+            maa_token=attestation.token.raw,
+            token_nonce=attestation.nonce,
+            token_evidence=attestation.evidence.to_json(),
+            maa_url=self._keys.issuer,
+            jwks=self._keys.document,
+            reference=encoded_values(self._reference),
+            amd_crl=crl_of(attestation.verdict, self._reference),
+        )
 
     def check_pcrs(self, attestation: Attestation) -> None:
         """Compare PCRs 0-15 with those attested, in milliseconds: EVIDENCE_INVALID "pcr-changed", EVIDENCE_UNAVAILABLE.

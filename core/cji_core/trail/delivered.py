@@ -186,3 +186,8 @@ def _time_of(line: bytes) -> int | None:
         return unix_seconds(read(line).time)
     except (ChainError, ValueError):
         return 0  # a line that nobody can deliver has waited for ever
+
+
+def own_evidence(trail: Path) -> Path:
+    """The folder in which a worker leaves evidence of its starts, with the receipt keys that sign checkpoints."""
+    return trail.parent / "receipt-evidence"

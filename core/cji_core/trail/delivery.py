@@ -5,7 +5,7 @@ no right to write a line. Its configuration is `audit.toml`:
 
     trail = "/var/lib/cji/audit.log"      # read only
     state = "/var/lib/cji-audit"          # what was delivered where, and the proofs of the log
-    receipt_keys = "/etc/cji/receipt-keys"  # the worker's public keys, with which it signs checkpoints
+    receipt_keys = "/etc/cji/receipt-keys"  # default: the folder that the worker writes beside its trail
     [[sinks]]                             # each with its `kind`, a `name`, and the keys of its kind
     [log]                                 # the agency's log, whose checkpoints witnesses cosign: docs/witnesses.md
 
@@ -22,6 +22,7 @@ from msgspec import Meta
 from cji_core.documents import convert, toml
 from cji_core.errors import CoreError, StartupError
 from cji_core.format.configuration.worker import DestinationName
+from cji_core.trail.delivered import own_evidence
 
 MAX_BYTES: Final = 256 * 1024
 MAX_DESTINATIONS: Final = 16
@@ -68,7 +69,10 @@ class Destination(Protocol):
 
 
 class DeliveryFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`audit.toml`; sinks and the log are checked by their own rooms."""
+    """`audit.toml`; sinks and the log are checked by their own rooms.
+
+    `receipt_keys` is by default the folder that the worker writes.
+    """
 
     trail: Annotated[str, Meta(min_length=1, max_length=1024)]
     state: Annotated[str, Meta(min_length=1, max_length=1024)]
@@ -81,8 +85,6 @@ class DeliveryFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ValueError("neither [[sinks]] nor [log]")
         if len(self.sinks) >= MAX_DESTINATIONS:
             raise ValueError(f"more than {MAX_DESTINATIONS - 1} sinks")
-        if self.log is not None and self.receipt_keys is None:
-            raise ValueError("[log] needs receipt_keys")
         names = [each.get("name") for each in self.sinks]
         try:
             convert(names, list[DestinationName])
@@ -110,4 +112,4 @@ def load_delivery(path: Path) -> DeliveryFile:
         for name in ("trail", "state", "receipt_keys")
         if isinstance(value := getattr(found, name), str)
     }
-    return msgspec.structs.replace(found, **paths)
+    return msgspec.structs.replace(found, **{"receipt_keys": str(own_evidence(Path(paths["trail"]))), **paths})

@@ -72,7 +72,6 @@ def test_an_interval_above_the_published_delay_is_refused(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        ('receipt_keys = "keys"', "", "needs receipt_keys"),
         ("[log]", '[[sinks]]\nname = "log"\n[log]', "a name of its own, which is not log"),
         ("[log]", "[[witnesses]]", "witnesses"),
     ],

@@ -37,6 +37,7 @@ from cji_worker.keyholder.entra import KeySets, SecondIdentity
 from cji_worker.keyholder.fronts import Fronts
 from cji_worker.keyholder.host import HostState
 from cji_worker.keyholder.keyholder import Keyholder
+from cji_worker.keyholder.own_evidence import OwnEvidence, make_folder
 from cji_worker.keyholder.policy import PolicyInForce, require_serial
 from cji_worker.keyholder.pool_ledger import PoolLedger, open_pool_ledger
 from cji_worker.keyholder.receipts import ReceiptSigner
@@ -46,9 +47,16 @@ from cji_worker.memory import Region, SecretHeap, overwrite_registers
 from cji_worker.trail.file import AuditFile
 
 
-def _custody(boot: Boot, trust: Trust, logs: BootLogs, receipt_key: bytes, host: HostState) -> Custody:
+def _custody(boot: Boot, trust: Trust, logs: BootLogs, signer: ReceiptSigner, host: HostState) -> Custody:
+    key = signer.thumbprint
     return Custody(
-        config=boot.config, code=boot.code, trust=trust, logs=logs, receipt_key=receipt_key, tpm=host.tpm_clock
+        config=boot.config,
+        code=boot.code,
+        trust=trust,
+        logs=logs,
+        receipt_key=key,
+        tpm=host.tpm_clock,
+        own=OwnEvidence(Path(boot.config.audit_file), receipt_jwk=signer.public_jwk, receipt_key=key),
     )
 
 
@@ -97,7 +105,7 @@ async def _serve(
         signer = _signer(boot, audit, anchor, host, crypto, tables=tables, simulated=simulated)
         _record_start(audit, boot, signer, policy, host)
         checkpoints = Checkpoints(audit, signer)
-        custody = _custody(boot, trust, logs, signer.thumbprint, host)
+        custody = _custody(boot, trust, logs, signer, host)
         supervisor: Channel[KeyholderFromSupervisor, SupervisorFromKeyholder] = Channel(
             boot.supervisor, KeyholderFromSupervisor
         )
@@ -169,6 +177,7 @@ def main(boot: Boot) -> int:
         crypto = module_in_force()  # it reads the map of this process, which the confined process cannot
         require_usable(crypto, require_fips=boot.config.require_fips)
         logs = open_logs(trust, boot.logs)
+        make_folder(Path(boot.config.audit_file))
         confine(boot.config, trust)
         heap = SecretHeap(region, size=region.size)
         with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(_Selector())) as runner:

@@ -44,6 +44,7 @@ from cji_core.trail import DropCause, ReleaseFailure
 from cji_worker.host import TpmClockWatch
 from cji_worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey, Holdings, NotReleased
 from cji_worker.keyholder.key_specs import key_specs
+from cji_worker.keyholder.own_evidence import OwnEvidence
 from cji_worker.keyholder.quotes import Quotes
 from cji_worker.keyholder.schedule import (
     ANOTHER_START,
@@ -78,23 +79,15 @@ class Custody:
         receipt_key: bytes,
         tpm: TpmClockWatch,
         logs: BootLogs | None = None,
+        own: OwnEvidence | None = None,
     ) -> None:
         """`receipt_key` is a thumbprint of 32 bytes. A process that maps a file outside `code` obtains no key.
 
-        `logs` are inherited event logs, see `Attester`.
+        `logs` are inherited event logs, see `Attester`. `own` takes evidence of this start, once.
         """
         section = config.attestation
         reference = _reference_values(section)
-        self._attester = Attester(
-            trust=trust,
-            maa_url=section.maa_url,
-            reference=reference,
-            ak_issuers=_ak_issuers(section),
-            client_id=section.client_id,
-            region=config.worker.region,
-            logs=logs,
-            announce=keep_start,
-        )
+        self._attester = _attester(config, trust, reference, logs)
         self._specs = key_specs(config)
         self._seeds = {k.kek_id: _wrapped_seed(k) for k in config.keys}
         self.review = review_of(reference)
@@ -108,8 +101,8 @@ class Custody:
             workers=section.workers_per_vault,
         )
         self._code, self._receipt_key, self._tpm, self._named_after = code, receipt_key, tpm, config.vm_id
+        self._own, self._unread = own, 0
         self._attestation: Attestation | None = None
-        self._unread = 0
         self._failures: dict[str, ReleaseFailure] = {}
         """By key: why it was last not released, until it is."""
         self.quotes = Quotes(
@@ -249,6 +242,15 @@ class Custody:
             self.holdings = replace(self.holdings, keys=keys, missing=missing)
             self._events.append(key)
         log("released", kek_id=spec.kek_id, ms=int((time.monotonic() - started) * 1000))
+        self._leave_evidence(attestation)
+
+    def _leave_evidence(self, attestation: Attestation) -> None:
+        if self._own is None or self._own.written:
+            return
+        try:
+            self._own.write(self._attester.shown(attestation, receipt_jwk=self._own.receipt_jwk))
+        except AttestationError as error:  # again after the next release
+            self._log("no evidence left", error)
 
     def _released(self, attestation: Attestation, spec: KeySpec) -> tuple[ReleasedKey, UnwrappingKey]:
         buffer = bytearray(_KEY_BUFFER_BYTES)
@@ -364,6 +366,20 @@ def _open_seed(
     if key_id(key.public_key()) != thumbprint:
         raise AttestationError(Fault.RELEASE_INVALID, check="ml-kem-seed")
     return key
+
+
+def _attester(config: Config, trust: Trust, reference: ReferenceValues, logs: BootLogs | None) -> Attester:
+    section = config.attestation
+    return Attester(
+        trust=trust,
+        maa_url=section.maa_url,
+        reference=reference,
+        ak_issuers=_ak_issuers(section),
+        client_id=section.client_id,
+        region=config.worker.region,
+        logs=logs,
+        announce=keep_start,
+    )
 
 
 def _reference_values(section: AttestationSection) -> ReferenceValues:

@@ -1,0 +1,62 @@
+"""Evidence of this start beside the trail: who verifies its checkpoints and receipts learns the receipt key from it.
+
+    receipt-evidence/THUMBPRINT.json      an evidence.json, as a submitter would have it, for a nonce of this process
+
+The deliverer hands it to the agency's log, which appraises it by its own reference values. So nobody has to bring the
+keys of a start to the machine, or into a bundle. Evidence of earlier starts stays for checkpoints of theirs that are
+still to be delivered, `MOST_STARTS` of them.
+
+A file that cannot be written costs no job: the deliverer reports checkpoints of an unknown key.
+"""
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from cji_attestation.evidence_file import EvidenceFile
+from cji_core.log import log
+from cji_core.strict import b64url
+from cji_core.trail.delivered import own_evidence
+
+MOST_STARTS: Final = 64
+_MODE: Final = 0o640
+_FOLDER: Final = 0o750
+
+
+def make_folder(trail: Path) -> None:
+    """Make the folder, which a confined process cannot; tmpfiles.d makes that of the unit, for the trail's group."""
+    folder = own_evidence(trail)
+    with suppress(OSError):
+        folder.mkdir(mode=_FOLDER)
+        os.chmod(folder, stat.S_IMODE(folder.stat().st_mode) | _FOLDER)
+
+
+class OwnEvidence:
+    """Writes one file for the start of this process."""
+
+    def __init__(self, trail: Path, *, receipt_jwk: str, receipt_key: bytes) -> None:
+        """`receipt_key` is the thumbprint of the key whose JWK goes into the file."""
+        self._folder, self.receipt_jwk = own_evidence(trail), receipt_jwk
+        self.path = self._folder / f"{b64url(receipt_key)}.json"
+        self.written = False
+
+    def write(self, file: EvidenceFile) -> None:
+        """Write the file, whole or not at all; the group of the trail may read it."""
+        try:
+            new = self.path.with_name(f".{self.path.name}.new")
+            new.write_bytes(file.encode())
+            os.chmod(new, _MODE)
+            os.replace(new, self.path)
+            self._prune()
+        except OSError as error:
+            log("evidence not written", error=type(error).__name__)
+            return
+        self.written = True
+
+    def _prune(self) -> None:
+        found = sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
+        for path in found[:-MOST_STARTS]:
+            with suppress(FileNotFoundError):
+                path.unlink()
