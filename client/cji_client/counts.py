@@ -19,5 +19,9 @@ def require_counts(receipt: VerifiedReceipt, header: ResultHeader, rows: Mapping
 
 
 def require_consistent(receipt: VerifiedReceipt, header: ResultHeader) -> None:
-    """Return if the counts fit each other and the schemas of the outputs, which needs no key."""
+    """Return if the counts fit each other, the schemas of the outputs and the lengths of parts, which needs no key."""
     require_counts(receipt, header, {RESULT: receipt.claims.volumes.rows_out})
+    claims = receipt.claims
+    for name, parts in (("bytes_in", claims.inputs), ("bytes_out", claims.outputs)):
+        if getattr(claims.volumes, name) != sum(part.bytes for part in parts):
+            raise Unverified("volumes", f"in the receipt {name} is not the sum of its parts")

@@ -62,13 +62,14 @@ def open_part(key: bytes, aad: bytes, sealed: BinaryIO, *, name: str, padded: bo
     """
     try:
         plaintext = _Plaintext(Unsealer(key, aad, sealed.read(FLOE_HEADER_BYTES)), sealed)
-        # BufferedReader gives Arrow full reads where a segment ends in the middle of one
-        buffered = io.BufferedReader(plaintext, SEGMENT_BYTES)
+        buffered = _Buffered(plaintext, SEGMENT_BYTES)
         with pa.PythonFile(buffered, mode="r") as file, pa.ipc.open_stream(file) as stream:
             yield pa.RecordBatch.from_arrays([pa.array([], f.type) for f in stream.schema], schema=stream.schema)
             for batch in stream:
                 batch.validate(full=True)
                 yield batch
+            if buffered.last != END_OF_STREAM:
+                raise Unverified(name, "no end marker")
             zeros = 0
             while padding := buffered.read(SEGMENT_BYTES):
                 if not padded or padding.count(0) != len(padding):
@@ -81,6 +82,21 @@ def open_part(key: bytes, aad: bytes, sealed: BinaryIO, *, name: str, padded: bo
                 raise Unverified(name, "bytes after the last segment")
     except (Refusal, pa.ArrowException, OSError, ValueError, TypeError, KeyError, MemoryError) as error:
         raise Unverified(name, f"the part does not open ({type(error).__name__})") from None
+
+
+class _Buffered(io.BufferedReader):
+    """Gives Arrow full reads where a segment ends in the middle of one. `last`: the last 8 bytes, none at the end.
+
+    Arrow itself takes the end of a file for the end of a stream, and four zero bytes, too.
+    """
+
+    last = b""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As io.BufferedReader."""
+        data = super().read(size)
+        self.last = (self.last + data[-8:])[-8:] if data else b""
+        return data
 
 
 class _Plaintext(io.RawIOBase):

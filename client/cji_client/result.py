@@ -192,7 +192,7 @@ def read_output(result: Result, key: RecipientPrivateKey | Decrypter, name: str)
         before, numbered = rows, result.outputs[part].schema == ROW_STATUS_SCHEMA
         for batch in _open(result, result_key, part):
             if schema is None:
-                _require_cells(batch.schema, name, result.sealed_columns(name))
+                _require_columns(batch.schema, name, result.sealed_columns(name), numbered=numbered)
                 yield batch
             elif not batch.schema.equals(schema, check_metadata=True):
                 raise Unverified(name, "its shards have different schemas")
@@ -203,8 +203,10 @@ def read_output(result: Result, key: RecipientPrivateKey | Decrypter, name: str)
     require_counts(result.receipt, result.header, {name: rows})
 
 
-def _require_cells(schema: pa.Schema, name: str, sealed: frozenset[str]) -> None:
-    """Nothing of an output is handed on where a column is readable that the job had sealed."""
+def _require_columns(schema: pa.Schema, name: str, sealed: frozenset[str], *, numbered: bool) -> None:
+    """Nothing of an output is handed on where a column is readable that the job had sealed, or rows have no number."""
+    if numbered and ("row" not in schema.names or schema.field("row").type != pa.uint64()):
+        raise Unverified(name, "its rows have no number")
     for column in schema:
         if column.name in sealed and column.type != pa.binary():
             raise Unverified(name, f"its column {column.name} is not sealed, and the job asked for that")

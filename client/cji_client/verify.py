@@ -136,8 +136,8 @@ def _expected(attested: AttestedWorker, job: Header | None) -> Expected:
         submitter_key=b64url(job.submitter),
         recipients=tuple(recipient.key_id for recipient in job.recipients),
         kek_id=job.kek_id,
-        privacy=privacy_of(job.operations),
-        column_keys=used_column_keys(job) or UNSET,
+        privacy=privacy_of(job.operations) or None,
+        column_keys=used_column_keys(job) or None,
     )
 
 

@@ -278,7 +278,7 @@ class ReferenceWorker(CjiWorkerServicer):
             recipients=tuple(r.key_id for r in header.recipients),
             kek_id=header.kek_id,
             volumes=Volumes(
-                bytes_in=inputs[0].bytes,
+                bytes_in=sum(each.bytes for each in inputs),
                 bytes_out=sum(o.bytes for o in outputs),
                 **counts,
             ),

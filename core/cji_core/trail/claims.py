@@ -176,7 +176,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
-    """The reader's expectations; each member that is set must equal the claim with the same name.
+    """The reader's expectations; each member that is set must equal the claim with the same name, None an absent one.
 
     `simulated` is required: a reader whose trust anchors are the vendors' own expects False and thereby refuses every
     receipt from a simulated machine, and vice versa.
@@ -211,8 +211,8 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     transport: Transport | UnsetType = UNSET
     host_profile: str | UnsetType = UNSET
     trail: str | UnsetType = UNSET
-    privacy: PrivacyClaim | UnsetType = UNSET
-    column_keys: tuple[UsedColumnKeys, ...] | UnsetType = UNSET
+    privacy: PrivacyClaim | UnsetType | None = UNSET
+    column_keys: tuple[UsedColumnKeys, ...] | UnsetType | None = UNSET
 
     def differences(self, claims: Claims) -> tuple[str, ...]:
         """Names of the claims that differ, in the order of this class, e.g. `outputs[1].sha256`."""
@@ -225,8 +225,12 @@ def differing(expected: msgspec.Struct, claims: msgspec.Struct) -> tuple[str, ..
         name
         for field in expected.__struct_fields__
         if (want := getattr(expected, field)) is not UNSET
-        for name in _differences(field, want, getattr(claims, field))
+        for name in _differences(field, want, _present(getattr(claims, field)))
     )
+
+
+def _present(claim: object) -> object:
+    return None if claim is UNSET else claim
 
 
 def _differences(name: str, want: object, found: object) -> list[str]:
