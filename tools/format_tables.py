@@ -115,7 +115,8 @@ def _form(kind: dict[str, Any], known: dict[str, Any]) -> str:  # noqa: PLR0911 
         case "object" if "properties" in kind:
             return "object of " + ", ".join(f"`{name}`" for name in kind["properties"])
         case "object":
-            return f"object of names, ascending, and of each: {_form(kind['additionalProperties'], known)}"
+            few = " one or more" if kind.get("minProperties") else ""
+            return f"object of{few} names, ascending, and of each: {_form(kind['additionalProperties'], known)}"
         case "array" if "prefixItems" in kind:
             return "array of " + ", ".join(_form(item, known) for item in kind["prefixItems"])
         case "array":

@@ -7,7 +7,22 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tools.kit import headers, jobs, records, secrets, statements, writer
+from tools.kit import (
+    columns,
+    headers,
+    jobs,
+    ledger,
+    plans,
+    public_keys,
+    records,
+    references,
+    results,
+    secrets,
+    statements,
+    tables,
+    tasks,
+    writer,
+)
 from tools.kit.case import Case
 
 SCHEMA: Final = {
@@ -64,7 +79,8 @@ class Group(NamedTuple):
 
 
 GROUPS: Final[Mapping[str, Group]] = {
-    "headers": Group(headers.cases, 1, "Read `header`, at the time that it was created."),
+    "headers": Group(headers.cases, 1, "Read `header`, at 2026-11-26T12:00:00Z."),
+    "jwks": Group(public_keys.jwks, 1, "Read `jwk` as a public key of this `kind`."),
     "attributions": Group(secrets.attributions, 1, "Read `plaintext`, which stood in the box `sealed_attribution`."),
     "signatures": Group(
         statements.signatures, 2, "Verify `signature` over `header` with `jwk`, the key of the submitter."
@@ -77,6 +93,8 @@ GROUPS: Final[Mapping[str, Group]] = {
     ),
     "data-keys": Group(secrets.data_keys, 4, "Unwrap `wrapped_dek` with `worker_key`, as the worker does."),
     "boxes": Group(secrets.boxes, 4, "Open `box`, of this purpose, with `data_key`."),
+    "project-keys": Group(secrets.project_keys, 4, "Open `wrapped`, the key of this `project`, with `data_key`."),
+    "ml-kem-seeds": Group(public_keys.seeds, 4, "Unwrap the seed with the CMK, the RSA key `rsa` of keys.json."),
     "result-keys": Group(secrets.result_keys, 4, "Unwrap `wrapped_dek` with the key of the `recipient` in keys.json."),
     "records": Group(records.records, 5, "Read `plaintext` as records of `schema`, as the worker does, not padded."),
     "admissions": Group(statements.admissions, 6, "Verify `signature`, as the worker with `receipt_jwk` does."),
@@ -84,6 +102,9 @@ GROUPS: Final[Mapping[str, Group]] = {
     "receipts": Group(statements.receipts, 8, "Verify `document` with `jwk`, the receipt key."),
     "nonce-paths": Group(statements.nonce_paths, 8, "Compute the root from `nonce` and `nonce_path`."),
     "failures": Group(statements.failures, 9, "Verify `document`, a failure receipt, with `jwk`, the receipt key."),
+    "references": Group(
+        references.blobs, 9, "Read `blob`, text or of a submission bytes, as the blob of this `kind` of a job."
+    ),
     "tickets": Group(statements.tickets, 9, "Read `ticket`, as a worker takes it from the queue."),
     "statements": Group(
         statements.task_statements,
@@ -95,7 +116,52 @@ GROUPS: Final[Mapping[str, Group]] = {
         7,
         "Open the job as a worker does, and its result as the recipient does; members as of the whole jobs.",
     ),
-    "derived": Group(secrets.derived, 10, "Derive the key; `what` names it."),
+    "results": Group(
+        results.results,
+        8,
+        "Verify `receipt` with `receipt_jwk` as that of the job with `header`, whose parts `sent` lists, open `outputs`"
+        " as the `recipient` in keys.json, and count their rows.",
+    ),
+    "confirmations": Group(
+        results.confirmations,
+        8,
+        "Verify `confirmation` of the counts in `receipt`, at the time `now`, under the policy with `policy_sha384`"
+        " that names `keys` for all operations of the job.",
+    ),
+    "plans": Group(
+        plans.plans,
+        10,
+        "Read `plan` as that of the job with `header`, a `validate` of persons, and open its result key with"
+        " `data_key`.",
+    ),
+    "gathered": Group(
+        tasks.gathered,
+        10,
+        "Gather `statements` of the tasks of the job with `header` under `plan`, a `validate` of persons, as the worker"
+        " that finishes it; `expected` has members of the receipt.",
+    ),
+    "shuffles": Group(
+        plans.shuffles, 10, "Open `data`, a stream between tasks of this name, under the plan with `plan_sha384`."
+    ),
+    "ledger": Group(
+        ledger.entries,
+        11,
+        "Read `entry` as that of `job` and, of an attempt, `number`, with the ledger key of the CMK `rsa` of keys.json,"
+        " whose id is `kek_id`. Foreign entries count nothing.",
+    ),
+    "column-keys": Group(
+        columns.cases,
+        13,
+        "Read `header`, verify the signature of each of its `column_keys` with `agency_jwk`, and open the keys with"
+        " `worker_key`, as a worker whose policy lists the statements.",
+    ),
+    "row-macs": Group(tables.row_macs, 13, "Verify `row_mac` of the row with `id` and the `cells` of its columns."),
+    "table-versions": Group(
+        tables.table_versions,
+        13,
+        "Verify `signature` over `statement` with `jwk`, as that of this `table` in version `least` or later.",
+    ),
+    "derived": Group(secrets.derived, 10, "Derive the key or value; `what` names it."),
 }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -114,8 +114,8 @@ def _inputs(*parts: pb.InputPart) -> Change:
     return put(inputs=list(parts))
 
 
-def _part(name: str = "records", schema: str = "person/1", **fields: int) -> pb.InputPart:
-    return pb.InputPart(name=name, schema=schema, **fields)  # type: ignore[arg-type]
+def _part(name: str = "records", schema: str = "person/1", **fields: Any) -> pb.InputPart:
+    return pb.InputPart(**{"name": name, "schema": schema, "rows_declared": 2, **fields})
 
 
 def _operations(*operations: pb.Operation) -> Change:
@@ -123,13 +123,23 @@ def _operations(*operations: pb.Operation) -> Change:
 
 
 _VALIDATE: Final = pb.Operation(validate=pb.Validate(rule_set="ncic/1", as_of="2026-11-26"))
+
+
+def _probability(number: float) -> pb.Operation:
+    return pb.Operation(link=pb.Link(match=number, clerical_review_threshold=0.5))
+
+
+def _min_score(number: float) -> pb.Operation:
+    return pb.Operation(screen=pb.Screen(preset="ncic_qw", max_hits=1, min_score=number))
+
+
 _GOOD: Final = CLASSICAL.recipient.jwk
 _SPACED: Final = _GOOD.replace(":", " : ").replace(",", ",\n")
 
 VALID: Final[dict[str, tuple[Job, tuple[Change, ...]]]] = {
     "classical-1": (CLASSICAL, ()),
     "hybrid-1": (HYBRID, ()),
-    "rows_declared absent": (CLASSICAL, (_inputs(_part()),)),
+    "rows_declared absent": (CLASSICAL, (_inputs(_part(rows_declared=None)),)),
     "rows_declared 0": (CLASSICAL, (_inputs(_part(rows_declared=0)),)),
     "rows_declared 2^64 - 1": (CLASSICAL, (_inputs(_part(rows_declared=(1 << 64) - 1)),)),
     "two shards": (CLASSICAL, (_inputs(_part(shards=2)),)),
@@ -141,8 +151,10 @@ VALID: Final[dict[str, tuple[Job, tuple[Change, ...]]]] = {
     "eight operations": (CLASSICAL, (_operations(*[_VALIDATE] * 8),)),
     "min_score 0": (
         CLASSICAL,
-        (_operations(pb.Operation(screen=pb.Screen(preset="ncic_qw", max_hits=1, min_score=0))),),
+        (_operations(_min_score(0)),),
     ),
+    "min_score": (CLASSICAL, (_operations(_min_score(1.5)),)),
+    "a probability": (CLASSICAL, (_operations(_probability(0.5)),)),
     "eight recipients": (CLASSICAL, (put(recipients=_people(8)),)),
     "a recipient of 4096 bits": (CLASSICAL, (put(recipients=[recipient(Recipient("recipient 4096", hybrid=False))]),)),
     "a recipient of 8192 bits": (CLASSICAL, (put(recipients=[recipient(Recipient("recipient 8192", hybrid=False))]),)),
@@ -275,19 +287,13 @@ def _list_cases() -> Iterator[tuple[str, str, Job, Change]]:
         yield f"{shards} shards", "shards", CLASSICAL, _inputs(_part(shards=shards))
     yield "two inputs of one name", "input names", CLASSICAL, _inputs(_part(), _part())
     yield "shards of a side table", "shards of a side table", CLASSICAL, _swap_inputs()
-    sealed = pb.InputPart(name="records", schema="person/1", column_keys=1)
-    yield "column_keys without columns", "column keys without sealed columns", CLASSICAL, _inputs(sealed)
-    columns = pb.InputPart(name="records", schema="person/1", sealed_columns=["last"])
-    yield "sealed columns without keys", "column keys that are used", CLASSICAL, _inputs(columns)
+    alone = _inputs(_part(column_keys=1))
+    yield "column_keys without columns", "column keys without sealed columns", CLASSICAL, alone
+    columns = _inputs(_part(sealed_columns=["last"]))
+    yield "sealed columns without keys", "column keys that are used", CLASSICAL, columns
     yield "no operation", "number of operations", CLASSICAL, _operations()
     yield "nine operations", "number of operations", CLASSICAL, _operations(*[_VALIDATE] * 9)
     yield "an empty operation", "operation not set", CLASSICAL, _operations(_VALIDATE, pb.Operation())
-    numbers = {"-0.0": -0.0, "NaN": float("nan"), "infinite": float("inf")}
-    for name, number in numbers.items():
-        link = pb.Operation(link=pb.Link(match=number, clerical_review_threshold=0.5))
-        yield f"a probability that is {name}", "number", CLASSICAL, _operations(link)
-        screen = pb.Operation(screen=pb.Screen(preset="ncic_qw", max_hits=1, min_score=number))
-        yield f"min_score that is {name}", "number", CLASSICAL, _operations(screen)
     yield "no recipient", "number of recipients", CLASSICAL, put(recipients=[])
     yield "nine recipients", "number of recipients", CLASSICAL, put(recipients=[*_people(8), *_people(1)])
     yield "a recipient twice", "recipients", CLASSICAL, put(recipients=_people(1) * 2)
@@ -309,10 +315,18 @@ def _list_cases() -> Iterator[tuple[str, str, Job, Change]]:
     for which in ("created", "not_after"):
         yield f"no {which}", "times", CLASSICAL, put(**{which: None})
         for nanos in (-1, 1_000_000_000):
-            stamp = Timestamp(seconds=CREATED, nanos=nanos)
+            stamp = Timestamp(seconds=CREATED + (which == "not_after") * 3600, nanos=nanos)
             yield f"{nanos} nanoseconds in {which}", "nanos", CLASSICAL, put(**{which: stamp})
         late = Timestamp(seconds=1 << 50)
         yield f"a {which} beyond the year 9999", "seconds", CLASSICAL, put(**{which: late})
+
+
+def _number_cases() -> Iterator[Case]:
+    """Numbers that protobuf libraries write differently, or that are none."""
+    for title, number in {"-0.0": -0.0, "NaN": float("nan"), "infinite": float("inf")}.items():
+        for name, made in (("a probability", _probability(number)), ("min_score", _min_score(number))):
+            header = CLASSICAL.header(_operations(made)).hex()
+            yield Case.broken(f"{name} that is {title}", "number", "MALFORMED_HEADER", made_from=name, header=header)
 
 
 def _encodings() -> Iterator[tuple[str, str, bytes]]:
@@ -335,11 +349,34 @@ def _encodings() -> Iterator[tuple[str, str, bytes]]:
     yield "field number 0", "not protobuf", good + b"\x00\x00"
 
 
+def _times() -> Iterator[Case]:
+    """Headers that are well formed and of another time than the worker's."""
+
+    def made(created: int, lifetime: int) -> str:
+        ends = Timestamp(seconds=CREATED + created + lifetime)
+        return CLASSICAL.header(put(created=Timestamp(seconds=CREATED + created), not_after=ends)).hex()
+
+    yield Case.valid("created 60 s ahead", header=made(60, 3540))
+    yield Case.valid("24 hours", header=made(0, 86_400))
+    yield Case.valid("until this second", header=made(-60, 60))
+    for name, reason, base, header in (
+        ("not_after at created", "EXPIRED", "classical-1", made(0, 0)),
+        ("not_after before created", "EXPIRED", "classical-1", made(0, -1)),
+        ("24 hours and a second", "EXPIRED", "classical-1", made(0, 86_401)),
+        ("until the second before", "EXPIRED", "until this second", made(-60, 59)),
+        ("created 61 s ahead", "NOT_READY", "created 60 s ahead", made(61, 3539)),
+        ("created an hour and 61 s ahead", "EXPIRED", "24 hours", made(3661, 86_400 - 3661)),
+    ):
+        yield Case.broken(name, "times of a job", reason, made_from=base, header=header)
+
+
 def cases() -> Iterator[Case]:
     """Every case about the bytes of a header."""
+    yield from _times()
     for name, (job, changes) in VALID.items():
         yield Case.valid(name, header=job.header(*changes).hex())
     for name, rule, job, change in (*_field_cases(), *_key_cases(), *_list_cases()):
         yield Case.broken(name, rule, "MALFORMED_HEADER", made_from=job.suite, header=job.header(change).hex())
+    yield from _number_cases()
     for name, rule, data in _encodings():
         yield Case.broken(name, rule, "MALFORMED_HEADER", made_from="classical-1", header=data.hex())

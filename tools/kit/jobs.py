@@ -7,29 +7,19 @@ implementation forgets: no rows, shards, side tables, padding, recipients.
 import hashlib
 import struct
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pyarrow as pa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from cji_core.format.columns import (
-    ColumnEncryption,
-    ColumnEncryptionKey,
-    ColumnFormat,
-    ColumnRight,
-    SqlType,
-    StatedColumn,
-    new_statement,
-)
-from cji_core.format.records import SCHEMAS
 from cji_core.suites import Suite
 from cji_core.wire.v1 import worker_pb2 as pb
+from tools.kit import columns
 from tools.kit.case import Case
-from tools.kit.headers import CREATED, KEK_ID, Job, put, recipient
+from tools.kit.headers import KEK_ID, Job, put, recipient
 from tools.kit.statements import claims_of
 from tools.kit.writer import (
     Recipient,
@@ -55,7 +45,7 @@ from tools.kit.writer import (
     thumbprint,
 )
 
-Rows = dict[str, list[str | None]]
+Rows = Mapping[str, Sequence[bytes | str | None]]
 ROWS: Final[Rows] = {"record_id": ["r1", "r2"], "last": ["MUÑOZ", None]}
 _NONE: Final[Rows] = {"record_id": [], "last": []}
 _PERSONAL: Final = {
@@ -93,13 +83,17 @@ class Whole:
         return [arrow((rows,)) for rows in self.side] + [arrow(batches) for batches in self.records]
 
 
-def arrow(batches: tuple[Rows, ...]) -> bytes:
-    """The stream of a table of schema person/1."""
-    schema = pa.schema([("record_id", pa.utf8()), ("last", pa.utf8())], metadata={b"cji.schema": b"person/1"})
+def arrow(batches: tuple[Rows, ...], named: str = "person/1") -> bytes:
+    """The stream of a table with the columns of its rows, `record_id` and `last` if there are none; cells are bytes."""
+    first = batches[0] if batches else _NONE
+    fields = [
+        (name, pa.binary() if any(isinstance(each, bytes) for each in first[name]) else pa.utf8()) for name in first
+    ]
+    schema = pa.schema(fields, metadata={b"cji.schema": named.encode()})
     made = [schema.serialize().to_pybytes()]
     for rows in batches:
-        columns = [pa.array(rows[name], pa.utf8()) for name in schema.names]
-        made.append(pa.record_batch(columns, schema=schema).serialize().to_pybytes())
+        arrays = [pa.array(rows[field.name], field.type) for field in schema]
+        made.append(pa.record_batch(arrays, schema=schema).serialize().to_pybytes())
     return b"".join(made) + b"\xff\xff\xff\xff\0\0\0\0"
 
 
@@ -155,12 +149,22 @@ def vector(whole: Whole) -> dict[str, Any]:
 
 def _operation(whole: Whole, wrapped_project: bytes) -> pb.Operation:
     if whole.side:
-        return pb.Operation(link=pb.Link(match=0.95, clerical_review_threshold=0.5, seed=1))
-    columns = [
+        link = pb.Link(
+            match=0.95,
+            clerical_review_threshold=0.5,
+            block_rows=5000,
+            pairs=1 << 20,
+            random_pairs=1 << 16,
+            training_pairs=1 << 16,
+            cluster_stop=-3.0,
+            seed=1,
+        )
+        return pb.Operation(link=link)
+    rules = [
         pb.ColumnRule(column="record_id", keep=pb.Keep()),
         pb.ColumnRule(column="last", hmac_token=pb.HmacToken(domain="name", bits=128)),
     ]
-    made = pb.Deidentify(project="vectors", wrapped_project_key=wrapped_project, columns=columns)
+    made = pb.Deidentify(project="vectors", wrapped_project_key=wrapped_project, columns=rules)
     return pb.Operation(deidentify=made)
 
 
@@ -290,71 +294,18 @@ def _pkcs8(key: PrivateKeyTypes) -> str:
 
 def column_keys(*, hybrid: bool) -> dict[str, Any]:
     """A header with column keys, the keys that open them, and the agency's that signed them (§13)."""
-    job = Job(f"columns of {'hybrid-1' if hybrid else 'classical-1'}", hybrid)
-    agency, ceks = Signer("agency", hybrid), [chance(f"CEK {n}", 32) for n in range(2)]
-    statement = _statement(job, agency, ceks)
-    key = data_key(f"{job.name}/agency", hybrid=hybrid)
-    purpose = b"column-keys\0" + sha384(statement)
-    sealed = box(key.key, purpose, b"".join(ceks), chance(f"{job.name}/column keys", 12))
-    signature = agency.sign(b"cji-column-keys/1\0" + sha384(statement) + sha384(key.wrapped + sealed))
-    keys = pb.ColumnKeys(statement=statement, wrapped_key=key.wrapped, sealed_keys=sealed, signature=signature)
-    columns = [
-        pb.ColumnRule(column="SOC", keep=pb.Keep()),
-        pb.ColumnRule(column="last", drop=pb.Drop()),
-    ]
-    header = job.header(
-        put(
-            inputs=[pb.InputPart(name="records", schema="person/1", sealed_columns=["SOC", "last"])],
-            operations=[pb.Operation(deidentify=pb.Deidentify(columns=columns))],
-            size_class=pb.POWER_OF_TWO,
-            column_keys=[keys],
-            sealed_outputs=[pb.SealedOutput(output="result", column="SOC", as_column="SOC")],
-        )
-    )
+    job, agency = columns.columns_job(hybrid=hybrid), columns.agency(hybrid=hybrid)
+    keys = columns.column_keys(job, columns.canonical(columns.statement(job))).message
     return {
         "worker_key": {name: text for name, text in _worker_key(hybrid).items() if name != "wrapped_ml_kem_seed"},
         "agency": {"private": _private(agency), "jwk": agency.jwk},
-        "ceks": [cek.hex() for cek in ceks],
-        "statement": statement.hex(),
-        "wrapped_key": key.wrapped.hex(),
-        "sealed_keys": sealed.hex(),
-        "signature": signature.hex(),
-        "header": header.hex(),
+        "ceks": [cek.hex() for cek in columns.CEKS],
+        "statement": keys.statement.hex(),
+        "wrapped_key": keys.wrapped_key.hex(),
+        "sealed_keys": keys.sealed_keys.hex(),
+        "signature": keys.signature.hex(),
+        "header": columns.header(job, keys).hex(),
     }
-
-
-def _statement(job: Job, agency: Signer, ceks: list[bytes]) -> bytes:
-    """A deterministic column that results may be sealed as, and a randomized one."""
-    path = "https://vectors.vault.azure.net/keys/always-encrypted/" + "0123456789abcdef" * 2
-    created = datetime.fromtimestamp(CREATED, UTC)
-    stated = (
-        ("last", "nvarchar(60)", ColumnEncryption.RANDOMIZED, frozenset({ColumnRight.OPEN})),
-        ("SOC", "char(11) cp1252", ColumnEncryption.DETERMINISTIC, frozenset({ColumnRight.OPEN, ColumnRight.SEAL})),
-    )
-    return new_statement(
-        format=ColumnFormat.SQL_SERVER,
-        table="vectors.dbo.Persons",
-        keys=[ColumnEncryptionKey(key_path=path, cek_sha384=sha384(cek)) for cek in ceks],
-        columns=[
-            StatedColumn(
-                column=name,
-                type=SqlType.parse(text),
-                data_class=SCHEMAS["person/1"].columns[name].data_class,
-                encryption=encryption,
-                rights=rights,
-                key=number,
-            )
-            for number, (name, text, encryption, rights) in enumerate(stated)
-        ],
-        originating_ori="WI0130000",
-        purpose_codes=["C"],
-        submitters=[thumbprint(job.signer.jwk)],
-        signer=thumbprint(agency.jwk),
-        suite=Suite(job.suite),
-        kek_id=KEK_ID,
-        created=created,
-        not_after=created + timedelta(days=365),
-    ).data
 
 
 # ---------------------------------------------------------------- the cases

@@ -1,8 +1,11 @@
 """Cases about what a data key opens and what opens it: wrapped keys, boxes, attribution, streams, derived keys."""
 
+import hashlib
 import struct
 from collections.abc import Iterator
 from typing import Any, Final
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from cji_core.wire.v1 import worker_pb2 as pb
 from tools.kit.case import Case
@@ -11,6 +14,7 @@ from tools.kit.writer import (
     PAYLOAD,
     SEGMENT,
     Recipient,
+    Signer,
     box,
     chance,
     data_key,
@@ -26,6 +30,7 @@ from tools.kit.writer import (
     rsa_key,
     sha384,
     stream,
+    thumbprint,
 )
 
 FAILED: Final = "DEK_UNWRAP_FAILED"
@@ -101,6 +106,25 @@ def boxes() -> Iterator[Case]:
         yield Case.broken(f"a box, {name}", "box", FAILED, made_from="a box", box=wrong.hex(), **given)
 
 
+def project_keys() -> Iterator[Case]:
+    """The key of a project, in a box that opens under its name alone (§4)."""
+    key, project, iv = chance("boxes/key", 32), chance("project key", 32), chance("project/iv", 12)
+
+    def made(name: str, plain: bytes = project) -> str:
+        return box(key, b"project\0" + hashlib.sha256(name.encode()).digest(), plain, iv).hex()
+
+    given = {"data_key": key.hex(), "project": "Études 17"}
+    yield Case.valid("a project key", expected={"project_key": project.hex()}, wrapped=made("Études 17"), **given)
+    for name, wrong in {
+        "of another project": made("Études 18"),
+        "of 31 bytes": made("Études 17", project[1:]),
+        "in a box for another purpose": box(key, b"project", project, iv).hex(),
+        "whose tag was changed": made("Études 17")[:-2] + "00",
+        "of no bytes": "",
+    }.items():
+        yield Case.broken(name, "wrapped_project_key", FAILED, made_from="a project key", wrapped=wrong, **given)
+
+
 def attributions() -> Iterator[Case]:
     """The plaintext of sealed_attribution (§1)."""
     texts = {"operator_id": "jdoe", "requestor": "Det. Muñoz", "reason": "Extract for study 17"}
@@ -139,6 +163,8 @@ def attributions() -> Iterator[Case]:
         "a reason of 257 bytes": padded(made(reason="r" * 257)),
         "a requestor with a line feed": padded(made(requestor="Det.\nMuñoz")),
         "a requestor that ends with a blank": padded(made(requestor="Det. ")),
+        "a secondary recipient with a tab": padded(made(secondary_recipient="Fremont\tPD")),
+        "a case number of 257 bytes": padded(made(case_number="9" * 257)),
         "an unknown field": padded(made() + b"\x32\x01a"),
         "a text twice": padded(made()[:6] + made()),
         "text that is not UTF-8": padded(made().replace(b"jdoe", b"jd\xffe")),
@@ -281,3 +307,21 @@ def derived() -> Iterator[Case]:
     ):
         given = {"what": name, "data_key": KEY.hex(), "header_sha384": header.hex(), "plan_sha384": plan.hex()}
         yield Case.valid(f"{name} key", expected={"key": expand(KEY, info, length).hex()}, **given)
+    yield from _named()
+
+
+def _named() -> Iterator[Case]:
+    """Values that are hashed or encrypted, and no keys."""
+    header, jwk, root = sha384(b"header"), Signer("receipts", hybrid=False).jwk, sha384(b"root")
+    key = algorithms.AES256(expand(KEY, b"cji-bucket-key/1\0" + header, 32))
+    bucket = Cipher(key, modes.ECB()).encryptor()  # noqa: S305 - single blocks
+    for number in (0, 1, 0x0123456789ABCDEF, (1 << 64) - 1):
+        given = {"what": "bucket_hash", "data_key": KEY.hex(), "header_sha384": header.hex(), "h": str(number)}
+        found = int.from_bytes(bucket.update(struct.pack("<QQ", number, 0))[:8], "little")
+        yield Case.valid(f"bucket_hash({number})", expected={"value": f"{found:016x}"}, **given)
+    nonce = hashlib.sha256(b"cji-reference/1\0" + header).hexdigest()
+    given = {"what": "nonce of a reference", "header_sha384": header.hex()}
+    yield Case.valid("the nonce of a job by reference", expected={"value": nonce}, **given)
+    bound = hashlib.sha256(b"cji-attest/2\0" + thumbprint(jwk) + root).hexdigest()
+    given = {"what": "qualifying data", "receipt_jwk": jwk, "root": root.hex()}
+    yield Case.valid("the qualifying data of a quote", expected={"value": bound}, **given)

@@ -302,6 +302,20 @@ def _wrong_claims(claims: Claims) -> Iterator[tuple[str, Claims]]:
     yield "with version 2", claims | {"version": 2}
 
 
+def _unused_bits(head: str, payload: str, signature: str, sign: Callable[[bytes], bytes]) -> Iterator[tuple[str, str]]:
+    """The same document with unused bits in the last character of a part, as far as one has any; signed again."""
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+    def other(part: str) -> str:
+        return part[:-1] + alphabet[alphabet.index(part[-1]) ^ 1]
+
+    for name, message in (("header", f"{other(head)}.{payload}"), ("claims", f"{head}.{other(payload)}")):
+        if len(head if name == "header" else payload) % 4:
+            yield f"with unused bits in its {name}", f"{message}.{b64url(sign(message.encode()))}"
+    if len(signature) % 4:
+        yield "with unused bits in its signature", f"{head}.{payload}.{other(signature)}"
+
+
 def _documents(typ: str, job: Job, claims: Claims) -> Iterator[tuple[str, str]]:
     """Documents that are not in the one form, by what is wrong with them."""
     signer = Signer("receipts", job.hybrid)
@@ -316,10 +330,10 @@ def _documents(typ: str, job: Job, claims: Claims) -> Iterator[tuple[str, str]]:
     def resigned(head: bytes = text, payload: bytes = claimed) -> str:
         return signed(head, payload, signer, composite=job.hybrid)
 
-    last = signature[-1]
-    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    if len(signature) % 4:
-        yield "with unused bits in its signature", good[:-1] + alphabet[alphabet.index(last) ^ 1]
+    yield from _unused_bits(
+        head, payload, signature, lambda text: signer.sign(text) if job.hybrid else signer.es384(text)
+    )
+    yield "that is too long", f"{head}.{payload}.{signature}{'A' * (65_537 - len(good))}"
     yield "with padding", good + "="
     yield "of two parts", f"{head}.{payload}"
     yield "of four parts", good + "."
@@ -381,7 +395,7 @@ def _cases_of(typ: str, claims_for: Callable[[Job], Claims]) -> Iterator[Case]:
             yield Case.valid(
                 "classical-1, by a pair", jwk=pair.jwk, document=signed(text, payload, pair, composite=False)
             )
-            for name, wrong in _wrong_claims(claims):
+            for name, wrong in (*_wrong_claims(claims), ("of a simulated machine", claims | {"simulated": True})):
                 document = compact(typ, wrong, signer)
                 yield Case.untrue(
                     f"{job.suite}, {name}", "claims", "receipt", made_from=job.suite, jwk=signer.jwk, document=document
@@ -453,50 +467,72 @@ def tickets() -> Iterator[Case]:
         yield Case.untrue(name, "ticket", "ticket", made_from="a ticket", ticket=wrong)
 
 
-def task_statements() -> Iterator[Case]:
-    """A worker's statement about a task, with its proof under the job's data key (§10)."""
-    job, worker, key = CLASSICAL, Signer("receipts", hybrid=False), chance("statements/data key", 32)
-    receipt, header = claims_of(job), sha384(job.header())
-    tags = b64url(chance("tags", 32))
-    facts: Claims = {
+STATED_SECRET: Final = chance("statements/data key", 32)
+
+
+def task_facts(job: Job, header: bytes, worker: Signer) -> Claims:
+    """The facts of a task's statement, without its proof."""
+    receipt, tags = claims_of(job), b64url(chance("tags", 32))
+    first: Claims = {
         "version": 1, "worker": "worker-2", "receipt_jwk": worker.jwk, "job_id": receipt["job_id"],
-        "header_sha384": header.hex(), "plan_sha384": "05" * 48, "stage": "compare", "task": 3, "attempt": "06" * 16,
-        "parts_in": [[0, 1, 106, tags, tags]], "streams_in": [[2, 0, 3, 1, 4096, tags]],
+        "header_sha384": sha384(header).hex(), "plan_sha384": "05" * 48, "stage": "compare", "task": 3,
+        "attempt": "06" * 16, "parts_in": [[0, 1, 106, tags, tags]], "streams_in": [[2, 0, 3, 1, 4096, tags]],
         "streams_out": [[3, 3, 4294967295, 1, 8192, tags]], "parts_out": [],
         "rows_in": 2, "rows_out": 0, "rows_status": 0, "subjects_out": 0,
-    } | {
-        name: receipt[name]
-        for name in (
-            "started", "ended", "region", "tee", "evidence_sha384", "maa_token_sha384", "policy_sha384",
-            "config_sha384", "code_sha384", "tables_sha256", "host_profile",
-        )
-    } | {"fips": "not_approved", "simulated": False}  # fmt: skip
-    secret = expand(key, b"cji-statement-key/1\0" + header, 48)
-    head = {"alg": "ES384", "kid": key_id(worker.jwk), "typ": "cji-task+jws"}
+    }  # fmt: skip
+    same = (
+        "started", "ended", "region", "tee", "evidence_sha384", "maa_token_sha384", "policy_sha384",
+        "config_sha384", "code_sha384", "tables_sha256", "host_profile",
+    )  # fmt: skip
+    return first | {name: receipt[name] for name in same} | {"fips": "not_approved", "simulated": False}
 
-    def proven(said: Claims, *, under: bytes = secret) -> Claims:
-        text = json.dumps(said, separators=(",", ":")).encode()
-        return said | {"proof": b64url(hmac.digest(under, text, "sha384"))}
 
-    def made(said: Claims, *, signer: Signer = worker, header: dict[str, str] = head) -> str:
-        return compact("cji-task+jws", said, signer, header=header)
+def planning(facts: Claims, plan_sha384: str) -> Claims:
+    """The same facts of the task that planned."""
+    before = {name: value for at, (name, value) in enumerate(facts.items()) if at < 6}
+    return before | {"made_plan_sha384": plan_sha384} | facts
 
-    given: dict[str, Any] = {"data_key": key.hex()}
-    yield Case.valid("a statement", expected={"statement_key": secret.hex()}, document=made(proven(facts)), **given)
-    planned = {name: value for at, (name, value) in enumerate(facts.items()) if at < 6}
-    planned |= {"made_plan_sha384": "07" * 48} | facts
-    yield Case.valid("a statement of the task that plans", document=made(proven(planned)), **given)
+
+def statement_secret(key: bytes, header: bytes) -> bytes:
+    """The key of proofs of the job with this data key and header."""
+    return expand(key, b"cji-statement-key/1\0" + sha384(header), 48)
+
+
+def proven(facts: Claims, secret: bytes) -> Claims:
+    """With the proof."""
+    text = json.dumps(facts, separators=(",", ":")).encode()
+    return facts | {"proof": b64url(hmac.digest(secret, text, "sha384"))}
+
+
+def task_statement(claims: Claims, signer: Signer, **header: str) -> str:
+    """The compact JWS; members of `header` stand in place of the right ones."""
+    head = {"alg": "ES384", "kid": key_id(signer.jwk), "typ": "cji-task+jws"} | header
+    return compact("cji-task+jws", claims, signer, header=head)
+
+
+def task_statements() -> Iterator[Case]:
+    """A worker's statement about a task, with its proof under the job's data key (§10)."""
+    job, worker = CLASSICAL, Signer("receipts", hybrid=False)
+    facts, secret = task_facts(job, job.header(), worker), statement_secret(STATED_SECRET, job.header())
+
+    def made(said: Claims, **header: str) -> str:
+        return task_statement(proven(said, secret), worker, **header)
+
+    given: dict[str, Any] = {"data_key": STATED_SECRET.hex()}
+    yield Case.valid("a statement", expected={"statement_key": secret.hex()}, document=made(facts), **given)
+    yield Case.valid("a statement of the task that plans", document=made(planning(facts, "07" * 48)), **given)
+    other = worker.jwk.replace('"kty":"EC",', "").replace("}", ',"kty":"EC"}')
     wrongs = {
-        "without a proof": made(facts),
-        "with a proof under another key": made(proven(facts, under=bytes(48))),
-        "with a proof of other facts": made(proven(facts) | {"rows_out": 1}),
-        "signed by another key": made(proven(facts), signer=Signer("stranger", hybrid=False)),
-        "with another kid": made(proven(facts), header=head | {"kid": "A" * 43}),
-        "with another typ": made(proven(facts), header=head | {"typ": "cji-receipt+jws"}),
-        "with a JWK in another order": made(
-            proven(facts | {"receipt_jwk": worker.jwk.replace('"kty":"EC",', "").replace("}", ',"kty":"EC"}')})
+        "without a proof": task_statement(facts, worker),
+        "with a proof under another key": task_statement(proven(facts, bytes(48)), worker),
+        "with a proof of other facts": task_statement(proven(facts, secret) | {"rows_out": 1}, worker),
+        "signed by another key": task_statement(
+            proven(facts, secret), Signer("stranger", hybrid=False), kid=key_id(worker.jwk)
         ),
+        "with another kid": made(facts, kid="A" * 43),
+        "with another typ": made(facts, typ="cji-receipt+jws"),
+        "with a JWK in another order": made(facts | {"receipt_jwk": other}),
     }
-    wrongs |= {name: made(proven(wrong)) for name, wrong in _wrong_claims(facts)}
+    wrongs |= {name: made(wrong) for name, wrong in _wrong_claims(facts)}
     for name, document in wrongs.items():
         yield Case.untrue(name, "statement", "statement", made_from="a statement", document=document, **given)
