@@ -35,7 +35,7 @@ def test_every_rule_of_malformed_header_has_a_case() -> None:
 
 def test_files_are_those_of_the_seeds_and_of_the_schema() -> None:
     made = files()
-    assert {name: (FOLDER.parent / name).read_text() for name in made} == made
+    assert [name for name, text in made.items() if (FOLDER.parent / name).read_text() != text] == []
     assert {f"kit/{path.name}" for path in FOLDER.iterdir()} == {name for name in made if name.startswith("kit/")}
     validator = jsonschema.Draft202012Validator(json.loads(made["kit/schema.json"]))
     for name in READERS:
