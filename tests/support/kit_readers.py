@@ -447,7 +447,7 @@ def ledger_entry(data: Data) -> Data:
     return {"ledger_key": held.own.hex()}
 
 
-def derived(data: Data) -> Data:
+def value(data: Data) -> Data:
     match data["what"]:
         case "bucket_hash":
             key = bucket_key(bytes.fromhex(data["data_key"]), bytes.fromhex(data["header_sha384"]))
@@ -455,13 +455,12 @@ def derived(data: Data) -> Data:
             return {"value": f"{int(found):016x}"}
         case "nonce of a reference":
             return {"value": evidence_nonce(bytes.fromhex(data["header_sha384"])).hex()}
-        case "qualifying data":
+        case _:
             receipt_key = thumbprint(parse_verifying(data["receipt_jwk"]))
             return {"value": bind(receipt_key, bytes.fromhex(data["root"])).hex()}
-    return derived_key(data)
 
 
-def derived_key(data: Data) -> Data:
+def derived(data: Data) -> Data:
     given = {name: bytes.fromhex(value) for name, value in data.items() if name not in {"what", "index"}}
     match data["what"]:
         case "dek":
@@ -535,6 +534,7 @@ READERS: dict[str, Callable[[Data], Data]] = {
     "nonce-paths": nonce_path,
     "failures": failure,
     "derived": derived,
+    "values": value,
     "jobs": whole,
     "tickets": ticket,
     "statements": statement,

@@ -161,7 +161,8 @@ GROUPS: Final[Mapping[str, Group]] = {
         13,
         "Verify `signature` over `statement` with `jwk`, as that of this `table` in version `least` or later.",
     ),
-    "derived": Group(secrets.derived, 10, "Derive the key or value; `what` names it."),
+    "derived": Group(secrets.derived, 10, "Derive the key; `what` names it."),
+    "values": Group(secrets.values, 10, "Compute the value; `what` names it."),
 }
 
 

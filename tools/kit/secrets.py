@@ -307,10 +307,9 @@ def derived() -> Iterator[Case]:
     ):
         given = {"what": name, "data_key": KEY.hex(), "header_sha384": header.hex(), "plan_sha384": plan.hex()}
         yield Case.valid(f"{name} key", expected={"key": expand(KEY, info, length).hex()}, **given)
-    yield from _named()
 
 
-def _named() -> Iterator[Case]:
+def values() -> Iterator[Case]:
     """Values that are hashed or encrypted, and no keys."""
     header, jwk, root = sha384(b"header"), Signer("receipts", hybrid=False).jwk, sha384(b"root")
     key = algorithms.AES256(expand(KEY, b"cji-bucket-key/1\0" + header, 32))
