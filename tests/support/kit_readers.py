@@ -416,7 +416,7 @@ def reference(data: Data) -> Data:
 
 
 def row_mac(data: Data) -> Data:
-    cells = {name: None if cell is None else bytes.fromhex(cell) for name, cell in data["cells"].items()}
+    cells = {name: bytes.fromhex(cell) or None for name, cell in data["cells"].items()}
     key, row = bytes.fromhex(data["key"]), data["id"].encode()
     found = rowmac.row_mac(key, table=data["table"], version=data["version"], row_id=row, cells=cells)
     if found.hex() != data["row_mac"]:

@@ -155,7 +155,9 @@ GROUPS: Final[Mapping[str, Group]] = {
         "Read `header`, verify the signature of each of its `column_keys` with `agency_jwk`, and open the keys with"
         " `worker_key`, as a worker whose policy lists the statements.",
     ),
-    "row-macs": Group(tables.row_macs, 13, "Verify `row_mac` of the row with `id` and the `cells` of its columns."),
+    "row-macs": Group(
+        tables.row_macs, 13, "Verify `row_mac` of the row with `id` and `cells`, of which an empty one is null."
+    ),
     "table-versions": Group(
         tables.table_versions,
         13,

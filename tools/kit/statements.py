@@ -395,7 +395,7 @@ def _cases_of(typ: str, claims_for: Callable[[Job], Claims]) -> Iterator[Case]:
             yield Case.valid(
                 "classical-1, by a pair", jwk=pair.jwk, document=signed(text, payload, pair, composite=False)
             )
-            for name, wrong in (*_wrong_claims(claims), ("of a simulated machine", claims | {"simulated": True})):
+            for name, wrong in _wrong_claims(claims):
                 document = compact(typ, wrong, signer)
                 yield Case.untrue(
                     f"{job.suite}, {name}", "claims", "receipt", made_from=job.suite, jwk=signer.jwk, document=document
