@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from cji_attestation import AZURE_US
 from cji_client.errors import Unverified
-from cji_client.result import _require_cells
+from cji_client.result import _require_columns
 from cji_client.verbs.report_file import _shown
 from cji_core.command import build
 from tests.support.cells_of_form import cell, written
@@ -69,8 +69,8 @@ def test_a_page_shows_sealed_for_each_cell() -> None:
 
 def test_an_output_in_clear_that_was_to_be_sealed_is_refused() -> None:
     readable = pa.schema({"id": pa.string(), "token": pa.string()})
-    _require_cells(readable, "result", frozenset())
-    _require_cells(pa.schema({"id": pa.string(), "token": pa.binary()}), "result", frozenset({"token"}))
+    _require_columns(readable, "result", frozenset(), numbered=False)
+    _require_columns(pa.schema({"id": pa.string(), "token": pa.binary()}), "result", frozenset({"token"}), numbered=False)
     with pytest.raises(Unverified, match="its column token is not sealed") as caught:
-        _require_cells(readable, "result", frozenset({"token"}))
+        _require_columns(readable, "result", frozenset({"token"}), numbered=False)
     assert caught.value.check == "result"
