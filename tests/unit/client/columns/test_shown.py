@@ -70,7 +70,9 @@ def test_a_page_shows_sealed_for_each_cell() -> None:
 def test_an_output_in_clear_that_was_to_be_sealed_is_refused() -> None:
     readable = pa.schema({"id": pa.string(), "token": pa.string()})
     _require_columns(readable, "result", frozenset(), numbered=False)
-    _require_columns(pa.schema({"id": pa.string(), "token": pa.binary()}), "result", frozenset({"token"}), numbered=False)
+    _require_columns(
+        pa.schema({"id": pa.string(), "token": pa.binary()}), "result", frozenset({"token"}), numbered=False
+    )
     with pytest.raises(Unverified, match="its column token is not sealed") as caught:
         _require_columns(readable, "result", frozenset({"token"}), numbered=False)
     assert caught.value.check == "result"
