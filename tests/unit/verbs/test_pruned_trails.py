@@ -69,7 +69,7 @@ def test_a_checkpoint_of_later_lines_is_compared(auditor: Auditor) -> None:
     auditor.witnessed()
     prune(auditor.trail)
     shown = auditor.witness()
-    assert "1 findings" in shown.output
+    assert "1 finding" in shown.output
     assert "late: lines waited for that of" in shown.output
     assert f"lines 1 to {END} were pruned" in shown.output
     assert "the first 0 lines" not in shown.output
