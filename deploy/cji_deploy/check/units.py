@@ -63,6 +63,7 @@ _DOOR: Final = (
         r'ExecStart=/usr/bin/env "NGINX=3;4;" /usr/sbin/nginx -e stderr -c /etc/cji/door\.conf',
         "the sockets of the socket unit, and the configuration that `cji door config` writes",
     ),
+    (r"ExecStartPre=\+/usr/bin/systemctl reload cji-door-limit\.service", "rules that were flushed come back first"),
     (r"ExecStartPost=\+/\S+/cji door check --config \S+ --pid \$MAINPID", "a door outside the module does not serve"),
     (r"ExecReload=\+/\S+/cji door check --config \S+", "a refused reload is a failed one"),
     (r"Requires=cji-door\.socket cji-door-limit\.service", "no door without the limit of connections"),

@@ -331,6 +331,8 @@ def test_the_shipped_unit_passes_systemds_own_reading(unit: Path) -> None:
         "LimitCORE=0",
         "MemorySwapMax=0",
         "MemoryMax=1G",
+        "Requires=cji-door.socket cji-door-limit.service",
+        "ExecStartPre=+/usr/bin/systemctl reload cji-door-limit.service",
     ],
 )
 def test_a_door_with_more_rights_is_seen(tmp_path: Path, line: str) -> None:
