@@ -8,9 +8,11 @@ Callers are in another network, at the end of a virtual cable: on the loopback a
 import json
 import os
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from ipaddress import ip_address
@@ -42,6 +44,8 @@ def worker(folder: Path) -> Config:
     (folder / "server.pem").write_bytes(pem(leaf("worker", key, ca, hosts=["localhost"]).certificate))
     (folder / "server.key").write_bytes(private_pem(key))
     (folder / "roots.pem").write_bytes(pem(ca.certificate))
+    caller = leaf("caller", key, ca, uris=[f"spiffe://cji.example/{SHARE}"])
+    (folder / "caller.pem").write_bytes(pem(caller.certificate) + private_pem(key))
     (folder / "worker.toml").write_text(WORKER_CONFIG)
     config = load(folder / "worker.toml")
     listen = msgspec.structs.replace(config.listen, host="::", port=PORT, socket=str(folder / "door" / "front.sock"))
@@ -80,7 +84,54 @@ def refused(config: Config) -> str:
     return ""
 
 
-def seen(config: Config) -> dict[str, object]:
+def dripped(connections: list[socket.socket]) -> Iterator[int]:
+    """Send one byte of a first message of TLS on each, again and again; how many the door has not ended."""
+    outgoing = ssl.MemoryBIO()
+    tls = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost")
+    with suppress(ssl.SSLWantReadError):
+        tls.do_handshake()
+    open_still = list(connections)
+    for byte in outgoing.read():
+        yield len(open_still)
+        time.sleep(0.25)
+        for each in list(open_still):
+            each.setblocking(False)
+            try:
+                each.send(bytes([byte]))
+                ended = not each.recv(1)
+            except BlockingIOError:
+                continue
+            except ConnectionError:
+                ended = True
+            if ended:
+                open_still.remove(each)
+
+
+def greeted(source: str, context: ssl.SSLContext) -> bool:
+    """Whether a caller of this address, with a certificate, gets through its handshake and hears HTTP/2."""
+    if (plain := connect(source)) is None:
+        return False
+    plain.settimeout(10)
+    with plain, context.wrap_socket(plain, server_hostname="localhost") as connection:
+        return connection.version() == "TLSv1.3" and connection.recv(9)[3:4] == b"\4"  # a frame of SETTINGS
+
+
+def slow(context: ssl.SSLContext) -> dict[str, object]:
+    """An address whose connections send handshakes byte by byte, and another one meanwhile."""
+    found: dict[str, object] = {}
+    with ExitStack() as stack:
+        mine = accepted(ONE, SHARE + 4, stack)
+        left, began = dripped(mine), time.monotonic()
+        found["slow"] = next(left)
+        found["beside slow"], found["one more"] = greeted(OTHER, context), connect(ONE) is not None
+        while next(left, 0):
+            pass
+        found["seconds of slow"] = time.monotonic() - began
+    found["after slow"] = greeted(ONE, context)
+    return found
+
+
+def seen(context: ssl.SSLContext) -> dict[str, object]:
     """How many of SHARE and four more connections each address has, one after the other."""
     found: dict[str, object] = {}
     with ExitStack() as stack:
@@ -96,12 +147,15 @@ def seen(config: Config) -> dict[str, object]:
         found["after one ended"] = again is not None
         if again is not None:
             again.close()
-    return found
+    return found | slow(context)
 
 
 def checked(config: Config) -> dict[str, object]:
     """What the check says of these rules, of others, and of none."""
     found: dict[str, object] = {"right": require_installed(config)}
+    os.seteuid(65534)
+    found["without the right to read"] = refused(config)
+    os.seteuid(0)
     other = msgspec.structs.replace(config.limits, connections_per_address=SHARE + 1)
     found["another share"] = refused(msgspec.structs.replace(config, limits=other))
     subprocess.run(["nft", "insert", "rule", "inet", "cji_door", "counted", "accept"], check=True)
@@ -138,6 +192,9 @@ def main(folder: Path) -> None:
     """Set the networks up, run the door, print."""
     config = worker(folder)
     folder.chmod(0o755)  # the door's user goes through
+    context = ssl.create_default_context(cafile=folder / "roots.pem")
+    context.load_cert_chain(folder / "caller.pem")
+    context.set_alpn_protocols(["h2"])
     with suppress(NotOk):
         require_installed(config)
         raise AssertionError("a rule that nobody made")
@@ -147,7 +204,7 @@ def main(folder: Path) -> None:
         stack.enter_context(Door(config, log=folder / "log"))
         stack.enter_context(socket.create_server((_DOORS[4], OTHER_PORT), backlog=64))
         with ThreadPoolExecutor(1, initializer=lambda: check(libc.setns(there, 0))) as pool:
-            found = pool.submit(seen, config).result()
+            found = pool.submit(seen, context).result()
         print(json.dumps(found | checked(config)))
 
 

@@ -48,18 +48,30 @@ def install(config: Config) -> None:
 
 
 def require_installed(config: Config) -> str:
-    """The limit, and what counts. Raises NotOk unless the kernel has exactly these rules."""
+    """The limit, and what counts. Raises NotOk unless the kernel has exactly these rules, or if they cannot be read."""
     share = f"{config.limits.connections_per_address} connections for each address"
     if not by_firewall(config):
         return f"{share}, counted by the door"
     try:
-        listed = nft("-j", "list", "table", _FAMILY, _TABLE)
-        found = parse_object(listed.encode(), limit=_MAX_LISTED)["nftables"]
-    except (StartupError, ValueError, KeyError) as error:
-        raise NotOk("the firewall has no limit of connections, or it cannot be read without root", _REMEDY) from error
-    if _compared(found) != _compared(_objects(config)):
+        tables = _listed("tables", _FAMILY)
+    except StartupError as error:
+        raise NotOk(
+            "the firewall's limit of connections cannot be read without root", _REMEDY, state="not run"
+        ) from error
+    if _named() not in [_without(each["table"]) for each in tables if "table" in each]:
+        raise NotOk("the firewall has no limit of connections", _REMEDY)
+    if _compared(_listed("table", _FAMILY, _TABLE)) != _compared(_objects(config)):
         raise NotOk("the firewall has another limit of connections than worker.toml", _REMEDY)
     return f"{share}, counted by the firewall"
+
+
+def _listed(*what: str) -> list[dict[str, Any]]:
+    """Objects that the kernel has. Raises StartupError if they cannot be read or understood."""
+    try:
+        found: list[dict[str, Any]] = parse_object(nft("-j", "list", *what).encode(), limit=_MAX_LISTED)["nftables"]
+    except (ValueError, KeyError) as error:
+        raise StartupError("nft's list of rules is not understood", _REMEDY) from error
+    return found
 
 
 def _objects(config: Config) -> list[dict[str, Any]]:
@@ -108,14 +120,13 @@ def _counted(kind: str, address: object, share: int) -> _Rule:
 
 
 def _compared(objects: list[dict[str, Any]]) -> list[str]:
+    kinds = ((kind, values) for each in objects for kind, values in each.items() if kind != "metainfo")
+    return sorted(json.dumps([kind, _without(values)], sort_keys=True) for kind, values in kinds)
+
+
+def _without(values: dict[str, Any]) -> dict[str, Any]:
     """Without numbers that the kernel gave, and without the addresses that are counted now."""
-    found = []
-    for each in objects:
-        for kind, values in each.items():
-            if kind != "metainfo":
-                kept = {name: value for name, value in values.items() if name not in {"handle", "elem"}}
-                found.append(json.dumps([kind, kept], sort_keys=True))
-    return sorted(found)
+    return {name: value for name, value in values.items() if name not in {"handle", "elem"}}
 
 
 def has_nft() -> bool:
