@@ -1,10 +1,14 @@
 """X17 and the door: weak handshakes, forged identities, and ways around it, on what `make demo` starts.
 
+What a server of the door does by itself holds for the one that meets callers where the kernel counts connections, and
+for the one behind the server that counts; shares that the kernel counts are in test_x11_firewall.
+
 Red before: gRPC's own TLS accepted TLS_AES_128_GCM_SHA256 and TLS 1.2. Each part is red without the line of
 `cji_worker.door.config` that its docstring names.
 """
 
 import contextlib
+import functools
 import hashlib
 import os
 import re
@@ -16,7 +20,7 @@ import ssl
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -49,10 +53,25 @@ from tests.support.neighbours import FIRST, SECOND, STRANGER, Neighbours, neighb
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has more than one user id")
 
 
+either = pytest.mark.parametrize("town", ["firewall", "door"], indirect=True)
+"""For both of what counts connections."""
+
+
 @pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Neighbours]:
-    with neighbours(tmp_path_factory.mktemp("town")) as found:
-        yield found
+def towns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Neighbours]]:
+    with contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def start(counter: str) -> Neighbours:
+            folder = tmp_path_factory.mktemp(counter)
+            return stack.enter_context(neighbours(folder, connections_counted_by=counter))
+
+        yield start
+
+
+@pytest.fixture
+def town(towns: Callable[[str], Neighbours], request: pytest.FixtureRequest) -> Neighbours:
+    return towns(getattr(request, "param", "door"))
 
 
 @pytest.fixture
@@ -128,6 +147,7 @@ def test_x17_hybrid_and_nist_groups_are_accepted(site: Site, group: str) -> None
     assert handshake(site, "-groups", group)[0] == 0
 
 
+@either
 def test_c07_a_caller_without_a_certificate_is_refused(site: Site) -> None:
     """VerifyMode."""
     _, text = handshake(site, "-ign_eof", certificate=False)
@@ -143,6 +163,7 @@ def ended(found: x509.Certificate, ca: Credential) -> x509.Certificate:
     return builder.sign(ca.key, hashes.SHA256())
 
 
+@either
 @pytest.mark.parametrize("what", ["foreign", "expired"])
 def test_c07_a_certificate_without_a_root_reaches_nothing(town: Neighbours, what: str) -> None:
     """ssl_verify_client, ssl_client_certificate: the front hears nothing of its calls, so no line says anything."""
@@ -178,6 +199,7 @@ def test_x17_a_session_is_never_resumed(site: Site) -> None:
             session = tls.session
 
 
+@either
 @pytest.mark.parametrize("protocol", ["http/1.1", None])
 def test_c04_nothing_but_http2(site: Site, protocol: str | None) -> None:
     """return 444: HTTP/1 would be translated, with every ambiguity of its framing."""
@@ -238,6 +260,7 @@ def ends(connection: socket.socket, seconds: float) -> float:
     return time.monotonic() - began
 
 
+@either
 def test_x11_a_connection_without_a_handshake_ends(site: Site) -> None:
     """client_header_timeout."""
     host, port = site.profile.target.split(":")
@@ -245,6 +268,7 @@ def test_x11_a_connection_without_a_handshake_ends(site: Site) -> None:
         assert ends(silent, HANDSHAKE_S + 60) > HANDSHAKE_S - 1
 
 
+@either
 def test_x11_a_handshake_byte_by_byte_ends(site: Site) -> None:
     """client_header_timeout: it is for the whole handshake, not for each of its parts."""
     host, port = site.profile.target.split(":")
@@ -263,6 +287,7 @@ def test_x11_a_handshake_byte_by_byte_ends(site: Site) -> None:
     assert HANDSHAKE_S - 1 < time.monotonic() - began < HANDSHAKE_S + 40
 
 
+@either
 def test_x11_a_connection_without_http2_ends(site: Site) -> None:
     """client_header_timeout: a handshake alone keeps no connection."""
     client = site.files.folder / "client"
@@ -311,17 +336,21 @@ def many_descriptors() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@either
 @pytest.mark.usefixtures("many_descriptors")
 @pytest.mark.parametrize("act", ["silent", "idle"])
 def test_x11_a_crowd_of_addresses_shuts_nobody_out(town: Neighbours, act: str) -> None:
     """worker_connections: more connections than there are, from many addresses; the longest silent ones leave."""
     host, port = town.site.profile.target.split(":")
-    share = town.site.worker.config.limits.connections_per_address
+    limits = town.site.worker.config.limits
+    share, counted = limits.connections_per_address, limits.connections_counted_by == "door"
     context = ssl.create_default_context(cafile=town.folder(STRANGER) / "ca.pem")
     context.load_cert_chain(town.folder(STRANGER) / "client.pem", town.folder(STRANGER) / "client.key")
     context.set_alpn_protocols(["h2"])
     with contextlib.ExitStack() as stack:
-        for number in range(MAX_CONNECTIONS * 3 // 2):
+        for number in range(
+            MAX_CONNECTIONS * (6 if counted else 9) // 4
+        ):  # one that the door counts takes three places
             connection = socket.socket()
             connection.bind((f"127.0.1.{1 + number // (share - 1)}", 0))
             connection.connect((host, int(port)))
@@ -338,6 +367,7 @@ def test_x11_a_crowd_of_addresses_shuts_nobody_out(town: Neighbours, act: str) -
             assert raw.run(job.messages(job.stream(people(2)))).receipt
 
 
+@either
 def test_x01_a_caller_that_does_not_read_holds_up_nobody(town: Neighbours) -> None:
     """Two callers never share a connection between door and front."""
     job = forge(town.site, signing_key=town.signing[FIRST])
@@ -361,6 +391,7 @@ def forged(site: Site) -> list[tuple[str, str | bytes]]:
     ]
 
 
+@either
 def test_x17_forged_identity_headers_are_overwritten(site: Site) -> None:
     """grpc_set_header: a second value would be refused by the front."""
     with RawWorker.of(site) as raw:
@@ -380,6 +411,7 @@ def test_x17_stranger_with_the_header_of_a_submitter_remains_one(town: Neighbour
     assert (error.value.details() or "").startswith("POLICY_DENIED")
 
 
+@either
 def test_the_trail_has_the_callers_address(town: Neighbours) -> None:
     """From the door, not from the caller's own header."""
     job = forge(town.site, signing_key=town.signing[FIRST])
@@ -425,6 +457,7 @@ def test_o02_a_new_server_certificate_needs_no_restart(town: Neighbours, tmp_pat
         assert "CN = CA" in text.replace("CN=CA", "CN = CA")
 
 
+@either
 def test_o02_a_running_job_outlives_a_reload_of_the_door(town: Neighbours) -> None:
     """worker_shutdown_timeout; a new connection is the new process's meanwhile."""
     job, door = forge(town.site, signing_key=town.signing[FIRST]), town.site.worker.door
@@ -444,6 +477,7 @@ def test_o02_a_running_job_outlives_a_reload_of_the_door(town: Neighbours) -> No
 # ------------------------------------------------------------------ what passes
 
 
+@either
 def test_x17_two_streams_that_fill_every_window_end(town: Neighbours) -> None:
     """Large jobs both ways at once, each of more than all windows and buffers together."""
     table = people(150_000)
