@@ -13,7 +13,7 @@ from typing import Final
 from benchmarks.corpus import people, rows_of
 from benchmarks.echo import SIDES, EchoServer, Side
 from benchmarks.harness import Result, Spread, percentile
-from benchmarks.machine import at_most_cores, facts
+from benchmarks.machine import at_most_cores, facts, image_socket_bytes, socket_bytes
 from benchmarks.pipeline import COPY
 from benchmarks.processes import CpuClock
 from benchmarks.quiet import Measured, quietest
@@ -157,6 +157,10 @@ def _result(report: Report, sides: dict[Side, _Measured], load: float) -> tuple[
             ("TLS, in gRPC", f"{stages['own_tls']:.2f}"),
         ],
     )
+    if socket_bytes() != image_socket_bytes():
+        report.note(
+            f"sockets are those of this machine; as in the image: sysctl net.core.wmem_default={image_socket_bytes()}"
+        )
     figures: dict[str, float] = {}
     for name, side in sides.items():
         figures |= {

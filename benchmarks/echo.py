@@ -122,7 +122,7 @@ class EchoServer:
         if door:
             kind = _ClearDoor if side == "clear" else Door
             running = self._stack.enter_context(kind(config, log=folder / "echo.door.log"))
-            self.pids["door"] = running.pid
+            self.pids["door"] = running.process.pid
 
     def __enter__(self) -> Self:
         return self

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-__all__ = ["at_most_cores", "facts"]
+__all__ = ["at_most_cores", "facts", "image_socket_bytes", "socket_bytes"]
 
 _PACKAGES: Final = ("cryptography", "grpcio", "numpy", "protobuf", "pyarrow")
 
@@ -23,16 +23,29 @@ def _cpu_model() -> str:
 
 
 def facts() -> dict[str, str | int]:
-    """The day (UTC), CPU model, cores that this process may use, memory in MiB, kernel, Python and package versions."""
+    """The day (UTC), CPU model, cores of this process, MiB, kernel, bytes of a socket, Python and packages."""
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "cpu": _cpu_model(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_mib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
         "kernel": platform.release(),
+        "socket": socket_bytes(),
         "python": platform.python_version(),
         **{name: version(name) for name in _PACKAGES},
     }
+
+
+def socket_bytes() -> int:
+    """Bytes that a socket between door and front takes before its writer waits."""
+    return int(Path("/proc/sys/net/core/wmem_default").read_text())
+
+
+def image_socket_bytes() -> int:
+    """The same on a machine with the worker's kernel settings, as the image is."""
+    text = (Path(__file__).parents[1] / "deploy" / "systemd" / "cji-worker.sysctl.conf").read_text()
+    (found,) = (line for line in text.splitlines() if line.startswith("net.core.wmem_default"))
+    return int(found.partition("=")[2])
 
 
 @contextmanager

@@ -38,14 +38,18 @@ def _cpu(pid: int) -> tuple[float, float]:
 
 def spent(pids: Mapping[str, int]) -> dict[str, float]:
     """CPU seconds by process name since each started; `cell` is all cells, `door` the door with its workers."""
-    seconds = {name: _cpu(pid)[0] for name, pid in pids.items()}
+    seconds = {name: _own(name, pid) for name, pid in pids.items()}
     seconds["cell"] = _cpu(pids["zygote"])[1] + sum(_cpu(cell)[0] for cell in children(pids["zygote"]))
-    seconds["door"] += sum(_cpu(worker)[0] for worker in children(pids["door"]))
     return seconds
 
 
+def _own(name: str, pid: int) -> float:
+    """CPU seconds of a process; of the door, whose master has this id, with those of its workers."""
+    return _cpu(pid)[0] + sum(_cpu(worker)[0] for worker in (children(pid) if name == "door" else ()))
+
+
 class CpuClock:
-    """CPU seconds by process name. `client` is this process; `cell` covers all cells that ended."""
+    """CPU seconds by process name. `client` is this process; `cell` is all cells that ended, `door` as in `spent`."""
 
     def __init__(self, pids: Mapping[str, int]) -> None:
         self._pids = dict(pids)
@@ -54,9 +58,9 @@ class CpuClock:
         """Seconds since each process started."""
         seconds = {"client": time.process_time()}
         for name, pid in self._pids.items():
-            seconds[name], children = _cpu(pid)
+            seconds[name] = _own(name, pid)
             if name == "zygote":
-                seconds["cell"] = children
+                seconds["cell"] = _cpu(pid)[1]
         return seconds
 
 

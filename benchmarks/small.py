@@ -95,7 +95,7 @@ def streams(stand: Stand, make: Callable[[], Prepared], jobs: int) -> tuple[dict
     """CPU milliseconds for each job by process, and the jobs in a second of the wall clock."""
     profile, waiting = stand.site.profile, [make() for _ in range(jobs)]
     worker = stand.site.worker
-    pids = {**worker.pids, "door": worker.door.pid}
+    pids = {**worker.pids, "door": worker.door.process.pid}
     failures: list[BaseException] = []
     with ExitStack() as stack:
         connections = [

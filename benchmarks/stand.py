@@ -81,7 +81,7 @@ class Stand:
     def job(self, prepared: Prepared, usage: Usage | None = None) -> float:
         """Seconds of one job, from the first message to the end of the call after the receipt, which was verified."""
         worker, usage = self.site.worker, usage or Usage()
-        pids = {**worker.pids, "door": worker.door.pid}
+        pids = {**worker.pids, "door": worker.door.process.pid}
         seconds = _timed(self.to_worker, prepared, pids, usage)
         with verify(self.to_worker, prepared, self.attested) as result:
             usage.returned += sum(output.length for output in result.outputs)
