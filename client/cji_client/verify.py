@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET
 
 from cji_attestation.attested import AttestedWorker
-from cji_client.counts import require_consistent
+from cji_client.counts import require_consistent, require_sums
 from cji_client.errors import Unverified
 from cji_client.received import Output, ResultHeader
 from cji_core.format.job import Header
@@ -143,9 +143,11 @@ def _expected(attested: AttestedWorker, job: Header | None) -> Expected:
 
 def _verify(receipt: str, attested: AttestedWorker, expected: Expected) -> VerifiedReceipt:
     try:
-        return verify_receipt(receipt, key=attested.receipt_key, expected=expected)
+        verified = verify_receipt(receipt, key=attested.receipt_key, expected=expected)
     except ReceiptError as error:
         raise _unverified(error) from None
+    require_sums(verified.claims)
+    return verified
 
 
 def _unverified(error: ReceiptError) -> Unverified:

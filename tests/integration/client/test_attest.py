@@ -29,6 +29,7 @@ from cji_core.format.keys import PinnedKey, new_recipient_key, new_signing_key
 from cji_core.jose import key_id, public_jwk, thumbprint
 from cji_core.operations.deidentify import Deidentify
 from cji_core.pool.documents import evidence_nonce
+from cji_core.trail import sign
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_simulator import Kind, Service
 from cji_simulator.encoding import rsa_jwk
@@ -105,6 +106,18 @@ def test_a_receipt_is_released_under_the_attested_key(bench: Bench, azure: Simul
         assert result.attested is before
         assert not names_token(result.receipt, before)
         assert verify_stored(result.receipt.compact, attested=before, header=bench.job.header)
+
+
+@pytest.mark.parametrize("name", ["bytes_in", "bytes_out"])
+def test_a_stored_receipt_states_the_bytes_of_its_parts(bench: Bench, name: str) -> None:
+    """Signed by an attested key, but of no honest worker."""
+    attested = bench.client.attest()
+    with bench.client.run(bench.job, RECORDS, attested=attested, deadline=20) as result:
+        claims = result.receipt.claims
+    more = msgspec.structs.replace(claims.volumes, **{name: getattr(claims.volumes, name) + 1})
+    forged = sign(msgspec.structs.replace(claims, volumes=more), bench.worker.receipt_key)
+    with pytest.raises(Unverified, match=f"{name} is not the sum of its parts"):
+        verify_stored(forged, attested=attested)
 
 
 def test_false_evidence_beside_a_receipt_is_refused(bench: Bench, azure: Simulation) -> None:
