@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cji_core.boot_codes import BOOT_CODES, BootCode
 from cji_deploy.image.boot_events import PREDICTED
 from cji_simulator import Simulation
 from tests.image.conftest import BOOT_S, quoted
@@ -17,8 +18,8 @@ from tests.support.machine.host import Guest
 from tests.support.machine.parts import MICROSOFTS, partitions, with_uki
 
 pytestmark = [pytest.mark.slow, pytest.mark.root, pytest.mark.timeout(1800)]
-_UP = "Reached target multi-user.target"
-_REFUSED = "Dependency failed for cji-worker"
+_MEASURED = "TPM PCR Barrier (User)"
+_WAITS = "no bundle in force"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,15 +34,15 @@ class Watched:
 def watched(built: Built, azure: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Watched:
     simulation, folder = azure.machine_in_qemu(), tmp_path_factory.mktemp("watched")
     with Guest(built.raw, variables=built.variables, tpm=simulation.machine.socket, folder=folder) as guest:
+        end = guest.wait_for(_WAITS, "Started cji-worker", "Kernel panic", seconds=BOOT_S)
         # systemd-pcrphase measures "ready" before the worker may start
-        end = guest.wait_for(_REFUSED, "Started cji-worker", "Kernel panic", seconds=BOOT_S)
-        up = guest.wait_for(_UP, "Kernel panic", seconds=60)
-        assert (end, up) == (_REFUSED, _UP), guest.printed()[-4000:]
+        measured = guest.wait_for(_MEASURED, "Kernel panic", seconds=60)
+        assert (end, measured) == (_WAITS, _MEASURED), guest.printed()[-4000:]
         return Watched(console=guest.printed(), pcrs=quoted(simulation))
 
 
 def test_the_image_boots_under_secure_boot(watched: Watched) -> None:
-    assert _UP in watched.console
+    assert _MEASURED in watched.console
 
 
 def test_the_machine_measured_what_was_predicted(watched: Watched, built: Built) -> None:
@@ -56,8 +57,11 @@ def test_nobody_can_log_in(watched: Watched) -> None:
     assert "Getty" not in watched.console
 
 
-def test_a_worker_without_a_configuration_does_not_start(watched: Watched) -> None:
-    assert _REFUSED in watched.console
+def test_a_worker_without_a_configuration_waits_and_says_why(watched: Watched) -> None:
+    """The console has a code and its remedy, for there is nobody who could log in and ask."""
+    said = next(line for line in watched.console.splitlines() if _WAITS in line)
+    code = next(code for code in BootCode if f'"{code}"' in said)
+    assert BOOT_CODES[code].remedy in said
     assert "Started cji-worker" not in watched.console
 
 
