@@ -227,7 +227,7 @@ CALLERS: Final[dict[str, tuple[Callable[[Hostile], None], bool, tuple[type[Excep
 def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The limits that a caller's constructor does not take, and the one trust store that a desk's tool reads."""
     for module, name in (
-        (notice, "_EXCHANGE_S"), (vault, "EXCHANGE_SECONDS"), (vault, "IDENTITY_SECONDS"), (graph, "_EXCHANGE_S"),
+        (notice, "EXCHANGE_S"), (vault, "EXCHANGE_SECONDS"), (vault, "IDENTITY_SECONDS"), (graph, "_EXCHANGE_S"),
         (provider, "EXCHANGE_SECONDS"), (administration, "EXCHANGE_SECONDS"), (telemetry, "TIMEOUT_S"),
         (answers, "_SECONDS"), (workspace, "_EXCHANGE_S"),
     ):  # fmt: skip
