@@ -35,7 +35,7 @@ from cji_deploy.check.release_policy import (
 from cji_deploy.check.runbooks import runbook_outcomes
 from cji_deploy.check.scanner import check_with_checkov
 from cji_deploy.check.sentinel import check_sentinel
-from cji_deploy.check.units import check_sysusers, check_unit
+from cji_deploy.check.units import check_order, check_sysusers, check_unit
 
 __all__ = ["run"]
 
@@ -89,6 +89,7 @@ def _all(root: Path, types: Path | None) -> Iterator[Outcome]:
             yield judged("unit: needed lines", folder.name, ["no units"])
         for unit in units:
             yield from check_unit(unit)
+        yield check_order(folder)
         for users in sorted(folder.glob("*.sysusers.conf")):
             yield check_sysusers(users)
 

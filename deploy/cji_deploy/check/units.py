@@ -3,8 +3,12 @@
 `systemd-analyze verify` needs `--recursive-errors=yes`; otherwise an unknown key is only a warning with exit code 0. It
 also refuses a unit whose program is not installed, so it checks a copy with the program `/bin/true` that is otherwise
 identical to the shipped unit.
+
+Units that are each in order can still wait for each other in a circle. At boot systemd breaks one by leaving a unit
+out, so all units of a folder are ordered together, enabled as their [Install] says.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -14,11 +18,15 @@ from typing import Final
 
 from cji_deploy.check.outcome import Outcome, judged, not_run
 
-__all__ = ["MAX_EXPOSURE", "MIN_SYSTEMD", "check_sysusers", "check_unit", "systemd_version"]
+__all__ = ["MAX_EXPOSURE", "MIN_SYSTEMD", "check_order", "check_sysusers", "check_unit", "systemd_version"]
 
 MIN_SYSTEMD: Final = 255  # of Ubuntu 24.04, which the scale set runs; an older one does not know every key
 MAX_EXPOSURE: Final = 2.6  # of 10.0; 0.6 of it for namespaces of cells, 0.4 for giving processes users of their own
 _TIMEOUT_S: Final = 60
+_KINDS: Final = frozenset({".service", ".socket", ".path", ".timer"})
+_CIRCLE: Final = re.compile(
+    r": Found (ordering cycle|dependency) on |^Unit multi-user\.target not found|did not end in"
+)
 # what a unit cannot do without: (pattern of a line, why)
 _WORKER: Final = (
     (r"ExecStart=/\S+/cji serve --config /etc/cji/worker\.toml", "the supervisor is the unit's only program"),
@@ -357,26 +365,23 @@ _NEEDED: Final = {
 def check_unit(path: Path) -> list[Outcome]:
     """Outcomes for one unit file: its required lines, verification by systemd, and its exposure."""
     lines = path.read_text(encoding="utf-8").splitlines()
-    missing = [
+    problems = [
         f"needs a line {pattern!r}: {why}"
         for pattern, why in _NEEDED[path.name]
         if not any(re.fullmatch(pattern, line) for line in lines)
     ]
-    missing += _reaching_metadata(path.name, lines)
-    outcomes = [judged("unit: needed lines", path.name, missing)]
-    analyze = shutil.which("systemd-analyze")
-    version = systemd_version(analyze)
-    if analyze is None or version < MIN_SYSTEMD:
-        reason = f"needs systemd-analyze {MIN_SYSTEMD}, here is {version or 'none'}"
-        return [*outcomes, *(not_run(check, path.name, reason) for check in ("unit: verify", "unit: exposure"))]
+    problems += _reaching_metadata(path.name, lines)
+    outcomes = [judged("unit: needed lines", path.name, problems)]
+    analyze, missing = _analyze()
+    if missing:
+        return [*outcomes, *(not_run(check, path.name, missing) for check in ("unit: verify", "unit: exposure"))]
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, path.name)
         for other in path.parent.glob("*.socket"):
             shutil.copy(other, folder)
         # with all others: systemd looks for those that it requires
         for unit in (each for each in {path, *path.parent.glob("*.service")} if each.is_file()):
-            without = re.sub(r"(?m)^(Exec\w+=\+?)/\S+", r"\1/bin/true", unit.read_text(encoding="utf-8"))
-            Path(folder, unit.name).write_text(without)
+            Path(folder, unit.name).write_text(_without_programs(unit))
         verify = _run([analyze, "verify", "--man=no", "--recursive-errors=yes", str(copy)])
         outcomes.append(judged("unit: verify", path.name, verify))
         if path.suffix != ".service":
@@ -387,10 +392,44 @@ def check_unit(path: Path) -> list[Outcome]:
     return outcomes
 
 
+def check_order(folder: Path) -> Outcome:
+    """Outcome for all units of a folder, enabled: systemd finds an order in which every one of them starts."""
+    analyze, missing = _analyze()
+    if missing:
+        return not_run("unit: order", folder.name, missing)
+    with tempfile.TemporaryDirectory() as copies:
+        for unit in (each for each in folder.iterdir() if each.suffix in _KINDS):
+            text = _without_programs(unit)
+            Path(copies, unit.name).write_text(text)
+            for key, targets in re.findall(r"(?m)^(WantedBy|RequiredBy)=(.+)$", text):
+                for target in targets.split():
+                    links = Path(copies, f"{target}.{'wants' if key == 'WantedBy' else 'requires'}")
+                    links.mkdir(exist_ok=True)
+                    (links / unit.name).symlink_to(Path(copies, unit.name))
+        # systemd's own targets, with their default dependencies, lie in its folders, which come after this one
+        _, printed = _printed([analyze, "verify", "--man=no", "multi-user.target"], SYSTEMD_UNIT_PATH=f"{copies}:")
+    # not the status: systemd reports none for a circle that it can break, and other units of a machine may fail
+    return judged("unit: order", folder.name, [line for line in printed if _CIRCLE.search(line)])
+
+
 def _reaching_metadata(name: str, lines: list[str]) -> list[str]:
     """A line for each address list that has the metadata service, but for the broker's."""
     reached = [line for line in lines if line.startswith("IPAddressAllow=") and re.search(r"link-local|169\.254", line)]
     return [] if name == "cji-broker.service" else [f"{line}: the broker alone reaches the service" for line in reached]
+
+
+def _without_programs(unit: Path) -> str:
+    """The unit with a program that every machine has."""
+    return re.sub(r"(?m)^(Exec\w+=\+?)/\S+", r"\1/bin/true", unit.read_text(encoding="utf-8"))
+
+
+def _analyze() -> tuple[str, str]:
+    """The program `systemd-analyze`, and why it cannot be asked: one of both is empty."""
+    analyze = shutil.which("systemd-analyze")
+    version = systemd_version(analyze)
+    if analyze is None or version < MIN_SYSTEMD:
+        return "", f"needs systemd-analyze {MIN_SYSTEMD}, here is {version or 'none'}"
+    return analyze, ""
 
 
 def systemd_version(analyze: str | None) -> int:
@@ -412,11 +451,19 @@ def check_sysusers(path: Path) -> Outcome:
 
 def _run(command: list[str]) -> list[str]:
     """Nothing if the command succeeds, else the lines that it printed."""
+    status, printed = _printed(command)
+    return printed if status else []
+
+
+def _printed(command: list[str], **environment: str) -> tuple[int, list[str]]:
+    """The exit status of a command and the lines that it printed, at least one if it failed."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603
+        done = subprocess.run(  # noqa: S603
+            command, env=os.environ | environment, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+        )
     except subprocess.TimeoutExpired:
-        return [f"{command[1]} did not end in {_TIMEOUT_S} s"]
-    if done.returncode == 0:
-        return []
+        return 1, [f"{command[1]} did not end in {_TIMEOUT_S} s"]
     printed = [line.strip() for line in (done.stdout + "\n" + done.stderr).splitlines() if line.strip()]
-    return printed or [f"{command[1]} ended with {done.returncode} and said nothing"]
+    if done.returncode and not printed:
+        printed = [f"{command[1]} ended with {done.returncode} and said nothing"]
+    return done.returncode, printed

@@ -14,7 +14,7 @@ from cji_deploy.check.bicep import parse
 from cji_deploy.check.hardening import LOGGED, RULES, Rule, hardening_problems
 from cji_deploy.check.roles import ASSIGNMENTS, RIGHTS
 from cji_deploy.check.scanner import check_with_checkov
-from cji_deploy.check.units import MIN_SYSTEMD, check_sysusers, check_unit, systemd_version
+from cji_deploy.check.units import MIN_SYSTEMD, check_order, check_sysusers, check_unit, systemd_version
 from tests.support.paths import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -311,6 +311,22 @@ def test_a_broken_unit_is_seen(tmp_path: Path, old: str, new: str, check: str) -
     unit = tmp_path / UNIT.name
     unit.write_text(source.replace(old, new))
     assert check in by_status(check_unit(unit), Status.FAILED)
+
+
+@needs_systemd
+@pytest.mark.parametrize(
+    ("unit", "old", "new"),
+    [
+        ("cji-door.socket", "DefaultDependencies=no\n", ""),
+        ("cji-broker.socket", "[Unit]\n", "[Unit]\nAfter=cji-bundle.service\n"),
+        ("cji-futile.service", "[Unit]\n", "[Unit]\nAfter=cji-console.service\n"),
+        ("cji-resume.path", "[Unit]\n", "[Unit]\nAfter=multi-user.target\n"),
+    ],
+)
+def test_units_that_wait_for_each_other_are_seen(tmp_path: Path, unit: str, old: str, new: str) -> None:
+    folder = copy(tmp_path, f"systemd/{unit}", old, new) / "systemd"
+    assert check_order(folder).status is Status.FAILED
+    assert any(unit in reason for reason in check_order(folder).reasons)
 
 
 @needs_systemd
