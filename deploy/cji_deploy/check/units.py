@@ -95,6 +95,8 @@ _LIMIT: Final = (
     (r"PartOf=nftables\.service", "the rules of the machine flush all others"),
     (r"After=nftables\.service cji-bundle\.service", "the rules of the machine flush all others"),
     (r"RemainAfterExit=yes", "the door requires it"),
+    (r"Restart=on-failure", "rules that the kernel does not take at once keep no door away"),
+    (r"RestartMode=direct", "the door waits for the limit, and does not fail"),
     (r"CapabilityBoundingSet=CAP_NET_ADMIN", "it changes rules of the network, and can do nothing else as root"),
     (r"NoNewPrivileges=yes", "nor ever gets more"),
     (r"RestrictAddressFamilies=AF_NETLINK", "it speaks to the kernel alone"),
@@ -370,7 +372,7 @@ def check_unit(path: Path) -> list[Outcome]:
         for pattern, why in _NEEDED[path.name]
         if not any(re.fullmatch(pattern, line) for line in lines)
     ]
-    problems += _reaching_metadata(path.name, lines)
+    problems += [*_reaching_metadata(path.name, lines), *_giving_up(lines)]
     outcomes = [judged("unit: needed lines", path.name, problems)]
     analyze, missing = _analyze()
     if missing:
@@ -416,6 +418,12 @@ def _reaching_metadata(name: str, lines: list[str]) -> list[str]:
     """A line for each address list that has the metadata service, but for the broker's."""
     reached = [line for line in lines if line.startswith("IPAddressAllow=") and re.search(r"link-local|169\.254", line)]
     return [] if name == "cji-broker.service" else [f"{line}: the broker alone reaches the service" for line in reached]
+
+
+def _giving_up(lines: list[str]) -> list[str]:
+    """A line for a unit that is started again, but not for as long as it takes."""
+    again = any(line.startswith("Restart=") for line in lines) and "StartLimitIntervalSec=0" not in lines
+    return ["needs a line 'StartLimitIntervalSec=0': systemd's limit would end it for good"] if again else []
 
 
 def _without_programs(unit: Path) -> str:
