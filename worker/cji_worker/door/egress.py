@@ -22,7 +22,7 @@ from cji_core.command.findings import NotOk
 from cji_core.errors import StartupError
 from cji_core.format.configuration.worker import Config
 from cji_core.strict import parse_object
-from cji_worker.door.firewall import has_nft, nft
+from cji_worker.door.firewall import has_nft, nft, unread
 
 _SET: Final = {"family": "inet", "table": "cji", "name": "public"}
 _MAX_LISTED: Final = 1 << 20
@@ -48,7 +48,7 @@ def require_open(config: Config) -> str:
         listed = _listed() or frozenset()
     except StartupError as error:
         if wanted:
-            raise NotOk("the firewall's set `public` cannot be read", _REMEDY, state="not run") from error
+            raise unread("the firewall's set `public`", error) from error
         return "public ranges not read, which needs root"
     if listed != wanted:
         missing, foreign = (", ".join(sorted(each)) or "none" for each in (wanted - listed, listed - wanted))

@@ -13,6 +13,7 @@ Sources: nft(8), "connlimit statement"; libnftables-json(5).
 """
 
 import json
+import os
 import shutil
 import subprocess
 from typing import Any, Final
@@ -48,21 +49,25 @@ def install(config: Config) -> None:
 
 
 def require_installed(config: Config) -> str:
-    """The limit, and what counts. Raises NotOk unless the kernel has exactly these rules, or if they cannot be read."""
+    """The limit, and what counts. Raises NotOk unless the kernel has exactly these rules and they can be read."""
     share = f"{config.limits.connections_per_address} connections for each address"
     if not by_firewall(config):
         return f"{share}, counted by the door"
     try:
-        tables = _listed("tables", _FAMILY)
+        if _named() not in [_without(each["table"]) for each in _listed("tables", _FAMILY) if "table" in each]:
+            raise NotOk("the firewall has no limit of connections", _REMEDY)
+        if _compared(_listed("table", _FAMILY, _TABLE)) != _compared(_objects(config)):
+            raise NotOk("the firewall has another limit of connections than worker.toml", _REMEDY)
     except StartupError as error:
-        raise NotOk(
-            "the firewall's limit of connections cannot be read without root", _REMEDY, state="not run"
-        ) from error
-    if _named() not in [_without(each["table"]) for each in tables if "table" in each]:
-        raise NotOk("the firewall has no limit of connections", _REMEDY)
-    if _compared(_listed("table", _FAMILY, _TABLE)) != _compared(_objects(config)):
-        raise NotOk("the firewall has another limit of connections than worker.toml", _REMEDY)
+        raise unread("the firewall's limit of connections", error) from error
     return f"{share}, counted by the firewall"
+
+
+def unread(what: str, error: StartupError) -> NotOk:
+    """The outcome where rules were not read: a check that did not run, if only the right to read them is missing."""
+    if has_nft() and os.geteuid() != 0:
+        return NotOk(f"{what} cannot be read without root", _REMEDY, state="not run")
+    return NotOk(f"{what} cannot be read: {error.what}", error.remedy)
 
 
 def _listed(*what: str) -> list[dict[str, Any]]:
