@@ -151,7 +151,8 @@ def _named(config: Config) -> Iterator[tuple[str, str]]:
 
 def _check_delivery(delivery: DeliveryFile, folder: Path, files: Mapping[str, bytes]) -> None:
     """audit.toml, with the policy of the agency's log and the files that [log] names."""
-    from cji_core.trail.witnesses.configured import needs as needs_of_log  # noqa: PLC0415 - for bundles with [log] alone
+    from cji_core.tlog.submissions import read_token  # noqa: PLC0415 - for bundles with [log] alone
+    from cji_core.trail.witnesses.configured import needs as needs_of_log  # noqa: PLC0415
     from cji_core.trail.witnesses.settings import log_table  # noqa: PLC0415
 
     needs_of_sinks(delivery)
@@ -166,6 +167,12 @@ def _check_delivery(delivery: DeliveryFile, folder: Path, files: Mapping[str, by
                 f"[log] of audit.toml: {path.removeprefix(f'{folder}/')!a} is not in the bundle",
                 "Put the file into the folder of the bundle, or correct its path in audit.toml.",
             )
+    if Path(table.token_file) != folder / SUBMITTER:
+        raise BundleRefused(
+            f"[log] of audit.toml: the token is in another file than {SUBMITTER}, which is kept secret",
+            f'Set token_file = "{SUBMITTER}", with the token in that file.',
+        )
+    read_token(Path(table.token_file))
     (url,) = needs_of_log(delivery, folder=folder).urls
     at = urlsplit(url)
     if at.scheme != "https" or at.port not in {None, 443}:

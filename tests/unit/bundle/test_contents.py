@@ -152,6 +152,25 @@ def test_the_log_of_a_deliverer_is_checked(tmp_path: Path) -> None:
     assert check_contents(files(), clouds=CLOUDS).secrets == ()
 
 
+@pytest.mark.parametrize("name", ["log/token.toml", "receipt-keys/token.json", "tls/token-roots.pem"])
+def test_a_token_under_another_name_is_refused(tmp_path: Path, name: str) -> None:
+    given = with_log(tmp_path)
+    audit = given["audit.toml"].replace(b"log/submitter.token", name.encode())
+    moved = given | {"audit.toml": audit, name: given["log/submitter.token"]}
+    assert access_of(name) is not None
+    assert "the token is in another file than log/submitter.token" in refused(moved)
+    del moved["log/submitter.token"]
+    assert "the token is in another file than log/submitter.token" in refused(moved)
+
+
+@pytest.mark.parametrize("token", [b"short", b"", b"s" * 40 + b"\nmore", b"s" * 1025, b"\xff" * 40])
+def test_a_token_that_is_none_is_refused(tmp_path: Path, token: bytes) -> None:
+    changed: dict[str, Any] = {"submitter.token": token}
+    what = refused(with_log(tmp_path, **changed))
+    assert "log/submitter.token" in what
+    assert "cji-bundle-" not in what
+
+
 def test_a_log_that_no_deliverer_reaches_is_refused(tmp_path: Path) -> None:
     gone: dict[str, Any] = {"submitter.token": None}
     assert "'log/submitter.token' is not in the bundle" in refused(with_log(tmp_path, **gone))
