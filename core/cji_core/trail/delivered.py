@@ -13,7 +13,6 @@ Anchors and checkpoints do not wait: the log never has those that follow the las
 import os
 import stat
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ import msgspec
 
 from cji_core.digests import Hex96
 from cji_core.documents import decode
+from cji_core.durable import replace_file
 from cji_core.errors import CoreError
 from cji_core.format.configuration.worker import DestinationName
 from cji_core.strict import StrictError
@@ -34,7 +34,6 @@ from cji_core.trail.worker_events import TrailAnchored, TrailCheckpoint
 MAX_BYTES: Final = 1024
 MOST_SKIPPED: Final = 8
 _SUFFIX: Final = ".delivered"
-_NEW: Final = ".new"
 LineAt = Callable[[int], bytes]
 """The line of the trail that begins at an offset, the first that is there for 0, with its line feed; empty at the end.
 May raise OSError."""
@@ -83,24 +82,9 @@ class Standing:
 
 
 def write_position(folder: Path, destination: str, position: Position) -> None:
-    """Replace the file of a destination durably. Raises OSError; then the file is as it was."""
+    """Replace the file of a destination durably. Raises OSError."""
     cursor = _Cursor(version=1, destination=destination, seq=position.seq, hash=position.hash, offset=position.offset)
-    path = _path(folder, destination)
-    new = path.with_name(path.name + _NEW)
-    with suppress(FileNotFoundError):
-        new.unlink()
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
-    try:
-        os.write(fd, msgspec.json.encode(cursor) + b"\n")
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    new.replace(path)
-    parent = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(parent)
-    finally:
-        os.close(parent)
+    replace_file(_path(folder, destination), msgspec.json.encode(cursor) + b"\n")
 
 
 def read_position(folder: Path, destination: str) -> Position | None:

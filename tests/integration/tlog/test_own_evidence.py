@@ -5,10 +5,11 @@ import stat
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cji_attestation.attested import read_evidence
-from cji_attestation.evidence_file import decode_evidence
+from cji_attestation.evidence_file import MAX_FILE_BYTES, decode_evidence
 from cji_audit.tlog.attesting import appraiser
 from cji_client.profile import load_profile
 from cji_core.format.configuration.worker import load
@@ -48,6 +49,7 @@ def test_a_trail_reaches_the_log_without_keys_brought_to_it(tmp_path: Path, azur
         found = read_evidence(evidence.read_bytes(), trust=azure.trust, reference=azure.reference)
         assert found.receipt_jwk == attested.receipt_jwk
         folder = delivery(tmp_path, trail, agency)
+        (own_evidence(trail) / "of-a-start-without-power.json").touch()
         evidence.rename(tmp_path / "hidden")
         with pytest.raises(DeliveryError, match="not in receipt_keys"):
             until(partial(advanced, destination(folder)))
@@ -72,6 +74,7 @@ def test_evidence_of_few_starts_is_kept(tmp_path: Path) -> None:
     file = decode_evidence(evidence_file())
     for number in range(MOST_STARTS + 3):
         own = OwnEvidence(tmp_path / "audit.log", receipt_jwk="", receipt_key=bytes([number]) * 32)
+        (own_evidence(tmp_path / "audit.log") / ".cut.json.new").touch()
         own.write(file)
         assert own.written
         os.utime(own.path, (number, number))
@@ -88,6 +91,18 @@ def test_a_folder_that_cannot_be_written_costs_no_job(tmp_path: Path, capsys: py
     own.write(decode_evidence(evidence_file()))
     assert not own.written
     assert "evidence not written" in capsys.readouterr().err
+
+
+def test_evidence_that_no_reader_takes_is_not_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_folder(tmp_path / "audit.log")
+    own = OwnEvidence(tmp_path / "audit.log", receipt_jwk="", receipt_key=bytes(32))
+    file = decode_evidence(evidence_file())
+    own.write(msgspec.structs.replace(file, amd_crl=bytes(MAX_FILE_BYTES)))
+    assert not own.written
+    assert not list(own_evidence(tmp_path / "audit.log").iterdir())
+    assert "evidence not written" in capsys.readouterr().err
+    own.write(file)
+    assert own.written
 
 
 def delivery(folder: Path, trail: Path, agency: Site) -> Path:

@@ -101,7 +101,7 @@ def test_an_unreadable_file_counts_as_nothing_delivered(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_the_old_position(tmp_path: Path) -> None:
     old = Position(seq=1, hash="a" * 96, offset=5)
     write_position(tmp_path, "sink", old)
-    (tmp_path / "sink.delivered.new").mkdir()
+    (tmp_path / ".sink.delivered.new").mkdir()
     with pytest.raises(OSError, match="sink"):
         write_position(tmp_path, "sink", Position(seq=2, hash="b" * 96, offset=6))
     assert read_position(tmp_path, "sink") == old

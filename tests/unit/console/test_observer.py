@@ -148,7 +148,7 @@ def test_sinks_and_the_log_are_found_with_their_last_line(tmp_path: Path) -> Non
     cursor(tmp_path, "hub", 100)
     cursor(tmp_path, "log", 95)
     (tmp_path / "log").mkdir()
-    (tmp_path / "sentinel.delivered.new").write_text("half")
+    (tmp_path / ".sentinel.delivered.new").write_text("half")
     found = Deliveries(tmp_path).read(100, now=NOW)
     assert found == (
         Destination(kind="log", name="log", line=95, waiting_since=NOW),

@@ -4,7 +4,6 @@ A file is there from before the worker gets the header until after the receipt i
 whatever ends this process, its next start finds every attempt whose receipt may be signed and not published.
 """
 
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import msgspec
 
 from cji_core.digests import Hex32
 from cji_core.documents import decode
+from cji_core.durable import replace_file
 from cji_core.errors import StartupError
 from cji_core.pool.ticket import HeaderDigest, JobName, Ticket
 
@@ -66,20 +66,7 @@ class Records:
 
     def begin(self, attempted: Attempted) -> None:
         """Write the file of an attempt in place of an earlier one; it is on disk when this returns. Raises OSError."""
-        path = self._folder / attempted.job
-        temporary = path.with_name(f"{path.name}.new")
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
-        try:
-            os.write(fd, msgspec.json.encode(attempted))
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        temporary.replace(path)
-        folder = os.open(self._folder, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace_file(self._folder / attempted.job, msgspec.json.encode(attempted))
 
     def end(self, job: str) -> None:
         """Remove the file."""

@@ -9,19 +9,20 @@ still to be delivered, `MOST_STARTS` of them.
 A file that cannot be written costs no job: the deliverer reports checkpoints of an unknown key.
 """
 
+import errno
 import os
 import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from cji_attestation.evidence_file import EvidenceFile
+from cji_attestation.evidence_file import MAX_FILE_BYTES, EvidenceFile
+from cji_core.durable import replace_file
 from cji_core.log import log
 from cji_core.strict import b64url
 from cji_core.trail.delivered import own_evidence
 
 MOST_STARTS: Final = 64
-_MODE: Final = 0o640
 _FOLDER: Final = 0o750
 
 
@@ -43,12 +44,12 @@ class OwnEvidence:
         self.written = False
 
     def write(self, file: EvidenceFile) -> None:
-        """Write the file, whole or not at all; the group of the trail may read it."""
+        """Write the file, on disk and whole or not at all; the group of the trail may read it."""
+        data = file.encode()
         try:
-            new = self.path.with_name(f".{self.path.name}.new")
-            new.write_bytes(file.encode())
-            os.chmod(new, _MODE)
-            os.replace(new, self.path)
+            if len(data) > MAX_FILE_BYTES:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))  # no reader takes it
+            replace_file(self.path, data)
             self._prune()
         except OSError as error:
             log("evidence not written", error=type(error).__name__)
@@ -57,6 +58,6 @@ class OwnEvidence:
 
     def _prune(self) -> None:
         found = sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
-        for path in found[:-MOST_STARTS]:
+        for path in (*found[:-MOST_STARTS], *self._folder.glob(".*")):  # and what a crash left
             with suppress(FileNotFoundError):
                 path.unlink()

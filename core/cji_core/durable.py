@@ -1,0 +1,30 @@
+"""A file that is replaced as a whole: after a crash or a loss of power its name leads to the old bytes or the new."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+_NEW: Final = ".new"
+
+
+def replace_file(path: Path, data: bytes, *, mode: int = 0o640) -> None:
+    """Put a file with these bytes in the place of what is there; it is on disk when this returns.
+
+    For one writer. Raises OSError; then the file is as it was, unless it was the folder that could not be written.
+    """
+    new = path.with_name(f".{path.name}{_NEW}")
+    with suppress(FileNotFoundError):
+        new.unlink()
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    with open(fd, "wb") as file:
+        os.fchmod(fd, mode)  # whatever the umask
+        file.write(data)
+        file.flush()
+        os.fsync(fd)
+    new.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
