@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from cji_core.errors import StartupError
+from cji_core.trail.checkpoint import parse_checkpoint
 from cji_core.trail.delivery import DeliveryFile, load_delivery
 from cji_core.trail.witnesses.configured import log_destination, needs
 from cji_core.trail.witnesses.keys import read_key, read_keys
 from cji_core.trail.witnesses.settings import LogTable, log_table
 from tests.support.tlog_site import a_policy, write_policy
-from tests.support.witness_trails import keys_folder, new_key
+from tests.support.witness_trails import Trail, keys_folder, new_key
 
 TABLE: dict[str, object] = {"policy": "policy.toml", "token_file": "/token", "earlier_policies": ["policy-1.toml"]}
 TEXT = """
@@ -82,15 +83,17 @@ def test_a_wrong_file_is_named(tmp_path: Path, old: str, new: str, why: str) -> 
         load_delivery(tmp_path / "audit.toml")
 
 
-def test_keys_that_cannot_be_used_are_named(tmp_path: Path) -> None:
-    folder = keys_folder(tmp_path / "keys", [new_key(), new_key()])
-    read_keys(folder)
+def test_a_file_without_a_key_holds_up_no_other(tmp_path: Path) -> None:
+    trail = Trail(path=tmp_path / "audit.log")
+    trail.write()
+    folder = keys_folder(tmp_path / "keys", [new_key(), trail.key])
+    checkpoint = parse_checkpoint(trail.checkpoint())
     (folder / ".hidden").write_text("x")
-    read_keys(folder)
-    for text in ("x", "{}", '{"receipt_jwk": "x"}', '{"receipt_jwk": 1}', "[" * 100_000):
-        (folder / "x").write_text(text)
+    for text in ("", "x", "{}", '{"receipt_jwk": "x"}', '{"receipt_jwk": 1}', "[" * 100_000):
+        (folder / "0.json").write_text(text)
+        assert read_keys(folder).judge(checkpoint) == "verified"
         with pytest.raises(StartupError, match="has no receipt key"):
-            read_keys(folder)
+            read_key(folder / "0.json")
     with pytest.raises(StartupError, match="cannot be read"):
         read_keys(tmp_path / "absent")
     with pytest.raises(StartupError, match="has no receipt key"):

@@ -84,7 +84,7 @@ class LogDestination:
         if unknown is not None and follower.newest is None:
             raise DeliveryError(
                 f"the checkpoint of {unknown.checkpoint.size} lines is signed by a key that is not in receipt_keys: "
-                "add the key of the worker's last start"
+                "add the key of the worker's last start, or mend its file"
             )
         last = self._last
         return Delivered(seq=last.position.seq, hash=last.position.hash) if last else _NOTHING

@@ -1,10 +1,11 @@
 """The public receipt keys of a worker, with which it signs checkpoints: a folder with one file for each of its starts.
 
 A file is a JWK, or an evidence file, whose `receipt_jwk` is used. Nothing is appraised here: anyone who puts a file
-there has verified it (`cji evidence verify`).
+there has verified it (`cji evidence verify`). A file without a key is as one that is not there: the checkpoints of its
+start are of an unknown key, and those of other starts are not held up by it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
@@ -72,8 +73,8 @@ def read_key(path: Path) -> ec.EllipticCurvePublicKey:
 
 
 def read_keys(folder: Path) -> ReceiptKeys:
-    """The keys in a folder; hidden files are passed over. Raises StartupError."""
-    return ReceiptKeys(map(read_key, _files(folder)))
+    """The keys in a folder; hidden files and those without a key are passed over. Raises StartupError."""
+    return ReceiptKeys(_readable(_files(folder)))
 
 
 def read_evidence_for(folder: Path, checkpoint: Checkpoint) -> bytes | None:
@@ -85,6 +86,12 @@ def read_evidence_for(folder: Path, checkpoint: Checkpoint) -> bytes | None:
                 decode(data, _Evidence, limit=MAX_FILE_BYTES)  # a bare JWK attests nothing
                 return data
     return None
+
+
+def _readable(paths: Iterable[Path]) -> Iterator[ec.EllipticCurvePublicKey]:
+    for path in paths:
+        with suppress(StartupError):
+            yield read_key(path)
 
 
 def _files(folder: Path) -> list[Path]:
