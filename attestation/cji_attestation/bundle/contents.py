@@ -4,9 +4,11 @@ Checked before a bundle is signed, and again on the machine before anything is m
 files of the bundle, to the certificate that `cji door enroll` obtains, or to folders of the machine's state.
 """
 
+import re
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -34,6 +36,10 @@ from cji_core.trail.delivery import DeliveryFile, load_delivery
 LISTEN: Final = ("0.0.0.0", 8443, "/run/cji-door/front.sock")  # noqa: S104 - the sockets of cji-door.socket, as shipped
 TLS_FOLDER: Final = Path("/run/cji-tls")
 """In memory, of the door's user: its private key, and the certificate that `cji door enroll` obtained."""
+PRIVATE: Final = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
+"""Destinations that the image's firewall allows."""
+_NUMBER: Final = re.compile(r"(0x[0-9a-f]*|[0-9]*)\Z")
+"""The last part of a host that a resolver takes for an address."""
 _ABSENT: Final = "Put the file into the folder of the bundle, or correct its path in worker.toml."
 
 
@@ -174,12 +180,25 @@ def _check_delivery(delivery: DeliveryFile, folder: Path, files: Mapping[str, by
         )
     read_token(Path(table.token_file))
     (url,) = needs_of_log(delivery, folder=folder).urls
-    at = urlsplit(url)
-    if at.scheme != "https" or at.port not in {None, 443}:
+    if not _reachable(url):
         raise BundleRefused(
             f"[log] of audit.toml: the image's firewall does not let the deliverer reach {url}",
             "Serve the log at port 443 of a private address, and name it so in the policy's url.",
         )
+
+
+def _reachable(url: str) -> bool:
+    """Whether the image's firewall lets the deliverer reach this: https at port 443 of a name, or a private address."""
+    at = urlsplit(url)
+    try:
+        if at.scheme != "https" or at.port not in {None, 443} or not at.hostname:
+            return False
+        if not _NUMBER.match(at.hostname.rpartition(".")[2]):
+            return True  # a name, which leads to whatever the network says
+        address = IPv4Address(at.hostname)
+    except ValueError:
+        return False
+    return any(address in network for network in PRIVATE)
 
 
 def _check_policy(config: Config, files: Mapping[str, bytes]) -> None:

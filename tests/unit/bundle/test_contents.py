@@ -1,11 +1,12 @@
 """What makes a worker is checked by the worker's own readers; anything else is refused with the reason."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cji_attestation.bundle.contents import check_contents, check_pool
+from cji_attestation.bundle.contents import PRIVATE, check_contents, check_pool
 from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.names import Access, access_of
 from cji_core.format.configuration.table_files import read_table_files
@@ -13,6 +14,7 @@ from cji_core.jose import key_id
 from cji_worker.bundle.apply import door_of
 from cji_worker.door.config import Build
 from tests.support.bundles import KEY, files, made, worker_toml
+from tests.support.paths import ROOT
 from tests.support.tlog_site import a_policy, write_policy
 
 CLOUDS = ("azure-us", "azure-usgov")
@@ -176,9 +178,32 @@ def test_a_log_that_no_deliverer_reaches_is_refused(tmp_path: Path) -> None:
     assert "'log/submitter.token' is not in the bundle" in refused(with_log(tmp_path, **gone))
     wrong: dict[str, Any] = {"policy.toml": b"quorum = 0"}
     assert "is not valid" in refused(with_log(tmp_path, **wrong))
-    for url in ("https://log.pd.example:8444/trails", "http://127.0.0.1:8444/trails"):
-        assert "firewall" in refused(with_log(tmp_path, url=url))
-    assert check_contents(with_log(tmp_path, url="https://log.pd.example:443/trails"), clouds=CLOUDS)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://log.pd.example:8444/trails", "https://log.pd.example:0/trails", "http://127.0.0.1:8444/trails",
+        "https://log.pd.example:99999/trails", "https://log.pd.example:x/trails", "https://:443/trails",
+        "https://8.8.8.8/trails", "https://134744072/trails", "https://8.8.2056/trails", "https://0x08080808/trails",
+        "https://8.8.8.8./trails", "https://127.0.0.1/trails", "https://172.32.0.1/trails", "https://log./trails",
+    ],
+)  # fmt: skip
+def test_an_address_that_no_deliverer_reaches_is_refused(tmp_path: Path, url: str) -> None:
+    assert "firewall" in refused(with_log(tmp_path, url=url))
+
+
+@pytest.mark.parametrize(
+    "host", ["log.pd.example:443", "log1", "10.9.8.7", "172.31.0.1", "192.168.0.1:443", "4.pd.example"]
+)
+def test_a_log_at_a_name_or_private_address_is_taken(tmp_path: Path, host: str) -> None:
+    assert check_contents(with_log(tmp_path, url=f"https://{host}/trails"), clouds=CLOUDS)
+
+
+def test_private_addresses_are_those_of_the_firewall() -> None:
+    rules = (ROOT / "deploy/image/extra/etc/nftables.conf").read_text()
+    (elements,) = re.findall(r"set private \{.* elements = \{ (.+?) \} \}", rules)
+    assert elements.split(", ") == [str(each) for each in PRIVATE]
 
 
 def test_files_that_nothing_names_are_noted() -> None:
