@@ -50,13 +50,14 @@ def test_machines_that_start_together_ask_apart() -> None:
 
 
 def test_each_failure_has_a_code_of_the_closed_set(tmp_path: Path) -> None:
-    failures: dict[StartupError | AttestationError, BootCode] = {
+    failures: dict[Exception, BootCode] = {
         BundleRefused("a.bundle holds SECRET", "Do x."): BootCode.UNUSABLE,
         BundleRefused("x", "y", boot_code=BootCode.SERIAL): BootCode.SERIAL,
         AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="user-data"): BootCode.NO_USER_DATA,
         AttestationError(Fault.CONFIG_INVALID, check="bundle-applied"): BootCode.ANOTHER,
         AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="tpm-open"): BootCode.MACHINE,
         StartupError("nginx is SECRET", "Do x."): BootCode.MACHINE,
+        ValueError("SECRET"): BootCode.MACHINE,
     }
     assert {boot_code(error): code for error, code in failures.items()} == {code: code for code in failures.values()}
     assert set(BOOT_CODES) == set(BootCode)
@@ -92,6 +93,31 @@ def test_there_is_no_last_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert persist(attempt, Shown(tmp_path / "code")) == "done"
     assert len(waits) == 499
     assert sum(waits) > 3600
+
+
+@pytest.mark.parametrize("fault", [ValueError, OSError, RecursionError, MemoryError])
+def test_a_fault_of_the_program_is_no_last_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fault: type[Exception]
+) -> None:
+    codes, waits = list[str](), list[float]()
+
+    def sleep(seconds: float) -> None:
+        codes.append((tmp_path / "code").read_text())
+        waits.append(seconds)
+
+    def attempt() -> str:
+        if len(waits) < 2:
+            raise fault("SECRET")
+        return "done"
+
+    monkeypatch.setattr(persistence, "sleep", sleep)
+    assert persist(attempt, Shown(tmp_path / "code")) == "done"
+    assert codes == ["bundle-machine\n"] * 2
+    shown = capsys.readouterr().err
+    assert "SECRET" not in shown
+    lines = [json.loads(line) for line in shown.splitlines()]
+    assert [line["event"] for line in lines] == ["fault", "no bundle in force", "fault"]
+    assert [line["error"] for line in lines if line["event"] == "fault"] == [fault.__name__] * 2
 
 
 def test_the_page_has_every_code() -> None:

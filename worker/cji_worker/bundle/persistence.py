@@ -3,9 +3,9 @@
     an outage, a right that is missing, no user data yet    again after 1 to 61 seconds, in windows that double
     a bundle that is refused                                again after 4 to 6 minutes, for the next one
 
-There is no last attempt: a machine that gave up would have to be restarted by hand. The code of what failed last is in
-a file that `cji probe` reads, and with its remedy in the log, which the unit hands to the serial console too: once when
-it changes, then once an hour.
+There is no last attempt, whatever failed: a machine that gave up would have to be restarted by hand. The code of what
+failed last is in a file that `cji probe` reads, and with its remedy in the log, which the unit hands to the serial
+console too: once when it changes, then once an hour. A fault of this program adds its class, and no text.
 
 Waits are random within their window (see `pacing`), so that machines which start together do not ask together.
 """
@@ -36,14 +36,15 @@ T = TypeVar("T")
 sleep = time.sleep
 
 
-def boot_code(error: StartupError | AttestationError) -> BootCode:
+def boot_code(error: Exception) -> BootCode:
     """The code of an error that keeps a machine from starting."""
-    if isinstance(error, BundleRefused):
-        return error.boot_code
-    if isinstance(error, AttestationError):
-        return {"user-data": BootCode.NO_USER_DATA, "bundle-applied": BootCode.ANOTHER}.get(
-            error.check, BootCode.MACHINE
-        )
+    match error:
+        case BundleRefused():
+            return error.boot_code
+        case AttestationError(check="user-data"):
+            return BootCode.NO_USER_DATA
+        case AttestationError(check="bundle-applied"):
+            return BootCode.ANOTHER
     return BootCode.MACHINE
 
 
@@ -94,8 +95,10 @@ def persist(attempt: Callable[[], T], shown: Shown) -> T:
     while True:
         try:
             done = attempt()
-        except (StartupError, AttestationError) as error:
+        except Exception as error:  # noqa: BLE001 - the attempts outlast a fault of this program too
             code = boot_code(error)
+            if not isinstance(error, StartupError | AttestationError):
+                log("fault", error=type(error).__name__)
         else:
             shown.over()
             return done
