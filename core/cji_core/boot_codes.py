@@ -24,6 +24,7 @@ class BootCode(enum.StrEnum):
     POOL = "bundle-pool"
     UNUSABLE = "bundle-unusable"
     ANOTHER = "bundle-another"
+    TPM = "bundle-tpm"
     MACHINE = "bundle-machine"
 
 
@@ -84,6 +85,11 @@ BOOT_CODES: Final[Mapping[BootCode, BootCodeInfo]] = {
     BootCode.ANOTHER: BootCodeInfo(
         what="Another bundle was applied in this boot",
         remedy="Restart the machine.",
+    ),
+    BootCode.TPM: BootCodeInfo(
+        what="The machine's TPM or its event log cannot be used now",
+        remedy="If it lasts for more than a few minutes, restart the machine, then redeploy it.",
+        refused=False,
     ),
     BootCode.MACHINE: BootCodeInfo(
         what="The machine cannot measure the bundle or write its files",

@@ -55,7 +55,10 @@ def test_each_failure_has_a_code_of_the_closed_set(tmp_path: Path) -> None:
         BundleRefused("x", "y", boot_code=BootCode.SERIAL): BootCode.SERIAL,
         AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="user-data"): BootCode.NO_USER_DATA,
         AttestationError(Fault.CONFIG_INVALID, check="bundle-applied"): BootCode.ANOTHER,
-        AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="tpm-open"): BootCode.MACHINE,
+        AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="tpm-open"): BootCode.TPM,
+        AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="pcr-extend"): BootCode.TPM,
+        AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="event-log"): BootCode.TPM,
+        AttestationError(Fault.EVIDENCE_INVALID, check="event-log"): BootCode.MACHINE,
         StartupError("nginx is SECRET", "Do x."): BootCode.MACHINE,
         ValueError("SECRET"): BootCode.MACHINE,
     }

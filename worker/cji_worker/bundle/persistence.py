@@ -1,6 +1,7 @@
 """A machine tries until its bundle is in force, and shows why it is not. Nothing else is ever applied in its place.
 
-    an outage, a right that is missing, no user data yet    again after 1 to 61 seconds, in windows that double
+    an outage, a right that is missing, no user data yet,
+    a TPM that does not answer                              again after 1 to 61 seconds, in windows that double
     a bundle that is refused                                again after 4 to 6 minutes, for the next one
 
 There is no last attempt, whatever failed: a machine that gave up would have to be restarted by hand. The code of what
@@ -17,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
-from cji_attestation import AttestationError
+from cji_attestation import AttestationError, Fault
 from cji_attestation.bundle.errors import BundleRefused
 from cji_core.boot_codes import BOOT_CODES, BootCode
 from cji_core.errors import StartupError
@@ -45,6 +46,8 @@ def boot_code(error: Exception) -> BootCode:
             return BootCode.NO_USER_DATA
         case AttestationError(check="bundle-applied"):
             return BootCode.ANOTHER
+        case AttestationError(fault=Fault.EVIDENCE_UNAVAILABLE):
+            return BootCode.TPM
     return BootCode.MACHINE
 
 
