@@ -16,7 +16,7 @@ from cji_audit.packet.errors import PacketError
 from cji_audit.packet.keys import Keys
 from cji_audit.packet.material import Checkpoint, File, LogEntry, Material, Trail
 from cji_audit.packet.signed import read_checkpoint
-from cji_audit.packet.survey import Surveyed
+from cji_audit.packet.survey import Surveyed, Under
 from cji_core.moments import moment
 from cji_core.strict import hex_decode
 from cji_core.tlog.policy import PolicyFile
@@ -70,11 +70,13 @@ def proof_in(name: str, data: bytes) -> LogProof:
 def in_trail(entry: LogEntry, found: Surveyed) -> LogEntry:
     """An entry with what its trail has of it, and after it."""
     size = entry.checkpoint.size
+    under = found.under.get(size, Under(last="", stopped=False))
     return msgspec.structs.replace(
         entry,
         consistency=found.consistency.get(size, ()),
-        waiting_since=found.waiting.get(size, ""),
-        stopped=found.stopped,
+        last_time=under.last,
+        stopped=under.stopped,
+        waiting_since=under.waiting,
     )
 
 
@@ -119,21 +121,22 @@ def entry_fault(entry: LogEntry, material: Material) -> str:
 def entry_is_late(entry: LogEntry, material: Material, *, policy: PolicyFile, now: datetime) -> str:
     """Why an entry is too old for the packet, by the times in its trail; empty if it is not.
 
-    A line waited longer for a cosigned checkpoint than the policy promises; or the trail ends before the period does,
-    and its worker did not stop: a trail that was cut off at an old entry looks like that.
+    A line waited longer for a cosigned checkpoint than the policy promises; or the lines under the entry end before the
+    period does, and the worker had not stopped with them: a trail that was cut off at an old entry looks like that.
+    Lines after the entry are nobody's word, and only count against it.
     """
     trail = trail_of(entry, material)
     if trail is None:
         return ""
     try:
-        end, last = min(moment(material.period.end), now), moment(trail.last_time)
-        since = moment(entry.waiting_since) if entry.waiting_since else last
+        end, last = min(moment(material.period.end), now), moment(entry.last_time)
+        waited = moment(trail.last_time) - moment(entry.waiting_since or trail.last_time)
     except ValueError:
         return f"{trail.file} has a time that cannot be read"
-    if (last - since).total_seconds() > policy.max_delay_seconds:
+    if waited.total_seconds() > policy.max_delay_seconds:
         return f"lines of {trail.file} since {entry.waiting_since} are in no entry until {trail.last_time}"
     if not entry.stopped and (end - last).total_seconds() > policy.max_age_seconds:
-        return f"{trail.file} ends at {trail.last_time}, before the period does, and its worker did not stop"
+        return f"its lines of {trail.file} end at {entry.last_time}, before the period does, and no stop is among them"
     return ""
 
 

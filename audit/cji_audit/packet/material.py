@@ -285,8 +285,9 @@ class LogEntry(Fact, frozen=True, kw_only=True):
     """An entry of the agency's log about a trail, whose identity is `trail`, with its proof.
 
     `log` is the log's origin, `log_size` the entries under its checkpoint. `consistency` leads from the entry's
-    checkpoint to the root of the trail: RFC 9162 §2.1.4. `waiting_since` is the time of the first later line other than
-    an anchor or a checkpoint, empty without one; `stopped` says that no line follows the worker's stop.
+    checkpoint to the root of the trail: RFC 9162 §2.1.4. `last_time` is that of the last line under the entry, and
+    `stopped` says that the worker had stopped with the lines under it. `waiting_since` is the time of the first later
+    line other than an anchor or a checkpoint, empty without one.
     """
 
     file: File
@@ -297,8 +298,9 @@ class LogEntry(Fact, frozen=True, kw_only=True):
     checkpoint: Checkpoint
     fault: str
     consistency: tuple[str, ...] = ()
-    waiting_since: str = ""
+    last_time: str = ""
     stopped: bool = False
+    waiting_since: str = ""
 
 
 class Machine(Fact, frozen=True, kw_only=True):

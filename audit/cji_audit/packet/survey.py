@@ -26,14 +26,7 @@ from cji_core.trail.pruned import Pruned
 from cji_core.trail.rules import RULES, CheckpointKeys, Finding, Watcher
 from cji_core.trail.short_receipts import Stated
 from cji_core.trail.trail import lines, opened
-from cji_core.trail.worker_events import (
-    DocumentRecorded,
-    FilesReloaded,
-    TrailAnchored,
-    TrailCheckpoint,
-    WorkerStarted,
-    WorkerStopped,
-)
+from cji_core.trail.worker_events import DocumentRecorded, FilesReloaded, WorkerStarted, waits
 
 MAX_VALUES: Final = 32
 """Values of one field that are listed."""
@@ -45,14 +38,25 @@ IN_FORCE: Final = "in_force"
 _START: Final = ("version", "code_sha384", "config_sha384", "policy_sha384", "simulated", "host_profile")
 
 
+@dataclass(slots=True, kw_only=True)
+class Under:
+    """The lines under a checkpoint: when the last was written, and whether the worker had stopped with them.
+
+    `waiting` is the time of the first line after them that waits for another checkpoint, empty without one.
+    """
+
+    last: str
+    stopped: bool
+    waiting: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surveyed:
     """A trail's facts, the lines that it includes by their numbers, and where it has what was looked for.
 
     `times` has those of lines that record reviews, `consistency` the proofs from the sizes looked for to the root,
-    `waiting` the time of the first line after each that waits for a checkpoint; `stopped`: whether the worker stopped.
-    `signed` is the number of lines under its last checkpoint of a known key, `recorded` the line that records the
-    packet, with its time, if there is one.
+    `under` what the first so many lines show. `signed` is the number of lines under its last checkpoint of a known key,
+    `recorded` the line that records the packet, with its time, if there is one.
     """
 
     trail: Trail
@@ -60,8 +64,7 @@ class Surveyed:
     found: dict[str, int]
     times: dict[str, str]
     consistency: dict[int, tuple[str, ...]]
-    waiting: dict[int, str]
-    stopped: bool = False
+    under: dict[int, Under]
     signed: int = 0
     recorded: tuple[int, str] | None = None
 
@@ -106,8 +109,7 @@ def survey(
         found=run.found,
         times=run.times,
         consistency=consistency,
-        waiting=run.waiting,
-        stopped=run.stopped,
+        under=run.under,
         signed=run.signed,
         recorded=recorded,
     )
@@ -246,10 +248,9 @@ class _Pass:
         self.tree = Subtrees()
         self.found: dict[str, int] = {}
         self.times: dict[str, str] = {}
-        self.waiting: dict[int, str] = {}
-        self._covered: list[int] = []
-        """Sizes after which no line has waited yet."""
-        self.stopped = False
+        self.under: dict[int, Under] = {}
+        self._covered: list[Under] = []
+        """Those after which no line has waited yet."""
 
     @property
     def signed(self) -> int:
@@ -282,7 +283,8 @@ class _Pass:
             if inside:
                 self._note(finding)
         self.tree.append(line, self._watcher.nodes)
-        self._wait(record)
+        if waits(record.event):
+            self._wait(record.time)
         self._compare(record.hash)
         receipt = self._watcher.receipt
         self._find(record, receipt)
@@ -293,12 +295,9 @@ class _Pass:
             if self._listed.count(record.event, None if receipt is None else receipt.claims, record.seq):
                 self._needed.update(self._watcher.needed)
 
-    def _wait(self, record: Record) -> None:
-        """Note the first line after each size that waits for a checkpoint, and whether the worker stopped."""
-        if isinstance(record.event, TrailAnchored | TrailCheckpoint):
-            return
-        self.stopped = isinstance(record.event, WorkerStopped)
-        self.waiting |= dict.fromkeys(self._covered, record.time)
+    def _wait(self, time: str) -> None:
+        for each in self._covered:
+            each.waiting = time
         self._covered.clear()
 
     def end(self) -> None:
@@ -342,10 +341,13 @@ class _Pass:
         )
 
     def _compare(self, line_hash: str) -> None:
-        """Keep the root over the lines so far, if it is asked for."""
+        """Keep the root over the lines so far, and what they show, if it is asked for."""
         if self._known.wants(self.tree.size):
             self._known.take(self.tree.size, line_hash=line_hash, root=self._watcher.tree.root().hex())
-            self._covered.append(self.tree.size)
+            last = self._last.time if self._last else self._pruned_until
+            found = Under(last=last, stopped=self._watcher.state.is_up is False)
+            self.under[self.tree.size] = found
+            self._covered.append(found)
 
     def _find(self, record: Record, receipt: Stated | None) -> None:
         """Note the lines with evidence, receipts and digests of reviews that are looked for."""

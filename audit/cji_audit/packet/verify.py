@@ -232,7 +232,11 @@ def _with_line(fact: Any, like: Any) -> Any:
         return msgspec.structs.replace(fact, worker=like.worker, line=like.line, recorded=like.recorded)
     if isinstance(fact, LogEntry) and isinstance(like, LogEntry):
         return msgspec.structs.replace(
-            fact, consistency=like.consistency, waiting_since=like.waiting_since, stopped=like.stopped
+            fact,
+            consistency=like.consistency,
+            last_time=like.last_time,
+            stopped=like.stopped,
+            waiting_since=like.waiting_since,
         )
     if hasattr(fact, "line") and hasattr(like, "line"):
         return msgspec.structs.replace(fact, line=like.line)

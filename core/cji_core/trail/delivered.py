@@ -29,7 +29,7 @@ from cji_core.strict import StrictError
 from cji_core.trail.chain import ChainError, read
 from cji_core.trail.fields import Count, OverdueCause, unix_seconds
 from cji_core.trail.trail import START, Position, line_at, require_line
-from cji_core.trail.worker_events import TrailAnchored, TrailCheckpoint
+from cji_core.trail.worker_events import waits
 
 MAX_BYTES: Final = 1024
 MOST_SKIPPED: Final = 8
@@ -154,7 +154,7 @@ def _waiting(line_at: LineAt, offset: int) -> int | None:
     for _ in range(MOST_SKIPPED):
         line = line_at(offset)
         try:
-            if not isinstance(read(line).event, TrailAnchored | TrailCheckpoint):
+            if waits(read(line).event):
                 break
         except ChainError:
             break

@@ -270,3 +270,8 @@ class HoldReleased(EventBase, frozen=True, kw_only=True, tag="hold_released"):
     name: Token
     operator_id: Text
     explanation: Text
+
+
+def waits(event: EventBase) -> bool:
+    """Whether a line with this event waits for a checkpoint: an anchor and a checkpoint do not."""
+    return not isinstance(event, TrailAnchored | TrailCheckpoint)

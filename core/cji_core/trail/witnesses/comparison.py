@@ -14,7 +14,7 @@ from cji_core.trail.trail import opened
 from cji_core.trail.witnesses.findings import Examination, Fault, Finding, Sighting
 from cji_core.trail.witnesses.follower import checkpoint_of
 from cji_core.trail.witnesses.keys import ReceiptKeys
-from cji_core.trail.worker_events import TrailAnchored, TrailCheckpoint
+from cji_core.trail.worker_events import TrailCheckpoint, waits
 
 
 @dataclass(slots=True)
@@ -28,9 +28,9 @@ class _Delay:
     size: int | None = None
 
     def line(self, record: Record) -> None:
-        """A line that waits: anchors and checkpoints do not."""
+        """The next line."""
         self.last = unix_seconds(record.time)
-        if self.oldest is None and not isinstance(record.event, TrailAnchored | TrailCheckpoint):
+        if self.oldest is None and waits(record.event):
             self.oldest = self.last
 
     def covered(self, group: list[Sighting]) -> None:

@@ -1,7 +1,9 @@
 """Entries of the agency's log in a packet, under the policy that its reader pins. Each forgery is refused by name."""
 
+import copy
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,13 +24,15 @@ from cji_audit.packet.verify import material_in, verify
 from cji_core.moments import moment
 from cji_core.tlog.keys import LOG_TYPES, WITNESS_TYPES, new_signers
 from cji_core.tlog.policy import Policy
+from cji_core.trail.chain import Head, append_record
 from cji_core.trail.chain import read as read_line
+from cji_core.trail.events import Event
 from cji_core.trail.fields import utc_hundredths
 from cji_core.trail.witnesses.records import Records, Witnessed
 from cji_core.trail.worker_events import TrailAnchored, TrailCheckpoint
 from tests.support.kql.lines import event
 from tests.support.log_records import ORIGIN, WITNESSES, entry, policy
-from tests.support.packet_period import KEY, PERIOD, catalog, signed, sound, tools, write_trail
+from tests.support.packet_period import KEY, PERIOD, WORKER, catalog, signed, sound, tools, write_trail
 from tests.support.tlog_site import Machine
 from tests.unit.audit.packet.test_packet_trust import PINS, reasons
 
@@ -44,6 +48,20 @@ class Scene:
     @property
     def identity(self) -> str:
         return read_line(self.lines[0], number=1).hash
+
+    def cut(self, size: int, folder: Path) -> "Scene":
+        """The same with the first lines alone, in another folder."""
+        found = copy.copy(self)
+        found.trail, found.lines = folder / self.trail.name, self.lines[:size]
+        found.trail.write_bytes(b"".join(found.lines))
+        return found
+
+    def forge(self, event: Event, time: str | None) -> None:
+        """Append a line, which needs no key."""
+        last = read_line(self.lines[-1], number=len(self.lines))
+        head = Head(seq=last.seq, hash=last.hash)
+        self.lines.append(append_record(event, head=head, time=time or last.time, worker=WORKER)[1])
+        self.trail.write_bytes(b"".join(self.lines))
 
     def packet(self, *records: Witnessed) -> tuple[Content, dict[str, bytes]]:
         log = {f"{each.receipt.trail}.json": each.encode() for each in records}
@@ -249,24 +267,48 @@ def test_a_maker_cannot_hide_that_lines_wait(scene: Scene) -> None:
 def test_a_trail_that_ends_early(scene: Scene, *, stopped: bool, days: int, late: bool) -> None:
     """Cut at an old entry, with all that is left in the log: it ends before the period, and nobody stopped it."""
     made, _ = scene.packet(entry(scene.lines, len(scene.lines)))
-    (trail,), (fact,) = made.material.trails, made.material.log or ()
+    (fact,) = made.material.log or ()
     assert (fact.waiting_since, fact.stopped) == ("", False)
+    assert fact.last_time == made.material.trails[0].last_time
     last = utc_hundredths(moment(PERIOD.end) - timedelta(days=days))
-    material = msgspec.structs.replace(made.material, trails=(msgspec.structs.replace(trail, last_time=last),))
-    fact = msgspec.structs.replace(fact, stopped=stopped)
+    fact = msgspec.structs.replace(fact, stopped=stopped, last_time=last)
     now = moment(PERIOD.end) + timedelta(days=60)
-    assert bool(entry_is_late(fact, material, policy=policy().file, now=now)) is late
+    assert bool(entry_is_late(fact, made.material, policy=policy().file, now=now)) is late
     soon = moment(last) + timedelta(hours=2)
-    assert not entry_is_late(fact, material, policy=policy().file, now=soon)  # the period is not over
+    assert not entry_is_late(fact, made.material, policy=policy().file, now=soon)  # the period is not over
+
+
+END = utc_hundredths(moment(PERIOD.end) - timedelta(hours=1))
+FORGED: dict[str, tuple[tuple[Event, str | None], ...]] = {
+    "nothing": (),
+    "a stop at the cut": ((event("worker_stopped"), None),),
+    "a stop and an anchor": ((event("worker_stopped"), None), (TrailAnchored(counter=900), None)),
+    "an anchor of the last day": ((TrailAnchored(counter=900), END),),
+    "any line of the last day": ((event("worker_stopped"), END),),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_no_line_after_an_entry_vouches_for_it(scene: Scene, tmp_path: Path, name: str) -> None:
+    """The trail is cut at an old entry, and goes on with lines that need no key."""
+    cut = scene.cut(55, tmp_path)
+    record = entry(cut.lines, 55)
+    for forged, time in FORGED[name]:
+        cut.forge(forged, time)
+    _, files = cut.packet(record)
+    again = partial(survey_again, [cut.trail])
+    assert verify(files, tools(), resurvey=again) == ()
+    (refusal,) = judged(files, policy(), trails=again(material_in(files))).refusals
+    assert (refusal.reason, "and no stop is among them" in refusal.what) == ("log-entry-late", True)
 
 
 def test_a_stop_is_read_from_the_trail(tmp_path: Path) -> None:
+    """At each size: a checkpoint of the stop, and one of the start that follows."""
     machine = Machine(folder=tmp_path)
-    machine.trail.append(event("worker_stopped"))
-    machine.trail.checkpoint()
-    assert survey(machine.trail.path, PERIOD).stopped
-    machine.trail.append(event("worker_started"))
-    assert not survey(machine.trail.path, PERIOD).stopped
+    for line in ("worker_started", "worker_stopped", "worker_started"):
+        machine.trail.append(event(line))
+    found = survey(machine.trail.path, PERIOD, sizes={1, 2, 3, 4}).under
+    assert [each.stopped for each in found.values()] == [False, False, True, False]
 
 
 def test_a_time_that_is_none_is_late(scene: Scene) -> None:
