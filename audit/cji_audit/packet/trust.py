@@ -79,7 +79,7 @@ REMEDIES: Final[Mapping[Reason, str]] = {
     "log-is-another": "Do not rely on it: the log's checkpoint is not signed by the log that you pin.",
     "log-quorum-missing": "Do not rely on it: ask the log and its witnesses for their newest checkpoints.",
     "log-entry-invalid": "Do not rely on the trail: compare it with the log's entries, by a monitor of your own.",
-    "log-entry-late": "Ask for the trail with its later lines, and the log's newest entry: a monitor of yours has it.",
+    "log-entry-late": "Ask for later lines and the log's newest entry; of a machine that failed, ask your monitor.",
     "log-entry-missing": "Ask for a packet with the log's entries: `cji audit packet --log`.",
     "trail-not-signed": "Give a trail whose checkpoints are of the receipt keys that you pin.",
     "packet-not-recorded": "Ask for a trail of later days, or have the packet recorded: `cji record packet`.",
