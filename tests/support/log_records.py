@@ -12,12 +12,12 @@ from cji_core.tlog.policy import Policy, PolicyFile, WitnessTable
 from cji_core.tlog.proofs import LogProof
 from cji_core.trail.chain import read as read_line
 from cji_core.trail.checkpoint import Checkpoint, origin_of, sign_checkpoint
+from cji_core.trail.fields import unix_seconds
 from cji_core.trail.merkle import Frontier, leaf_hash, node_hash
 from cji_core.trail.witnesses.records import LogReceipt, Offer, Position, Witnessed
 from tests.support.packet_period import KEY, WORKER
 
 ORIGIN: Final = "log.pd.example/trails"
-NOW: Final = 1_793_000_000
 LOG: Final = new_signers(ORIGIN, LOG_TYPES)
 WITNESSES: Final = tuple(new_signers(f"w{number}.example", WITNESS_TYPES) for number in range(3))
 
@@ -48,12 +48,12 @@ def entry(
     *,
     worker: str = WORKER,
     trail: str | None = None,
-    at: int = NOW,
+    at: int | None = None,
     key: ec.EllipticCurvePrivateKey = KEY,
     log: Sequence[NoteSigner] = LOG,
     witnesses: Sequence[Sequence[NoteSigner]] = WITNESSES,
 ) -> Witnessed:
-    """The deliverer's record of the first `size` lines, cosigned at `at`; the log has one other entry."""
+    """The deliverer's record of the first `size` lines, cosigned `at` a time or a minute later; the log has another."""
     tree = Frontier()
     for line in lines[:size]:
         tree.append(leaf_hash(line))
@@ -64,6 +64,8 @@ def entry(
     root = node_hash(bytes(32), leaf_hash(text.encode()))
     bare = Frontier(2, [root])
     unsigned = Checkpoint(origin=log[0].key.name, size=2, root=root, text=_text(log[0].key.name, bare), signatures=())
+    last, start = read_line(lines[size - 1], number=size), sum(map(len, lines[: size - 1]))
+    at = unix_seconds(last.time) + 60 if at is None else at
     signers = [*log, *(key for keys in witnesses for key in keys)]
     cosigned = Checkpoint(
         origin=unsigned.origin,
@@ -73,7 +75,6 @@ def entry(
         signatures=tuple(each.sign(unsigned, at=at) for each in signers),
     )
     proof = LogProof(index=1, hashes=(bytes(32),), note=cosigned).encode().decode()
-    last, start = read_line(lines[size - 1], number=size), sum(map(len, lines[: size - 1]))
     return Witnessed(
         offer=Offer(previous=0, consistency=(), note=note),
         receipt=LogReceipt(trail=trail, entry=text, proof=proof),

@@ -118,8 +118,8 @@ def entry_fault(entry: LogEntry, material: Material) -> str:
     return ""
 
 
-def entry_is_late(entry: LogEntry, material: Material, *, policy: PolicyFile, now: datetime) -> str:
-    """Why an entry is too old for the packet, by the times in its trail; empty if it is not.
+def entry_is_late(entry: LogEntry, material: Material, *, at: datetime, policy: PolicyFile, now: datetime) -> str:
+    """Why an entry, cosigned `at` a time, is too old for the packet, by the times in its trail; empty if it is not.
 
     A line waited longer for a cosigned checkpoint than the policy promises; or the lines under the entry end before the
     period does, and the worker had not stopped with them: a trail that was cut off at an old entry looks like that.
@@ -133,6 +133,8 @@ def entry_is_late(entry: LogEntry, material: Material, *, policy: PolicyFile, no
         waited = moment(trail.last_time) - moment(entry.waiting_since or trail.last_time)
     except ValueError:
         return f"{trail.file} has a time that cannot be read"
+    if (at - last).total_seconds() > policy.max_delay_seconds:
+        return f"the last of its lines of {trail.file} is of {entry.last_time}"
     if waited.total_seconds() > policy.max_delay_seconds:
         return f"lines of {trail.file} since {entry.waiting_since} are in no entry until {trail.last_time}"
     if not entry.stopped and (end - last).total_seconds() > policy.max_age_seconds:

@@ -284,16 +284,17 @@ def _cosigned(
     refused = ""
     for policy in logs:
         try:
-            at = datetime.fromtimestamp(policy.accept(note, now=None).at, UTC).isoformat()
+            at = datetime.fromtimestamp(policy.accept(note, now=None).at, UTC)
         except PolicyError as error:
             refused = str(error)
             continue
-        if what := entry_is_late(entry, material, policy=policy.file, now=now):
-            return Refusal(reason="log-entry-late", what=f"{entry.file.name}: {what}; cosigned at {at}")
+        if what := entry_is_late(entry, material, at=at, policy=policy.file, now=now):
+            what = f"{entry.file.name}: {what}; cosigned at {at.isoformat()}"
+            return Refusal(reason="log-entry-late", what=what)
         trail = trail_of(entry, material)
         name, last = (entry.trail, 0) if trail is None else (trail.file, lines_of(trail))
         under = entry.checkpoint.size
-        cosigned = f"{name}: {under} of {last} lines in the log {entry.log}, cosigned by a quorum at {at}"
+        cosigned = f"{name}: {under} of {last} lines in the log {entry.log}, cosigned by a quorum at {at.isoformat()}"
         return f"{cosigned}; newer lines: {last - under}"
     return Refusal(reason="log-quorum-missing", what=f"{entry.file.name}: {refused}")
 

@@ -13,10 +13,11 @@ from cji_core.trail.delivered import write_position
 from cji_core.trail.trail import START, after
 from cji_core.trail.witnesses.records import Records, Witnessed
 from cji_worker.verbs.log_check import check_log
-from tests.support.log_records import NOW, ORIGIN, WITNESSES, entry, policy
+from tests.support.log_records import ORIGIN, WITNESSES, entry, policy
 from tests.support.sink_faults import Trail
 from tests.support.tlog_site import write_policy
 
+NOW = 1_793_000_000
 AT = datetime.fromtimestamp(NOW, UTC)
 DELAY = timedelta(seconds=3600)
 """max_delay_seconds of the policy."""
@@ -35,7 +36,7 @@ class Machine:
         (folder / "state").mkdir()
         self.pin(policy())
         self.grow(3, at=AT)
-        self.deliver(entry(self.lines, 3))
+        self.deliver(entry(self.lines, 3, at=NOW))
 
     @property
     def lines(self) -> list[bytes]:
@@ -89,7 +90,7 @@ def test_a_log_that_has_nothing(machine: Machine) -> None:
 
 def test_a_quorum_that_is_missing(machine: Machine) -> None:
     machine.grow(1, at=AT)
-    machine.deliver(entry(machine.lines, 4, witnesses=WITNESSES[:2]))
+    machine.deliver(entry(machine.lines, 4, at=NOW, witnesses=WITNESSES[:2]))
     assert "cosigned by 2 of 3 witnesses" in machine.refused().found
 
 
@@ -131,7 +132,7 @@ def test_a_trail_without_the_lines_that_the_log_has(machine: Machine) -> None:
 
 def test_a_damaged_record(machine: Machine) -> None:
     path = machine.folder / "state" / "log" / f"{3:020}.json"
-    record = entry(machine.lines, 3)
+    record = entry(machine.lines, 3, at=NOW)
     other = msgspec.structs.replace(record.receipt, trail="ab" * 48)
     path.write_bytes(msgspec.structs.replace(record, receipt=other).encode())
     assert "does not verify" in machine.refused().found

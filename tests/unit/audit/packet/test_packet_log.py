@@ -36,6 +36,8 @@ from tests.support.packet_period import KEY, PERIOD, WORKER, catalog, signed, so
 from tests.support.tlog_site import Machine
 from tests.unit.audit.packet.test_packet_trust import PINS, reasons
 
+AT = moment(PERIOD.end) - timedelta(days=9)  # in time for every line of these tests
+
 
 class Scene:
     """The sound period, whose packet has one record of the log beside what it always has."""
@@ -92,7 +94,7 @@ def test_an_entry_of_the_head_under_a_pinned_log(scene: Scene) -> None:
     assert verify(files, tools()) == ()
     found = judged(files, policy())
     assert reasons(found) == []
-    line = f"audit.log: {size} of {size} lines in the log {ORIGIN}, cosigned by a quorum at 2026-10-26T07:33:20+00:00"
+    line = f"audit.log: {size} of {size} lines in the log {ORIGIN}, cosigned by a quorum at 2026-10-26T14:01:00+00:00"
     assert f"{line}; newer lines: 0" in found.statements
     assert CHECKS["checkpoints"](made.material).status == "holds"
     listed = {name for name in files if name.startswith("given/log/")}
@@ -273,9 +275,9 @@ def test_a_trail_that_ends_early(scene: Scene, *, stopped: bool, days: int, late
     last = utc_hundredths(moment(PERIOD.end) - timedelta(days=days))
     fact = msgspec.structs.replace(fact, stopped=stopped, last_time=last)
     now = moment(PERIOD.end) + timedelta(days=60)
-    assert bool(entry_is_late(fact, made.material, policy=policy().file, now=now)) is late
+    assert bool(entry_is_late(fact, made.material, at=AT, policy=policy().file, now=now)) is late
     soon = moment(last) + timedelta(hours=2)
-    assert not entry_is_late(fact, made.material, policy=policy().file, now=soon)  # the period is not over
+    assert not entry_is_late(fact, made.material, at=AT, policy=policy().file, now=soon)  # the period is not over
 
 
 END = utc_hundredths(moment(PERIOD.end) - timedelta(hours=1))
@@ -311,8 +313,16 @@ def test_a_stop_is_read_from_the_trail(tmp_path: Path) -> None:
     assert [each.stopped for each in found.values()] == [False, False, True, False]
 
 
+@pytest.mark.parametrize(("after", "late"), [(3600, []), (3601, ["log-entry-late"]), (30 * 86_400, ["log-entry-late"])])
+def test_an_entry_that_was_cosigned_late(scene: Scene, after: int, late: list[str]) -> None:
+    """Between its last line and the quorum, the lines could be changed without trace."""
+    last = int(moment(read_line(scene.lines[-1], number=len(scene.lines)).time).timestamp())
+    files = scene.packet(entry(scene.lines, len(scene.lines), at=last + after))[1]
+    assert reasons(judged(files, policy())) == late
+
+
 def test_a_time_that_is_none_is_late(scene: Scene) -> None:
     made, _ = scene.packet(entry(scene.lines, len(scene.lines)))
     (fact,) = made.material.log or ()
     fact = msgspec.structs.replace(fact, waiting_since="soon")
-    assert entry_is_late(fact, made.material, policy=policy().file, now=moment(PERIOD.end))
+    assert entry_is_late(fact, made.material, at=AT, policy=policy().file, now=moment(PERIOD.end))
