@@ -80,15 +80,19 @@ class WitnessState:
 
     @contextmanager
     def deciding(self) -> Iterator[None]:
-        """Nobody else writes, in this process or another, until the block ends; then what it wrote is durable."""
+        """Nobody else writes, in this process or another, until the block ends; then it is durable, or undone.
+
+        Raises sqlite3.Error if somebody else writes, or a reader holds the file for five seconds.
+        """
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # SQLite has ended it after some errors, such as a full disk
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
     def close(self) -> None:
         """Close the file."""

@@ -3,6 +3,7 @@
 import base64
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,18 @@ def test_nobody_else_writes_while_a_witness_decides(tmp_path: Path) -> None:
         reader._all("DELETE FROM log")
     for each in (state, other, reader):
         each.close()
+
+
+def test_a_reader_undoes_one_decision_at_most(witness: Witness, tmp_path: Path) -> None:
+    """A backup or a shell holds the file: nothing can be written meanwhile, and nothing of it is left."""
+    assert asked(witness, 0, note(3)).status == 200
+    witness._state._db.execute("PRAGMA busy_timeout = 0")
+    reader = WitnessState(tmp_path / "w.db", reads=True)
+    with closing(reader):
+        reader._db.execute("BEGIN")
+        assert reader.sizes() == [(ORIGIN, 3)]
+        for _ in range(2):
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                asked(witness, 3, note(8), proven(3, 8))
+            assert witness._state.sizes() == [(ORIGIN, 3)]
+    assert asked(witness, 3, note(8), proven(3, 8)).status == 200
