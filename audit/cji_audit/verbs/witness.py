@@ -25,6 +25,7 @@ _REMEDY = (
     "docs/witnesses.md explains each finding."
 )
 
+_NO_KEY = "Give --key, or receipt_keys in audit.toml: keys that you verified, not those beside the trail."
 _NOTHING_SEEN = "Name the deliverer's state or copies of it, and the keys that signed its checkpoints."
 _NOTHING_LEFT = "Verify it with a checkpoint of later lines, and with an export of the lines that were pruned."
 
@@ -130,7 +131,9 @@ def verify(
 def _keys(delivery: DeliveryFile, files: tuple[Path, ...]) -> ReceiptKeys:
     if files:
         return ReceiptKeys(map(read_key, files))
-    return read_keys(Path(delivery.receipt_keys or ""))
+    if delivery.receipt_keys is None:
+        raise StartupError("No receipt key was given", _NO_KEY)
+    return read_keys(Path(delivery.receipt_keys))
 
 
 def _require_good(result: Examination) -> None:

@@ -71,7 +71,7 @@ class Destination(Protocol):
 class DeliveryFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`audit.toml`; sinks and the log are checked by their own rooms.
 
-    `receipt_keys` is by default the folder that the worker writes.
+    The default of `receipt_keys` is the deliverer's, the folder that the worker writes; an examiner names another.
     """
 
     trail: Annotated[str, Meta(min_length=1, max_length=1024)]
@@ -93,6 +93,11 @@ class DeliveryFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         if len(set(names)) != len(names) or LOG in names:
             raise ValueError(f"each of [[sinks]] needs a name of its own, which is not {LOG}")
 
+    @property
+    def evidence(self) -> Path:
+        """The folder with the receipt keys of each start, of which the deliverer hands evidence to the log."""
+        return own_evidence(Path(self.trail)) if self.receipt_keys is None else Path(self.receipt_keys)
+
 
 def load_delivery(path: Path) -> DeliveryFile:
     """Read `audit.toml`; its relative paths are relative to its folder. Raises StartupError."""
@@ -112,4 +117,4 @@ def load_delivery(path: Path) -> DeliveryFile:
         for name in ("trail", "state", "receipt_keys")
         if isinstance(value := getattr(found, name), str)
     }
-    return msgspec.structs.replace(found, **{"receipt_keys": str(own_evidence(Path(paths["trail"]))), **paths})
+    return msgspec.structs.replace(found, **paths)

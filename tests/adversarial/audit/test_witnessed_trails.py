@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from cji_core.command import build
 from cji_core.jose import public_jwk
 from cji_core.trail.checkpoint import parse_checkpoint, sign_checkpoint
+from cji_core.trail.delivered import own_evidence
 from cji_core.trail.delivery import DeliveryError
 from cji_core.trail.merkle import Frontier, leaf_hash
 from cji_core.trail.witnesses.records import Offer, decode_witnessed
@@ -104,6 +105,16 @@ def test_a_good_trail(scene: Scene) -> None:
     assert f"log: 3 checkpoints, the newest of 17 lines, cosigned at {SEEN}" in shown.stdout
     assert "lines 1 to 17 are those of the log" in shown.stdout
     assert "monitor: 3 checkpoints, the newest of 17 lines" in shown.stdout
+    assert scene.verify("--key", scene.folder / "keys" / "000.json").exit_code == 0
+
+
+def test_keys_beside_the_trail_examine_nothing(scene: Scene) -> None:
+    """The machine under examination writes that folder: its keys would call a rewritten trail a rollback."""
+    config = scene.folder / "audit.toml"
+    config.write_text(config.read_text().replace('receipt_keys = "keys"\n', ""))
+    shutil.copytree(scene.folder / "keys", own_evidence(scene.trail.path))
+    shown = scene.verify()
+    assert (shown.exit_code, "No receipt key was given" in shown.stderr) == (2, True)
     assert scene.verify("--key", scene.folder / "keys" / "000.json").exit_code == 0
 
 

@@ -26,7 +26,7 @@ def needs(delivery: DeliveryFile, *, folder: Path) -> Needs:
     table = log_table(delivery, folder=folder)
     if table is None:
         return Needs()
-    read = (delivery.receipt_keys or "", table.policy, *table.earlier_policies, table.token_file, table.ca_file)
+    read = (str(delivery.evidence), table.policy, *table.earlier_policies, table.token_file, table.ca_file)
     file = load_policy(Path(table.policy)).file
     if table.interval_seconds >= file.max_delay_seconds:
         raise StartupError(
@@ -58,7 +58,7 @@ def log_destination(delivery: DeliveryFile, *, folder: Path) -> LogDestination |
     table = log_table(delivery, folder=folder)
     if table is None:
         return None
-    trail, keys = Path(delivery.trail), Path(delivery.receipt_keys or "")
+    trail, keys = Path(delivery.trail), delivery.evidence
     return LogDestination(
         LogWitness(table, trail=trail, evidence=keys),
         trail=trail,

@@ -1,8 +1,9 @@
 """The public receipt keys of a worker, with which it signs checkpoints: a folder with one file for each of its starts.
 
-A file is a JWK, or an evidence file, whose `receipt_jwk` is used. Nothing is appraised here: anyone who puts a file
-there has verified it (`cji evidence verify`). A file without a key is as one that is not there: the checkpoints of its
-start are of an unknown key, and those of other starts are not held up by it.
+A file is a JWK, or an evidence file, whose `receipt_jwk` is used. Nothing is appraised here. Who examines a trail has
+verified each file (`cji evidence verify`). The deliverer may read the worker's own folder: the log appraises its files.
+A file without a key is as one that is not there: the checkpoints of its start are of an unknown key, and those of other
+starts are not held up by it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
