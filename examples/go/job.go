@@ -286,6 +286,13 @@ func digestOf(name string, data [][]byte) partDigest {
 	return partDigest{token(name), hex64(hex.EncodeToString(digest[:])), int64(len(whole))}
 }
 
+func bytesOf(parts []partDigest) (sum int64) {
+	for _, part := range parts {
+		sum += part.Bytes
+	}
+	return sum
+}
+
 // [8] An error unless the receipt states what was sent and received here.
 func compare(found receiptClaims, given settings, job *workerv1.JobHeader, header []byte, sent [][]byte, answer received, result *workerv1.ResultHeader) error {
 	expected := found // with the values that are ours
@@ -295,6 +302,8 @@ func compare(found receiptClaims, given settings, job *workerv1.JobHeader, heade
 	for n, output := range result.Outputs {
 		expected.Outputs = append(expected.Outputs, digestOf(output.Name, answer.parts[uint32(n)]))
 	}
+	expected.Worker = token(result.WorkerId)
+	expected.Volumes.BytesIn, expected.Volumes.BytesOut = bytesOf(expected.Inputs), bytesOf(expected.Outputs)
 	expected.SubmitterKey = keyID(base64url.EncodeToString(job.Submitter))
 	expected.Originating, expected.Requesting = ori(job.OriginatingOri), ori(job.RequestingOri)
 	expected.Purpose, expected.KekID = code(job.PurposeCode), url(job.KekId)
@@ -312,7 +321,7 @@ func compare(found receiptClaims, given settings, job *workerv1.JobHeader, heade
 	return err
 }
 
-// [8] The counts, which the cell states, against the rows of the opened outputs.
+// [8] The counts of rows, which the cell states, against the rows of the opened outputs.
 func compareCounts(stated volumes, rows map[string]int64) error {
 	for _, each := range []struct {
 		name            string

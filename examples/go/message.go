@@ -105,6 +105,9 @@ func wrappedBytes(text string) (int, error) {
 }
 
 func checkOutputs(outputs []*workerv1.OutputPart) error {
+	if len(outputs) > 16 {
+		return errors.New("the result has too many outputs")
+	}
 	names := map[string]bool{}
 	for _, output := range outputs {
 		shards := output.Shards == 0 || output.Shards >= 2 && output.Shards <= 1024

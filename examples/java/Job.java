@@ -131,9 +131,11 @@ public final class Job {
         List<Object> outputs = new ArrayList<>();
         for (int n = 0; n < names.size(); n++) outputs.add(part(names.get(n), answer.parts.getOrDefault(n, List.of())));
         ours.put("outputs", outputs);
+        ours.put("worker", result.worker());
         ours.put("recipients", List.of(job.sub(16).text(1)));
         ours.put("simulated", Boolean.valueOf(given.getProperty("simulated", "false")));
         for (var each : ours.entrySet()) require(claims, each.getKey(), each.getValue());
+        requireCounts(claims, Map.of("bytes_in", length(sent), "bytes_out", answer.parts.values().stream().mapToLong(Job::length).sum()));
 
         byte[] resultKey = unwrap(key(folder.resolve(given.getProperty("recipient_key")), "RSA"), result.wrapped());
         Map<String, byte[]> files = new LinkedHashMap<>();
@@ -142,15 +144,22 @@ public final class Job {
             files.put(names.get(n) + ".arrows", open(resultKey, aad, answer.parts.get(n)));
         }
         long in = Arrow.rows(files.get("row_status.arrows"), false), found = Arrow.rows(files.get("result.arrows"), false);
+        requireCounts(claims, Map.of("rows_in", in, "rows_out", found, "subjects_out", found, "chri_rows_out", 0L)); // findings are no criminal history
+        return files;
+    }
+
+    private static void requireCounts(Map<String, Object> claims, Map<String, Long> counted) throws IOException {
         Map<String, Object> volumes = Json.object(claims.get("volumes"));
-        var counted = new TreeMap<>(Map.of("rows_in", in, "rows_out", found, "subjects_out", found, "chri_rows_out", 0L)); // findings are no criminal history
-        for (var each : counted.entrySet()) {
+        for (var each : new TreeMap<>(counted).entrySet()) {
             if (!each.getValue().equals(volumes.get(each.getKey()))) {
                 throw new IOException("volumes: the receipt states another " + each.getKey() + " than the " + each.getValue()
                     + " that were counted. Do not use this result");
             }
         }
-        return files;
+    }
+
+    private static long length(List<byte[]> data) {
+        return data.stream().mapToLong(each -> each.length).sum();
     }
 
     private static Map<String, Object> part(String name, List<byte[]> data) throws Exception {

@@ -9,8 +9,10 @@ import java.util.*;
 
 /** [1], [7] What is opened of a job: its result header, and the names of who asked. */
 final class Result {
-    /** The names of all parts, in order, and the first recipient's wrapped key. */
-    record Header(List<String> parts, byte[] wrapped) {}
+    private static final int MOST_OUTPUTS = 16;
+
+    /** The worker, the names of all parts, in order, and the first recipient's wrapped key. */
+    record Header(String worker, List<String> parts, byte[] wrapped) {}
 
     /** The result header of the job with this header, its own. */
     static Header read(byte[] data, byte[] header) throws Exception {
@@ -27,11 +29,12 @@ final class Result {
             if (!named || !names.add(name) || shards == 1 || shards > 1024) throw new IOException("the result has an output of another form");
             parts.addAll(Collections.nCopies((int) Math.max(1, shards), name));
         }
+        if (names.size() > MOST_OUTPUTS) throw new IOException("the result has too many outputs");
         if (!names.containsAll(List.of("result", "row_status"))) throw new IOException("the result lacks an output");
         List<byte[]> recipients = job.all(16), wrapped = result.all(6);
         if (recipients.isEmpty() || recipients.size() != wrapped.size()) throw new IOException("the result has other recipients");
         for (int n = 0; n < wrapped.size(); n++) check(new Wire.Message(recipients.get(n)), wrapped.get(n));
-        return new Header(parts, result.sub(6).first(2));
+        return new Header(result.text(4), parts, result.sub(6).first(2));
     }
 
     private static void check(Wire.Message recipient, byte[] wrapped) throws Exception {

@@ -107,6 +107,14 @@ export const padded = (bytes) => Buffer.concat([bytes, Buffer.alloc((256 - (byte
 export const inputAad = (header, n) => Buffer.concat([ascii("cji-part/1\0"), sha384(header), u32be(n)]);
 export const outputAad = (header, n) => Buffer.concat([ascii("cji-result/1\0"), sha384(header), u32be(n)]);
 
+// [7] The outputs of a result header, if it is of this job. Their names become names of files.
+export function outputsOf({ job_header_sha384, outputs }, header) {
+  if (!job_header_sha384.equals(sha384(header))) throw new Error("the result is that of another job");
+  const names = new Set(outputs.map(({ name }) => name).filter((name) => /^[a-z][a-z0-9_]{0,63}$/.test(name)));
+  if (outputs.length > 16 || names.size !== outputs.length) throw new Error("the result has too many outputs, or of another form");
+  return outputs;
+}
+
 // [3] The functions that both directions share; P ‖ iv is the beginning of the stream.
 export function stream(key, beginning, aad) {
   const derive = (from, purpose, length) => expand(from, Buffer.concat([beginning, purpose, aad]), length);

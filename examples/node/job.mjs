@@ -18,7 +18,7 @@ import { fileURLToPath } from "node:url";
 import grpc from "@grpc/grpc-js";
 import loader from "@grpc/proto-loader";
 import { Schema, Table, Utf8, tableFromIPC, tableToIPC, vectorFromArray } from "apache-arrow";
-import { admission, box, inputAad, opened, outputAad, padded, sealed, sha384, signature, signingKey, submitter, thumbprint } from "./format.mjs";
+import { admission, box, inputAad, opened, outputAad, outputsOf, padded, sealed, sha384, signature, signingKey, submitter, thumbprint } from "./format.mjs";
 import { unwrapped, wrapped } from "./format.mjs";
 
 const PROTOS = resolve(dirname(fileURLToPath(import.meta.url)), "../../protos");
@@ -118,8 +118,9 @@ async function run(client, open, segments) {
   return received;
 }
 
-// [8] Throws unless the counts, which the cell states, are those of the opened outputs; `rows` by the name of the output.
-function compareCounts({ volumes }, outputs, rows) {
+// [8] Throws unless the counts are those of the parts and of the opened outputs; `rows` by the name of the output.
+function compareCounts({ volumes, ...parts }, outputs, rows) {
+  const bytes = (side) => parts[side].reduce((sum, each) => sum + each.bytes, 0);
   const schema = (name) => outputs.find((each) => each.name === name).schema;
   const ledger = outputs.find((each) => each.schema === "ledger/1") ?? { name: "result" };
   const counted = {
@@ -127,16 +128,19 @@ function compareCounts({ volumes }, outputs, rows) {
     rows_out: rows.result,
     chri_rows_out: schema("result").startsWith("chri_") ? rows.result : 0,
     subjects_out: rows[ledger.name],
+    bytes_in: bytes("inputs"),
+    bytes_out: bytes("outputs"),
   };
   const wrong = Object.keys(counted).filter((name) => volumes[name] !== counted[name]);
   if (wrong.length) throw new Error(`volumes: the receipt states another ${wrong.join(", ")}. Do not use this result`);
 }
 
 // [8] Throws unless the receipt states what was sent and received here.
-function compare(receipt, job, signing, sent, received, outputs) {
+function compare(receipt, job, signing, sent, received, { worker_id, outputs }) {
   const claims = JSON.parse(Buffer.from(receipt.split(".")[1], "base64url").toString());
   const part = (name, data) => ({ name, sha256: createHash("sha256").update(data).digest("hex"), bytes: data.length });
   const expected = {
+    worker: worker_id,
     header_sha384: sha384(job).toString("hex"),
     submitter_key: submitter(signing).toString("base64url"),
     result_header_sha384: sha384(received.header).toString("hex"),
@@ -166,10 +170,10 @@ async function main(file, csv, out) {
     const received = await run(client, open, sent);
 
     // [7] the result
-    const { outputs, recipients, job_header_sha384 } = message("ResultHeader").deserialize(received.header);
-    if (!job_header_sha384.equals(sha384(job))) throw new Error("the result is that of another job");
-    const claims = compare(received.receipt, job, signing, sent, received, outputs);
-    const resultKey = unwrapped(given.read("recipient_key"), recipients[0].wrapped_dek);
+    const result = message("ResultHeader").deserialize(received.header);
+    const outputs = outputsOf(result, job);
+    const claims = compare(received.receipt, job, signing, sent, received, result);
+    const resultKey = unwrapped(given.read("recipient_key"), result.recipients[0].wrapped_dek);
     const files = { "header.bin": job, "receipt.jws": received.receipt, "evidence.json": JSON.stringify(shown, null, 2) };
     for (const [n, { name }] of outputs.entries()) {
       files[`${name}.arrows`] = opened(resultKey, outputAad(received.header, n), received.parts.get(n));

@@ -197,6 +197,11 @@ def _first_output(name: str, value: object) -> Callable[[pb.ResultHeader], objec
     return lambda message: setattr(message.outputs[0], name, value)
 
 
+def _outputs(count: int) -> Callable[[pb.ResultHeader], object]:
+    more = [pb.OutputPart(name=f"side_{n}", schema="person/1") for n in range(count - 2)]
+    return lambda message: message.outputs.extend(more)
+
+
 def result_headers() -> Iterator[Case]:
     """A result header, against the header of its job (§7)."""
     changes: dict[str, Callable[[pb.ResultHeader], object]] = {
@@ -207,6 +212,7 @@ def result_headers() -> Iterator[Case]:
         "two outputs of one name": _first_output("name", "row_status"),
         "a name with a slash": lambda message: message.outputs.add(name="../x", schema="person/1"),
         "a schema without a number": _first_output("schema", "person"),
+        "17 outputs": _outputs(17),
         "one shard": _first_output("shards", 1),
         "1025 shards": _first_output("shards", 1025),
         "no recipient": lambda message: message.ClearField("recipients"),
@@ -233,6 +239,8 @@ def result_headers() -> Iterator[Case]:
                 header=header,
                 result_header=wrong.hex(),
             )
+    most = result_header(CLASSICAL, _outputs(16)).SerializeToString(deterministic=True)
+    yield Case.valid("16 outputs", header=CLASSICAL.header().hex(), result_header=most.hex())
     data = result_header(CLASSICAL).SerializeToString(deterministic=True)
     for name, wrong in {
         "no bytes": b"",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cji_simulator import worker as simulated
+from cji_simulator.launch import Agency
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
 from cji_worker import supervisor
@@ -25,10 +26,12 @@ _ROOT: Final = Path(__file__).resolve().parents[3]
 
 
 @contextmanager
-def hostile_site(folder: Path, simulation: Simulation, *, fronts: int | None = None, **peers: str) -> Iterator[Site]:
+def hostile_site(
+    folder: Path, simulation: Simulation, *, fronts: int | None = None, agency: Agency | None = None, **peers: str
+) -> Iterator[Site]:
     """A worker whose processes of these names are modules of this folder."""
     program = ["-m", __name__, *(f"{name}={__package__}.{module}" for name, module in peers.items())]
-    with open_site(folder, simulation, program=program, fronts=fronts) as site:
+    with open_site(folder, simulation, program=program, fronts=fronts, agency=agency) as site:
         yield site
 
 

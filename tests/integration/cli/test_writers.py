@@ -15,8 +15,10 @@ from click.testing import CliRunner
 from cji_core.command import build
 from cji_core.suites import Suite
 from cji_core.trail.receipts import claims_unverified
+from cji_simulator.launch import Agency
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site
+from tests.adversarial.peers import false_keyholder
 from tests.adversarial.peers.hostile import hostile_site
 from tests.support.paths import ROOT
 from tests.support.writers import settings
@@ -28,6 +30,7 @@ NODE = ROOT / "examples/node/job.mjs"
 PERSONS = ROOT / "examples/persons/people.csv"
 SUBMISSION = ROOT / "examples/validate/submission.txt"
 RECORDS = {"go": PERSONS, "java": SUBMISSION, "node": PERSONS}
+MOST = [f"p{n}" for n in range(16)]
 WRONG_KEY = ("kek_thumbprint", "A" * 43)
 
 
@@ -59,6 +62,15 @@ def node() -> list[str]:
 def lying(azure: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A worker whose cells state what a job names in its reason."""
     with hostile_site(tmp_path_factory.mktemp("lying"), azure, zygote="false_witness") as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def forging(azure: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A worker whose receipts lie about what the ORI of a job names."""
+    agency = Agency(oris=(*Agency().oris, *false_keyholder.LIES.values()))
+    folder = tmp_path_factory.mktemp("forging")
+    with hostile_site(folder, azure, agency=agency, keyholder="false_keyholder") as site:
         yield site
 
 
@@ -123,6 +135,34 @@ def test_the_programs_count_what_a_cell_states(
     status, _, errors = run(command, changed(lying, "reason", lie), RECORDS[language], tmp_path / "out")
     assert (status, "volumes: the receipt states another rows_out" in errors) == (1, True), errors
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("lie", false_keyholder.LIES)
+@pytest.mark.parametrize("language", RECORDS)
+def test_the_programs_compare_every_claim_of_theirs(
+    language: str, lie: str, forging: Site, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Red before: none compared the numbers of bytes, nor the worker with that of the result header."""
+    command = request.getfixturevalue(language)
+    path = changed(forging, "originating_ori", false_keyholder.LIES[lie])
+    status, _, errors = run(command, path, RECORDS[language], tmp_path / "out")
+    assert (status, "the receipt states" in errors, lie in errors) == (1, True, True), errors
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("outputs", "taken"), [(MOST, True), ([*MOST, "q"], False), (["a", "a"], False), (["../a"], False)]
+)
+def test_node_takes_outputs_of_one_form(outputs: list[str], taken: bool, tmp_path: Path) -> None:
+    """Java and Go read the kit's result headers."""
+    named = json.dumps([{"name": name} for name in outputs])
+    header = "{ job_header_sha384: sha384(Buffer.alloc(1)), outputs: " + named + " }"
+    (tmp_path / "read.mjs").write_text(
+        f"import {{ outputsOf, sha384 }} from {json.dumps(str(NODE.with_name('format.mjs')))};\n"
+        f"outputsOf({header}, Buffer.alloc(1));\n"
+    )
+    status, _, errors = run(["node"], tmp_path / "read.mjs")
+    assert (status == 0, "too many outputs" in errors) == (taken, not taken), errors
 
 
 @pytest.mark.parametrize("language", RECORDS)
