@@ -74,6 +74,9 @@ def groups() -> dict[str, int]:
 
 def table(found: Mapping[str, Mapping[str, Answer]]) -> Iterator[str]:
     """The lines of the page: how much of each group each program reads, and what each leaves out."""
+    counts = groups().values()
+    yield f"The kit has {sum(counts)} cases in {len(counts)} groups."
+    yield ""
     yield f"| group | worker and client | {' | '.join(found)} |"
     yield "|---|---" + "|---" * len(found) + "|"
     for name in groups():
