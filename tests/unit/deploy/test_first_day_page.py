@@ -42,6 +42,20 @@ def test_every_statement_is_on_the_page(page: Path, heading: str) -> None:
     assert f"]({relative}#{anchor})" in PAGE.read_text()
 
 
+def test_the_job_of_the_page_has_all_its_files() -> None:
+    """Red before: job.toml was at no such path, and the example's named a project key that no step makes."""
+    (words,) = re.findall(r"^\| `cji job run (\S+) --spec (\S+) ", PAGE.read_text(), re.MULTILINE)
+    data, spec = (ROOT / word for word in words)
+    assert data.is_file()
+    assert not [value for value in re.findall(r'_key = "(.+)"', spec.read_text()) if not (spec.parent / value).exists()]
+
+
+def test_only_what_verifies_is_said_to_replay() -> None:
+    """`cji evidence show` prints claims of the file, and replays no event log."""
+    rows = dict(re.findall(r"^\| `(cji evidence \w+)[^|]*` \| (.+) \|$", PAGE.read_text(), re.MULTILINE))
+    assert [command for command, expected in rows.items() if "event logs replay" in expected] == ["cji evidence verify"]
+
+
 def test_the_page_has_every_part_of_the_file() -> None:
     rows = {
         name
