@@ -71,7 +71,8 @@ Exit status: 0 success, 1 refused, 2 unusable input, 3 verification failed, 4 tr
     "bundle": """Make, sign, verify and apply configuration bundles.
 
 A bundle is one file with worker.toml, policy and certificates, which a machine of the image takes at its start if a key
-in the image signed it. It has no secret: the machine makes its own TLS key, and the CMK is released to it.
+in the image signed it. It has no private key: the machine makes its own TLS key, and the CMK is released to it. With a
+secret, seeds/NAME.seed or log/submitter.token, it must be a blob.
 
 \b
 At the desk, once:
@@ -81,7 +82,7 @@ For each change:
   cji bundle make config/ --serial 8 -o pool.bundle
   cji bundle sign pool.bundle --key bundle.key
   cji bundle verify pool.bundle --keys bundle-keys/
-  # deploy it as user data (up to 64 KiB) or as a blob, then restart the machines one by one
+  # deploy it as user data (up to 64 KiB, no secret) or as a blob, then restart the machines one by one
 On the machine, by cji-bundle.service:
   cji bundle apply
 

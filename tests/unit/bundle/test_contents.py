@@ -8,7 +8,8 @@ import pytest
 
 from cji_attestation.bundle.contents import PRIVATE, check_contents, check_pool
 from cji_attestation.bundle.errors import BundleRefused
-from cji_attestation.bundle.names import Access, access_of
+from cji_attestation.bundle.names import LISTED, Access, access_of
+from cji_core.command.groups import HELP
 from cji_core.format.configuration.table_files import read_table_files
 from cji_core.jose import key_id
 from cji_worker.bundle.apply import door_of
@@ -227,3 +228,11 @@ def test_a_bundle_is_of_the_pool_that_its_worker_names() -> None:
     check_pool(made(pool="pool-7"), config)
     with pytest.raises(BundleRefused, match=r"of pool 'pool-8', its worker\.toml of 'pool-7'"):
         check_pool(made(pool="pool-8"), config)
+
+
+def test_the_help_names_every_secret_of_a_bundle() -> None:
+    """What one user alone reads is secret. Red before: the help said that a bundle has none."""
+    found = {name: access_of(name.replace("NAME", "x")) for name in LISTED.split(", ")}
+    secrets = {name for name, access in found.items() if access is not None and access.owner is not None}
+    assert secrets == {"seeds/NAME.seed", "log/submitter.token"}
+    assert [name for name in secrets if name not in HELP["bundle"]] == []
