@@ -3,8 +3,9 @@
     python verify.py receipt.jws key.jwk expected.json header_sha384=header.bin inputs.records=sealed-input ...
 
 `key.jwk` is the receipt key from Attest, whose thumbprint the evidence binds. `expected.json` has the claims that must
-be equal, such as {"submitter": "metro-pd"}. Each CLAIM=FILE compares a digest: header_sha384, result_header_sha384, and
-every part of inputs and outputs by its name, as it was sent or received, still sealed; CLAIM=- leaves one out.
+be equal, those of the table in docs/format.md, section 8, such as {"submitter_key": "..."}. Each CLAIM=FILE compares a
+digest: header_sha384, result_header_sha384, and every part of inputs and outputs by its name, as it was sent or
+received, still sealed; CLAIM=- leaves one out.
 Exit status 1: refused.
 """
 
@@ -20,6 +21,7 @@ from joserfc.jwk import ECKey
 from joserfc.util import urlsafe_b64decode, urlsafe_b64encode
 
 ALWAYS = {"version": 1, "suite": "classical-1", "simulated": False, "witnesses": ["front", "cell"]}
+ALWAYS |= {"column_keys": None, "privacy": None}  # absent
 WHOLE = ("header_sha384", "result_header_sha384")
 
 

@@ -20,6 +20,7 @@ from cji_simulator.site import Site, people
 from tests.support.paths import ROOT
 
 EXAMPLE = ROOT / "examples" / "receipt"
+RESULTS = ROOT / "docs/vectors/kit/results.json"
 NODE = shutil.which("node")
 PROGRAMS = {
     "python": [sys.executable, "-I", str(EXAMPLE / "verify.py")],
@@ -169,6 +170,37 @@ def test_a_changed_receipt_is_refused_by_name(program: str, name: str, kept: Pat
     assert call(program, named(folder)) == (1, f"refused: {expected}")
     if name == "a claim":
         assert run(program, named(folder)) == (1, f"refused: {expected}")
+
+
+def of_kit(case: str, folder: Path) -> dict[str, Any]:
+    """A result of the conformance kit as its submitter keeps it, and its claims."""
+    (data,) = (each["data"] for each in json.loads(RESULTS.read_text())["cases"] if each["id"] == case)
+    (folder / "receipt.jws").write_text(data["receipt"])
+    (folder / "key.jwk").write_text(data["receipt_jwk"])
+    (folder / "header_sha384").write_bytes(bytes.fromhex(data["header"]))
+    (folder / "result_header_sha384").write_bytes(bytes.fromhex(data["result_header"]))
+    (folder / "expected.json").write_text("{}")
+    return claims_of(data["receipt"])
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize(
+    ("case", "claim"),
+    [
+        ("classical-1", ""),
+        ("privacy of a job without", "privacy"),
+        ("column_keys of a job without", "column_keys"),
+        ("sealed columns", "column_keys"),
+    ],
+)
+def test_a_claim_that_nobody_expects_is_refused(program: str, case: str, claim: str, tmp_path: Path) -> None:
+    """Red before: a receipt with `privacy` or `column_keys` was verified for a submitter who asked for neither."""
+    claims = of_kit(case, tmp_path)
+    given = named(tmp_path, FILES[:2], *(f"{name}=-" for name in FILES[2:]))
+    if claim:
+        assert call(program, given) == (1, f"refused: {claim}")
+    (tmp_path / "expected.json").write_text(json.dumps({claim: claims[claim]} if claim else {}))
+    assert call(program, given) == (0, f"verified: job {claims['job_id']}, worker {claims['worker']}")
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
