@@ -253,6 +253,9 @@ func exchange(ctx context.Context, worker workerv1.CjiWorkerClient, open *worker
 			return found, err
 		}
 		if segment := response.GetSegment(); segment != nil {
+			if len(segment.Data) < overheadBytes { // an empty one costs memory too
+				return found, errors.New("the result has a segment that is too short")
+			}
 			found.parts[segment.Part] = append(found.parts[segment.Part], segment.Data)
 			bytes += len(segment.Data)
 		}

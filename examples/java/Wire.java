@@ -17,6 +17,8 @@ import java.util.*;
 import javax.net.ssl.*;
 
 final class Wire {
+    private static final int MESSAGE_BYTES = 4 << 20, ANSWER_BYTES = 128 << 20, OBJECT_BYTES = 64; // an empty message costs memory too
+
     static class Writer {
         private final ByteArrayOutputStream made = new ByteArrayOutputStream();
 
@@ -56,7 +58,9 @@ final class Wire {
                 if ((tag & 7) == 0) {
                     numbers.put((int) (tag >> 3), varint(rest));
                 } else {
-                    byte[] value = new byte[(int) varint(rest)]; // the contract has no other wire types in what is read here
+                    long length = varint(rest); // the contract has no other wire types in what is read here
+                    if (length < 0 || length > rest.remaining()) throw new IllegalArgumentException("a message is cut off");
+                    byte[] value = new byte[(int) length];
                     rest.get(value);
                     fields.computeIfAbsent((int) (tag >> 3), n -> new ArrayList<>()).add(value);
                 }
@@ -117,19 +121,29 @@ final class Wire {
     // ---- gRPC over HTTP/2: each message behind five bytes
 
     static List<byte[]> call(HttpClient http, String url, List<byte[]> messages) throws Exception {
-        byte[] body = cat(messages.stream().map(message -> cat(new byte[1], u32(message.length), message)).toArray(byte[][]::new));
+        byte[] sent = cat(messages.stream().map(message -> cat(new byte[1], u32(message.length), message)).toArray(byte[][]::new));
         HttpRequest request = HttpRequest.newBuilder(URI.create(url)).header("content-type", "application/grpc").header("te", "trailers")
-            .header("grpc-timeout", "600S").timeout(Duration.ofMinutes(10)).POST(HttpRequest.BodyPublishers.ofByteArray(body)).build();
-        HttpResponse<byte[]> response = http.send(request, HttpResponse.BodyHandlers.ofByteArray());
+            .header("grpc-timeout", "600S").timeout(Duration.ofMinutes(10)).POST(HttpRequest.BodyPublishers.ofByteArray(sent)).build();
+        HttpResponse<InputStream> response = http.send(request, HttpResponse.BodyHandlers.ofInputStream());
+        try (DataInputStream body = new DataInputStream(response.body())) {
+            return messages(response, body);
+        }
+    }
+
+    /** Nothing is attested yet: what is kept of an answer is bounded here, whatever lengths it names. */
+    private static List<byte[]> messages(HttpResponse<InputStream> response, DataInputStream body) throws IOException {
         String status = response.headers().firstValue("grpc-status").orElse("0"); // a refusal has no body and its status here
         if (response.statusCode() != 200 || !status.equals("0")) {
             throw new IOException("status " + status + ", " + response.headers().firstValue("grpc-message").orElse("HTTP " + response.statusCode()));
         }
         List<byte[]> found = new ArrayList<>();
-        for (ByteBuffer rest = ByteBuffer.wrap(response.body()); rest.hasRemaining();) {
-            rest.get();
-            byte[] message = new byte[rest.getInt()];
-            rest.get(message);
+        long kept = 0;
+        while (body.read() >= 0) {
+            int length = body.readInt();
+            kept += OBJECT_BYTES + length;
+            if (length < 0 || length > MESSAGE_BYTES || kept > ANSWER_BYTES) throw new IOException("the worker's answer is too long");
+            byte[] message = new byte[length];
+            body.readFully(message);
             found.add(message);
         }
         return found;

@@ -5,9 +5,12 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
@@ -15,6 +18,7 @@ from click.testing import CliRunner
 from cji_core.command import build
 from cji_core.suites import Suite
 from cji_core.trail.receipts import claims_unverified
+from cji_core.wire.v1 import worker_pb2 as pb
 from cji_simulator.launch import Agency
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site
@@ -135,6 +139,59 @@ def test_the_programs_count_what_a_cell_states(
     status, _, errors = run(command, changed(lying, "reason", lie), RECORDS[language], tmp_path / "out")
     assert (status, "volumes: the receipt states another rows_out" in errors) == (1, True), errors
     assert not (tmp_path / "out").exists()
+
+
+SHORT, LONG = pb.RunResponse(segment=pb.Segment()), pb.RunResponse(segment=pb.Segment(data=bytes(5 << 20)))
+MANY = pb.RunResponse(segment=pb.Segment(data=bytes(3 << 20)))
+
+
+@pytest.mark.parametrize(
+    ("language", "answer", "count", "reason"),
+    [
+        ("go", SHORT, 1, "a segment that is too short"),
+        ("java", LONG, 1, "the worker's answer is too long"),
+        ("java", MANY, 45, "the worker's answer is too long"),
+    ],
+)
+def test_an_answer_has_bounds(
+    language: str,
+    answer: pb.RunResponse,
+    count: int,
+    reason: str,
+    site: Site,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+) -> None:
+    """Red before: Java took the lengths that it was told, and Go any number of empty segments, before any proof."""
+    command = request.getfixturevalue(language)
+    with door(site, [answer.SerializeToString()] * count) as port:
+        path = changed(site, "target", f"localhost:{port}")
+        status, _, errors = run(command, path, RECORDS[language], tmp_path / "out")
+    assert (status, reason in errors) == (1, True), errors
+
+
+@contextmanager
+def door(site: Site, answers: list[bytes]) -> Iterator[int]:
+    """A door with the site's certificate; all calls are the worker's own, but Run has these answers."""
+    folder, tls = site.files.folder, site.profile.tls()
+    to = grpc.ssl_channel_credentials(tls.ca_pem, tls.key_pem, tls.cert_pem)
+    with grpc.secure_channel(site.profile.target, to) as channel, ThreadPoolExecutor(4) as pool:
+
+        class Handler(grpc.GenericRpcHandler):  # type: ignore[type-arg]
+            def service(self, details: Any) -> Any:
+                if details.method.endswith("/Run"):
+                    return grpc.stream_stream_rpc_method_handler(lambda _, __: iter(answers))
+                call = channel.unary_unary(details.method, None, None)
+                return grpc.unary_unary_rpc_method_handler(lambda asked, _: call(asked, timeout=30))
+
+        server = grpc.server(pool, handlers=[Handler()], options=[("grpc.max_send_message_length", -1)])
+        pair = ((folder / "server.key").read_bytes(), (folder / "server.pem").read_bytes())
+        port = server.add_secure_port("localhost:0", grpc.ssl_server_credentials([pair]))
+        server.start()
+        try:
+            yield port
+        finally:
+            server.stop(0).wait()
 
 
 @pytest.mark.parametrize("lie", false_keyholder.LIES)
