@@ -49,7 +49,7 @@ def day(
         notice=NOTICE,
         cover=(
             Facts(_cover(material)),
-            Table(("what", "in short", "command"), list(_short(material, rows, checks, trusted=trusted))),
+            Table(("what", "in short", "command"), list(_short(material, rows, checks, now, trusted=trusted))),
         ),
         sections=(
             Section("asked", "What was asked", tuple(_asked(rows))),
@@ -71,7 +71,7 @@ def _cover(material: Material) -> dict[str, str]:
 
 
 def _short(
-    material: Material, rows: Sequence[Row], checks: dict[str, Result], *, trusted: bool
+    material: Material, rows: Sequence[Row], checks: dict[str, Result], now: datetime, *, trusted: bool
 ) -> Iterator[tuple[Cell, ...]]:
     """The page in four rows; the sections have all of it."""
     counts = Counter(row.status for row in rows)
@@ -79,9 +79,9 @@ def _short(
     own = ", ".join(f"{counts[status]} {status}" for status in ("met", "partial", "not met", "gap"))
     yield "proven" if trusted else "stated, not proven", f"{own}, of {len(rows)} fragments", _link(ALL)
     unmet = [name for name, each in checks.items() if each.status != "holds"]
-    yield "open", ", ".join(unmet) or "no check", _link(_id(unmet[0]) if unmet else ALL)
+    yield "open", ", ".join(unmet) or "nothing: every check holds", _link(_id(unmet[0]) if unmet else ALL)
     for at, what, to in sorted(_dates(material))[:1]:
-        yield "due next", f"{at:%Y-%m-%d %H:%M} UTC: {what}", _link(to)
+        yield "overdue" if at < now else "due next", f"{at:%Y-%m-%d %H:%M} UTC: {what}", _link(to)
 
 
 def _asked(rows: Sequence[Row]) -> Iterator[Block]:

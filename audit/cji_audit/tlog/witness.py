@@ -217,7 +217,11 @@ class Witness:
         return Answer(status=200, body="".join(each.line() for each in cosignatures).encode())
 
     def _contradicted(self, had: Checkpoint, got: Checkpoint) -> None:
-        log("log has two histories", what=f"of {had.size} leaves", remedy="cji witness status has both checkpoints.")
+        log(
+            "log has two histories",
+            what=f"of {had.size} leaves",
+            remedy="cji witness status --json has both checkpoints.",
+        )
         self._state.conflict(had, got, at=int(self._clock()))
 
 

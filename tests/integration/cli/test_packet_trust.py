@@ -119,7 +119,7 @@ def test_every_claim_of_the_day_s_page_is_derived_again(auditor: Auditor) -> Non
     named = ("Contents", "What was asked", "On whose word it rests", "What is proven", "What is open")
     assert titles == [*named, "What is due next", "Commands"]
     short = [[cell.text_content() for cell in row.iter("td")] for row in next(page.iter("tbody"))]
-    assert [each[0] for each in short] == ["packet", "proven", "open", "due next"]
+    assert [each[0] for each in short] == ["packet", "proven", "open", "overdue"]
     assert (short[0][1], short[3][1].partition(":")[0]) == ("trusted under your pins", "2026-11-09 00")
     asked = next(each for each in page.iter("table") if each.get("class") == "counts")
     totals = [sum(int(each[at].text_content()) for each in asked.find("tbody")) for at in (4, 3, 1, 2)]
