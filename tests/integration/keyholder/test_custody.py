@@ -25,6 +25,7 @@ from cji_simulator.worker import working_tree
 from cji_worker.host import TpmClockWatch
 from cji_worker.keyholder.custody import Custody
 from cji_worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey, NotReleased
+from cji_worker.keyholder.own_evidence import OwnEvidence, make_folder
 from cji_worker.keyholder.quotes import Quoted
 from tests.support.refusals import refused
 from tests.support.simulations import simulated
@@ -62,6 +63,7 @@ class Stepped:
         lifetime: float = LONG,
         check: float = LONG,
         change_key: Callable[[KeySection], KeySection] = lambda key: key,
+        own: OwnEvidence | None = None,
         **pins: Any,
     ) -> None:
         config = load(worker_config(folder, simulation=azure, keys=keys).config)
@@ -77,6 +79,7 @@ class Stepped:
             trust=azure.trust,
             receipt_key=b"r" * 32,
             tpm=self.tpm_clock,
+            own=own,
         )
         self.seen: list[CustodyEvent] = []
 
@@ -128,6 +131,28 @@ def test_the_ml_kem_half_exists_after_the_release(tmp_path: Path, azure: Simulat
     ml_kem = mine.custody.holdings.key(keys[0].kek_id).private.ml_kem
     assert ml_kem is not None
     assert key_id(ml_kem.public_key()) == pinned
+
+
+def test_evidence_is_left_after_the_keys_and_holds_none_up(
+    tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk], capsys: pytest.CaptureFixture[str]
+) -> None:
+    trail = tmp_path / "t" / "audit.log"
+    trail.parent.mkdir()
+    own = OwnEvidence(trail, receipt_jwk="", receipt_key=b"r" * 32)
+    mine = Stepped(tmp_path, azure, *keys, own=own)
+    mine.until(lambda: mine.held)
+    assert len(mine.held) == 1
+    mine.custody.step()
+    assert len(mine.held) == 2
+    assert "evidence not written" not in capsys.readouterr().err
+    mine.custody.step()
+    assert "evidence not written" in capsys.readouterr().err  # the folder is not there
+    make_folder(trail)
+    mine.until(own.path.exists)
+    before = own.path.stat()
+    mine.custody.renew()
+    mine.until(lambda: mine.count(Attestation) == 2 and mine.count(HeldKey) == 4)
+    assert own.path.stat() == before  # it is left once
 
 
 def other_seed(key: KeySection, cmk: Cmk, *, kek_id: str) -> KeySection:

@@ -75,8 +75,7 @@ def test_evidence_of_few_starts_is_kept(tmp_path: Path) -> None:
     for number in range(MOST_STARTS + 3):
         own = OwnEvidence(tmp_path / "audit.log", receipt_jwk="", receipt_key=bytes([number]) * 32)
         (own_evidence(tmp_path / "audit.log") / ".cut.json.new").touch()
-        own.write(file)
-        assert own.written
+        assert own.write(file)
         os.utime(own.path, (number, number))
     kept = own_evidence(tmp_path / "audit.log")
     assert len(list(kept.iterdir())) == MOST_STARTS
@@ -88,8 +87,7 @@ def test_a_folder_that_cannot_be_written_costs_no_job(tmp_path: Path, capsys: py
     own_evidence(tmp_path / "audit.log").write_text("in the way")
     make_folder(tmp_path / "audit.log")
     own = OwnEvidence(tmp_path / "audit.log", receipt_jwk="", receipt_key=bytes(32))
-    own.write(decode_evidence(evidence_file()))
-    assert not own.written
+    assert not own.write(decode_evidence(evidence_file()))
     assert "evidence not written" in capsys.readouterr().err
 
 
@@ -97,12 +95,10 @@ def test_evidence_that_no_reader_takes_is_not_written(tmp_path: Path, capsys: py
     make_folder(tmp_path / "audit.log")
     own = OwnEvidence(tmp_path / "audit.log", receipt_jwk="", receipt_key=bytes(32))
     file = decode_evidence(evidence_file())
-    own.write(msgspec.structs.replace(file, amd_crl=bytes(MAX_FILE_BYTES)))
-    assert not own.written
+    assert not own.write(msgspec.structs.replace(file, amd_crl=bytes(MAX_FILE_BYTES)))
     assert not list(own_evidence(tmp_path / "audit.log").iterdir())
     assert "evidence not written" in capsys.readouterr().err
-    own.write(file)
-    assert own.written
+    assert own.write(file)
 
 
 def delivery(folder: Path, trail: Path, agency: Site) -> Path:

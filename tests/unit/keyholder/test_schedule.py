@@ -266,3 +266,42 @@ def test_a_renewal_on_demand_delays_no_first_key() -> None:
     found.attested(0.0, began=0.0)
     found.renew(1.0)
     assert found.next() == Step(what="release", at=float("-inf"), kek_id=A)
+
+
+def test_evidence_for_others_comes_after_every_release_that_is_due() -> None:
+    found = Schedule((A, B), lifetime=LIFETIME, check_every=CHECK, shows=True, uniform=latest)
+    found.attested(1.0, began=0.0)
+    for kek_id in (A, B):
+        assert (found.next().what, found.next().kek_id) == ("release", kek_id)
+        found.released(kek_id)
+    assert found.next() == Step(what="show", at=1.0)
+    found.shown()
+    assert found.next() == Step(what="check", at=1.0 + CHECK)
+
+
+def test_evidence_for_others_waits_for_no_key_that_is_denied() -> None:
+    found = Schedule((A, B), lifetime=LIFETIME, check_every=CHECK, shows=True, uniform=latest)
+    found.attested(0.0, began=0.0)
+    found.not_released(A, 0.0, "denied")
+    assert found.next().kek_id == B  # nothing is released yet
+    found.released(B)
+    assert found.next().what == "show"
+    found.begin_again(0.0)
+    assert found.next().what == "attest"
+
+
+def test_evidence_that_fails_is_tried_ever_more_seldom() -> None:
+    found = Schedule((A,), lifetime=LIFETIME, check_every=2 * LIFETIME, shows=True, uniform=latest)
+    found.attested(0.0, began=0.0)
+    found.released(A)
+    now, waits = 0.0, list[float]()
+    while (step := found.next()).what == "show":
+        waits.append(step.at - now)
+        now = step.at
+        found.not_shown(now)
+    assert waits == [0.0, 4.0, 16.0, 64.0, 256.0]
+    assert step == Step(what="attest", at=0.45 * LIFETIME)  # the attestation is too old to release keys
+    found.attested(step.at, began=step.at)
+    assert found.next().what == "release"
+    found.released(A)
+    assert found.next() == Step(what="show", at=step.at)

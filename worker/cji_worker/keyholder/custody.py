@@ -99,6 +99,7 @@ class Custody:
             check_every=section.pcr_check_s,
             token_age=reference.token_max_age,
             workers=section.workers_per_vault,
+            shows=own is not None,
         )
         self._code, self._receipt_key, self._tpm, self._named_after = code, receipt_key, tpm, config.vm_id
         self._own, self._unread = own, 0
@@ -180,6 +181,8 @@ class Custody:
                 self._release(self._specs[step.kek_id])
             case "check":
                 self._check()
+            case "show":
+                self._leave_evidence()
 
     # ---- below: the custody thread ----
 
@@ -242,14 +245,18 @@ class Custody:
             self.holdings = replace(self.holdings, keys=keys, missing=missing)
             self._events.append(key)
         log("released", kek_id=spec.kek_id, ms=int((time.monotonic() - started) * 1000))
-        self._leave_evidence(attestation)
 
-    def _leave_evidence(self, attestation: Attestation) -> None:
-        if self._own is None or self._own.written:
-            return
+    def _leave_evidence(self) -> None:
+        own, attestation = self._own, self._attestation
+        assert own is not None  # noqa: S101 - the schedule has this step
+        assert attestation is not None  # noqa: S101 - only with both
         try:
-            self._own.write(self._attester.shown(attestation, receipt_jwk=self._own.receipt_jwk))
-        except AttestationError as error:  # again after the next release
+            if own.write(self._attester.shown(attestation, receipt_jwk=own.receipt_jwk)):
+                self._schedule.shown()
+            else:
+                self._schedule.not_shown(time.monotonic())
+        except AttestationError as error:
+            self._schedule.not_shown(time.monotonic())
             self._log("no evidence left", error)
 
     def _released(self, attestation: Attestation, spec: KeySpec) -> tuple[ReleasedKey, UnwrappingKey]:

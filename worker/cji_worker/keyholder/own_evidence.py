@@ -6,7 +6,8 @@ The deliverer hands it to the agency's log, which appraises it by its own refere
 keys of a start to the machine, or into a bundle. Evidence of earlier starts stays for checkpoints of theirs that are
 still to be delivered, `MOST_STARTS` of them.
 
-A file that cannot be written costs no job: the deliverer reports checkpoints of an unknown key.
+A file that cannot be made or written costs no job: the deliverer reports checkpoints of an unknown key, and the
+custody thread tries again, more seldom each time (`schedule`).
 """
 
 import errno
@@ -41,10 +42,9 @@ class OwnEvidence:
         """`receipt_key` is the thumbprint of the key whose JWK goes into the file."""
         self._folder, self.receipt_jwk = own_evidence(trail), receipt_jwk
         self.path = self._folder / f"{b64url(receipt_key)}.json"
-        self.written = False
 
-    def write(self, file: EvidenceFile) -> None:
-        """Write the file, on disk and whole or not at all; the group of the trail may read it."""
+    def write(self, file: EvidenceFile) -> bool:
+        """Write the file, on disk and whole, or return False; the group of the trail may read it."""
         data = file.encode()
         try:
             if len(data) > MAX_FILE_BYTES:
@@ -53,8 +53,8 @@ class OwnEvidence:
             self._prune()
         except OSError as error:
             log("evidence not written", error=type(error).__name__)
-            return
-        self.written = True
+            return False
+        return True
 
     def _prune(self) -> None:
         found = sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime)

@@ -7,6 +7,9 @@
   quarter are renewed with the first one that is due, under one attestation.
 * A vault that throttles is left alone, for all its keys; `pacing` has the waits. Among keys of one vault, the one with
   the least life left comes first.
+* Evidence for others (`shows`) comes last: after the first release, behind every release that is due, and under an
+  attestation that still releases keys. A quote may take as long as the metadata service takes to answer, half a minute
+  on TDX, and holds up what becomes due meanwhile; so each failure multiplies the wait, to a quarter of an hour.
 * "Attest again" is granted once per key. The second time in a row is a failure like any other, so nothing spins.
 
 The consequences of a fault of attestation are below: keys to drop, steps to repeat, the Reason for callers.
@@ -27,6 +30,7 @@ _YOUNG: Final = 0.125  # of the lifetime: older attestations release nothing
 MOST_LOAD: Final = 1.6
 """Load of a vault up to which no key ran out in simulations; docs/fleet.md."""
 _NEVER: Final = float("-inf")
+_SHOW: Final = (4.0, 4.0, 900.0)  # as `Backoff` has them
 _APART: Final = 10.0
 """Least time from one attestation to another that an operator asked for."""
 
@@ -59,7 +63,7 @@ _REASONS: Final[Mapping[Fault, Reason]] = {
 class Step:
     """A step that is due at `at`."""
 
-    what: Literal["attest", "release", "check"]
+    what: Literal["attest", "release", "check", "show"]
     at: float
     kek_id: str = ""
 
@@ -104,11 +108,13 @@ class Schedule:
         check_every: float,
         token_age: float = float("inf"),
         workers: int = 1,
+        shows: bool = False,
         uniform: Uniform = random.uniform,
     ) -> None:
         """`lifetime` is the maximum age of a key, `check_every` the time between two checks of the PCRs; seconds.
 
         `token_age` is the age up to which a token releases keys, `workers` the size of the fleet.
+        `shows`: evidence is made for others, once.
         """
         ids = tuple(kek_ids)
         vaults = [_vault(kek_id) for kek_id in ids]
@@ -116,7 +122,8 @@ class Schedule:
         self._keys = {kek_id: _Key(paces[vault]) for kek_id, vault in zip(ids, vaults, strict=True)}
         self._lifetime, self._check_every, self._token_age = lifetime, check_every, token_age
         self._uniform = uniform
-        self._attest = Backoff(uniform)
+        self._attest, self._show = Backoff(uniform), Backoff(uniform, _SHOW)
+        self._shows, self._show_at = shows, _NEVER
         self._watched = self._at_hand = False
         self._began = self._young_until = self._check_at = _NEVER
 
@@ -129,6 +136,9 @@ class Schedule:
                 steps.append(Step(what="release", at=at, kek_id=kek_id))
             else:
                 steps.append(Step(what="attest", at=max(at, self._attest.at)))
+        released = any(key.until > _NEVER for key in self._keys.values())
+        if self._shows and released and self._at_hand and self._show_at <= self._young_until:
+            steps.append(Step(what="show", at=self._show_at))
         return min(steps, key=lambda step: (step.at, _RANK[step.what]))
 
     def attested(self, now: float, *, began: float) -> None:
@@ -136,7 +146,7 @@ class Schedule:
         self._attest.reset()
         self._watched = self._at_hand = True
         self._check_at = now + self._check_every
-        self._began = began
+        self._began, self._show_at = began, max(now, self._show.at)
         self._young_until = max(now, min(began + self._token_age, now + _YOUNG * self._lifetime))
         if any(not key.owed and key.renew_at <= now for key in self._keys.values()):
             for key in self._keys.values():
@@ -178,6 +188,15 @@ class Schedule:
                 else:
                     key.pace.throttled(now, left=self._least_left(key.pace, now), retry_after=retry_after)
 
+    def shown(self) -> None:
+        """Record that evidence was made for others; it is not made again."""
+        self._shows = False
+
+    def not_shown(self, now: float) -> None:
+        """Record that it could not be made."""
+        self._show.failed(now)
+        self._show_at = self._show.at
+
     def attest_again(self, kek_id: str) -> bool:
         """Record that the attestation no longer releases this key; return whether a new one may be made at once."""
         self._at_hand = False
@@ -214,7 +233,7 @@ class Schedule:
         return min(k.until for k in self._keys.values() if k.pace is pace and k.owed and not k.denials.count) - now
 
 
-_RANK: Final = {"release": 0, "check": 1, "attest": 2}
+_RANK: Final = {"release": 0, "check": 1, "attest": 2, "show": 3}
 
 
 def vault_load(*, workers: int, versions: int, lifetime: float) -> float:
