@@ -26,15 +26,15 @@ class Approvals:
         self._ask, self._drain = ask, drain
 
     def due(self, event: str) -> bool:
-        """Whether this machine has drained for the event, and no other waits for it. Raises what `ask` raises."""
+        """Whether this machine has drained for the event, and no other waits for it.
+
+        Raises NoticeError where the service gives no usable answer, and what `ask` raises.
+        """
         if not self._left(DRAINED):
             return False
-        try:
-            name = machine_name(self._found(INSTANCE))
-            (own,) = (each for each in notices(self._found(EVENTS), name) if each.event == event and each.alone)
-        except (NoticeError, ValueError):  # a ValueError: not one such event
-            return False
-        return not own.final or self._left(DELIVERED)
+        name = machine_name(self._found(INSTANCE))
+        own = [each for each in notices(self._found(EVENTS), name) if each.event == event and each.alone]
+        return len(own) == 1 and (not own[0].final or self._left(DELIVERED))
 
     def _left(self, name: str) -> bool:
         return (self._drain / name).exists()

@@ -32,6 +32,7 @@ from cji_worker.broker.grants import Grants, get
 from cji_worker.broker.request import MalformedError, Request, read_request, receiver
 from cji_worker.broker.tokens import RENEW_SECONDS, Tokens
 from cji_worker.errors import WorkerError
+from cji_worker.probe.notice import NoticeError
 
 REQUEST_SECONDS: Final = 2.0
 ANSWER_SECONDS: Final = 4.0
@@ -221,7 +222,7 @@ class Broker:
                 return self._tokens.reply(target, seconds=self._limits.answer_seconds)
             peer.spend()
             return self._exchange(method, target, request.body)
-        except (ExchangeError, TimeoutError) as error:
+        except (ExchangeError, NoticeError, TimeoutError) as error:
             raise RefusedError(Reason.AWAY) from error
 
     def _require_due(self, body: bytes) -> None:
