@@ -6,6 +6,7 @@ Source: learn.microsoft.com, "Scheduled Events for Linux VMs".
 import http.server
 import json
 import threading
+import time
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -44,11 +45,13 @@ class MetadataService:
     """The service; a context manager that stops it.
 
     `events` is what it lists, None lets it fail; without either it lists `scheduled`, whose events may be approved.
+    It waits `pause` seconds before each document.
     Requests for anything but its two documents go to the service at `others`.
     """
 
     def __init__(self, *, others: str = "") -> None:
         self.events: bytes | None = b""
+        self.pause = 0.0
         self.scheduled = ScheduledEvents()
         self.requests: list[str] = []
         service = self
@@ -59,6 +62,7 @@ class MetadataService:
                 if others and not self.path.startswith(_OWN):
                     self._pass_on()
                     return
+                time.sleep(service.pause)
                 events = "/scheduledevents?" in self.path
                 listed = service.scheduled.document() if service.events == b"" else service.events
                 body = listed if events else json.dumps({"name": NAME, "location": "eastus2"}).encode()

@@ -19,6 +19,7 @@ from cji_core.https import ExchangeError
 from cji_core.metadata import (
     EVENTS,
     HEADERS,
+    IDENTITY_SECONDS,
     LOCATION,
     SERVICE,
     TD_QUOTE,
@@ -33,8 +34,8 @@ from cji_simulator.ports import free_port
 from cji_simulator.scheduled_events import KINDS
 from cji_worker.broker.approval import DRAIN
 from cji_worker.broker.grants import Grants, get
-from cji_worker.broker.server import Broker, Limits
-from cji_worker.probe.notice import DELIVERED, DRAINED
+from cji_worker.broker.server import ANSWER_SECONDS, REQUEST_SECONDS, SEND_SECONDS, Broker, Limits
+from cji_worker.probe.notice import DELIVERED, DRAINED, EXCHANGE_S
 from tests.support.answers import Answers, serving
 from tests.support.hostile_http import BEHAVIOURS, hostile
 from tests.support.in_time import in_time
@@ -376,10 +377,21 @@ def test_no_event_of_another_machine_is_approved(tmp_path: Path) -> None:
         assert azure.scheduled.approved == []
 
 
+def test_an_approval_ends_before_its_caller_gives_up(tmp_path: Path) -> None:
+    """It is three exchanges, which have their time together."""
+    assert min(EXCHANGE_S, IDENTITY_SECONDS) > REQUEST_SECONDS + ANSWER_SECONDS + SEND_SECONDS
+    (tmp_path / DRAINED).touch()
+    with MetadataService() as azure, approving(tmp_path, azure, answer_seconds=1.0) as address:
+        mine = start_request(azure.scheduled.announce("Reboot", NAME))
+        azure.pause = 0.6
+        assert status(address, "POST", EVENTS, mine) == 504
+        assert azure.scheduled.approved == []
+
+
 @contextlib.contextmanager
-def approving(drain: Path, azure: MetadataService) -> Iterator[str]:
+def approving(drain: Path, azure: MetadataService, **limits: float) -> Iterator[str]:
     grants = own(get(EVENTS), f"POST {EVENTS}")
-    with brokered(drain / "s", grants, f"http://127.0.0.1:{azure.port}", drain=drain) as address:
+    with brokered(drain / "s", grants, f"http://127.0.0.1:{azure.port}", drain=drain, **limits) as address:
         yield address
 
 

@@ -36,7 +36,7 @@ from cji_worker.probe.notice import NoticeError
 
 REQUEST_SECONDS: Final = 2.0
 ANSWER_SECONDS: Final = 4.0
-"""Of the service; shorter than any caller waits."""
+"""For all exchanges with the service that one request takes; shorter than any caller waits."""
 SEND_SECONDS: Final = 2.0
 MAX_REPLY_BYTES: Final = 256 << 10
 CONNECTIONS: Final = 8
@@ -156,11 +156,11 @@ class Broker:
         self._limits = limits or Limits()
         self._peers = {uid: _Peer(uid=uid, grants=one, limits=self._limits) for uid, one in grants.items()}
         self._address = address
-        self._client = Client(None, seconds=self._limits.answer_seconds, limit=MAX_REPLY_BYTES, plain=True)
+        self._client = Client(None, limit=MAX_REPLY_BYTES, plain=True)
         self._approvals = Approvals(self._asked, drain)
         self._tokens = Tokens(self._asked, renew_seconds=self._limits.renew_seconds)
         self._logged: dict[tuple[int, Reason], float] = {}
-        self._paying = threading.local()
+        self._serving = threading.local()
 
     def serve(self, listener: socket.socket) -> None:
         """Accept connections of `listener` until it is closed."""
@@ -214,7 +214,7 @@ class Broker:
         method, _, target = request.line.partition(" ")
         if request.body and method != "POST":
             raise RefusedError(Reason.MALFORMED)
-        self._paying.peer = peer
+        self._serving.peer, self._serving.until = peer, time.monotonic() + self._limits.answer_seconds
         try:
             if target == EVENTS and method == "POST":
                 self._require_due(request.body)
@@ -234,12 +234,13 @@ class Broker:
 
     def _asked(self, target: str) -> Response:
         """A question of the broker's own, such as for a token, at the cost of the peer that this thread serves."""
-        self._paying.peer.spend()
+        self._serving.peer.spend()
         return self._exchange("GET", target, b"")
 
     def _exchange(self, method: str, target: str, body: bytes) -> Response:
         headers = {**HEADERS, "Content-Type": "application/json"} if body else HEADERS
-        return self._client.exchange(method, self._address + target, headers=headers, body=body or None)
+        left = self._serving.until - time.monotonic()
+        return self._client.exchange(method, self._address + target, headers=headers, body=body or None, seconds=left)
 
     def _refused(self, peer: _Peer, reason: Reason) -> bytes:
         self._note(peer.uid, reason)
