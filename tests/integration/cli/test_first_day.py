@@ -19,6 +19,7 @@ from cji_core.trail import KeyReleased
 from cji_core.trail.chain import Record
 from cji_core.trail.trail import verified
 from cji_simulator.site import Site, people
+from cji_worker.support import first_day
 from cji_worker.support.first_day import FirstDay, encode_first_day
 from cji_worker.verbs.support import WrittenFirstDay
 from tests.integration.cli.test_live import write
@@ -269,6 +270,24 @@ def test_a_named_column_has_no_room_for_another_text(day: Day, tmp_path: Path, c
     done = cji(day.site, "support", "first-day", *given)
     assert (done.exit_code, (tmp_path / "o.json").exists()) == (2, False)
     assert CANARY not in done.output
+
+
+def test_a_trail_of_more_than_a_first_day_is_named(day: Day, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attestations count as starts, and there are many of them in a year."""
+    monkeypatch.setattr(first_day, "_MAX_LISTED", 1)
+    done = cji(day.site, "support", "first-day", "--trail", day.inputs["trail"], "--out", tmp_path / "o.json")
+    assert (done.exit_code, (tmp_path / "o.json").exists()) == (2, False)
+    assert "--trail: more than 1 starts" in done.output
+    first = tmp_path / "first.log"
+    first.write_bytes(day.inputs["trail"].read_bytes().partition(b"\n")[0] + b"\n")
+    assert cji(day.site, "support", "first-day", "--trail", first, "--out", tmp_path / "o.json").exit_code == 0
+    assert json.loads((tmp_path / "o.json").read_bytes())["support"]["trails"][0]["verified"]
+
+
+def test_only_lines_of_rows_are_kept(day: Day) -> None:
+    one = json.dumps(rows(day.records)[1:2]).encode()
+    assert first_day.Trails([day.inputs["trail"]]).lines == {}
+    assert len(first_day.Trails([day.inputs["trail"]], one).lines) == 1
 
 
 def test_nothing_is_refused(day: Day, tmp_path: Path) -> None:

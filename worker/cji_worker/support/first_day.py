@@ -189,12 +189,18 @@ class _ReadRow:
 
 
 class Trails:
-    """The lines of trails that a first day needs: starts, releases, and each line's own digests. Raises OSError."""
+    """Starts and releases of trails, and the digests of each line that a row is compared with.
 
-    def __init__(self, trails: Sequence[Path]) -> None:
+    Raises OSError, and FirstDayError for a trail with more than a first day.
+    """
+
+    def __init__(self, trails: Sequence[Path], rows: bytes | None = None) -> None:
+        """`rows` answers a query of CjiAudit_CL. Without a trail, starts and releases are those of the rows."""
+        found = () if rows is None else (_row(each) for each in _objects(rows, "--rows", "CjiAudit_CL"))
+        self._rows = sorted(found, key=lambda each: each.place)
         self.starts: list[Start] = []
         self.releases: list[Release] = []
-        self.lines: dict[tuple[str, int], _Line] = {}
+        self.lines: dict[tuple[str, int], _Line | None] = {each.place: None for each in self._rows}
         self.requests: set[str] = set()
         for trail in trails:
             try:
@@ -202,15 +208,18 @@ class Trails:
                     self._take(record)
             except ChainError:
                 continue  # up to the break; the support bundle says that there is one
+        if not trails:
+            for each in self._rows:
+                self._take_row(each)
 
     def _take(self, record: Record) -> None:
-        line = _Line(
-            hash=b64url(hex_decode(record.hash)),
-            prev=b64url(hex_decode(record.prev)),
-            kind=record.event.kind,
-            time=record.time,
-        )
-        self.lines[record.worker, record.seq] = line
+        if (place := (record.worker, record.seq)) in self.lines:
+            self.lines[place] = _Line(
+                hash=b64url(hex_decode(record.hash)),
+                prev=b64url(hex_decode(record.prev)),
+                kind=record.event.kind,
+                time=record.time,
+            )
         match record.event:
             case WorkerStarted() as event:
                 started = Start(time=record.time, code_sha384=event.code_sha384, simulated=event.simulated)
@@ -236,17 +245,13 @@ class Trails:
                 self.releases.append(released)
             case KeyNotReleased() as event:
                 self.releases.append(Release(time=record.time, cause=event.cause))
+        if max(len(self.starts), len(self.releases)) > _MAX_LISTED:
+            remedy = "Give the first lines of the trail alone (head -n 10000), or --rows of those days in its place."
+            raise FirstDayError(f"--trail: more than {_MAX_LISTED} starts and attestations, or releases", remedy=remedy)
 
-    def rows(self, data: bytes) -> tuple[Row, ...]:
-        """The answer of a query of CjiAudit_CL, in the order of its lines. Raises FirstDayError.
-
-        Without a trail, starts and releases are those of the rows.
-        """
-        rows = sorted((_row(each) for each in _objects(data, "--rows", "CjiAudit_CL")), key=lambda each: each.place)
-        hashes = {each.place: each.line.hash for each in rows}
-        if not self.lines:
-            for each in rows:
-                self._take_row(each)
+    def rows(self) -> tuple[Row, ...]:
+        """The rows of CjiAudit_CL, in the order of their lines."""
+        hashes = {each.place: each.line.hash for each in self._rows}
         return tuple(
             Row(
                 line=number,
@@ -255,7 +260,7 @@ class Trails:
                 continues=None if (before := hashes.get((worker, number - 1))) is None else before == each.line.prev,
                 same=None if (known := self.lines.get(each.place)) is None else known == each.line,
             )
-            for each in rows
+            for each in self._rows
             for worker, number in (each.place,)
         )
 

@@ -132,8 +132,7 @@ _OPTION_OF: Final = {
 
 
 def _first_day(facts: Bundle, given: Mapping[str, Any]) -> FirstDay:
-    trails = Trails(given["trails"])
-    rows = () if given["rows"] is None else trails.rows(_bytes(given["rows"]))
+    trails = Trails(given["trails"], None if given["rows"] is None else _bytes(given["rows"]))
     vault_rows = () if given["vault_rows"] is None else trails.vault_rows(_bytes(given["vault_rows"]))
     return FirstDay(
         support=facts,
@@ -141,7 +140,7 @@ def _first_day(facts: Bundle, given: Mapping[str, Any]) -> FirstDay:
         starts=tuple(trails.starts),
         releases=tuple(trails.releases),
         keys=tuple(vault_key(_bytes(path)) for path in given["keys"]),
-        rows=rows,
+        rows=trails.rows(),
         vault_rows=vault_rows,
     )
 
