@@ -7,7 +7,11 @@ machine. A machine whose bundle was refused asks for another one seldom; any oth
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
+
+CODE_FILE: Final = Path("/run/cji-bundle/code")
+"""The file of cji-bundle.service with the code of its last failure, in a folder that everybody may read."""
 
 
 class BootCode(enum.StrEnum):

@@ -32,10 +32,9 @@ from cji_core.metadata import (
 )
 from cji_simulator.ports import free_port
 from cji_simulator.scheduled_events import KINDS
-from cji_worker.broker.approval import DRAIN
 from cji_worker.broker.grants import Grants, get
 from cji_worker.broker.server import ANSWER_SECONDS, REQUEST_SECONDS, SEND_SECONDS, Broker, Limits
-from cji_worker.probe.notice import DELIVERED, DRAINED, EXCHANGE_S
+from cji_worker.probe.notice import DELIVERED, DRAIN, DRAINED, EXCHANGE_S
 from tests.support.answers import Answers, serving
 from tests.support.hostile_http import BEHAVIOURS, hostile
 from tests.support.in_time import in_time

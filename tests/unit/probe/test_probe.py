@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import os
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -15,11 +16,12 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_core.boot_codes import CODE_FILE
 from cji_core.command import build
 from cji_core.errors import StartupError
 from cji_simulator.raw import until
 from cji_worker.probe import process, server
-from cji_worker.probe.notice import DELIVERED, DRAINED, Metadata, NoticeError, notices
+from cji_worker.probe.notice import DELIVERED, DRAIN, DRAINED, Metadata, NoticeError, notices
 from cji_worker.probe.process import GONE, NOTICE, RESUME, Probe
 from cji_worker.probe.server import Server
 from tests.support.console_tools import FRONT, NOT_SERVING, StatusSocket, encoded, status_socket
@@ -259,9 +261,13 @@ def test_an_event_is_approved_when_the_machine_has_drained(
         assert answer(probe) == 503
     for name, file in ((NOTICE, "cji-drain.path"), (RESUME, "cji-resume.path")):
         assert f"PathExists=/run/cji-probe/{name}\n" in (UNITS / file).read_text()
-    assert f"ConditionPathExists=/run/cji-drain/{DRAINED}\n" in (UNITS / "cji-resume.service").read_text()
+    assert f"ConditionPathExists={DRAIN / DRAINED}\n" in (UNITS / "cji-resume.service").read_text()
     drained = (UNITS / "cji-drain.service").read_text()
-    assert all(f"ExecStart=/usr/bin/touch /run/cji-drain/{name}\n" in drained for name in (DRAINED, DELIVERED))
+    assert all(f"ExecStart=/usr/bin/touch {DRAIN / name}\n" in drained for name in (DRAINED, DELIVERED))
+    assert f"RuntimeDirectory={DRAIN.relative_to('/run')}\n" in drained
+    folders = re.search(r"(?m)^RuntimeDirectory=(.+)$", (UNITS / "cji-bundle.service").read_text())
+    assert folders is not None
+    assert str(CODE_FILE.parent.relative_to("/run")) in folders[1].split()
 
 
 @pytest.mark.parametrize("kind", ["Reboot", "Terminate"])

@@ -12,10 +12,8 @@ from typing import Final
 
 from cji_core.https import Response
 from cji_core.metadata import EVENTS, INSTANCE
-from cji_worker.probe.notice import DELIVERED, DRAINED, NoticeError, machine_name, notices
+from cji_worker.probe.notice import DELIVERED, DRAIN, DRAINED, NoticeError, machine_name, notices
 
-DRAIN: Final = Path("/run/cji-drain")
-"""The folder of cji-drain.service. Root alone writes it, and a process without a right to files sees what is in it."""
 _OK: Final = 200
 
 

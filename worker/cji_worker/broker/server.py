@@ -27,12 +27,12 @@ from typing import Final
 from cji_core.https import Client, ExchangeError, Response
 from cji_core.log import log
 from cji_core.metadata import EVENTS, HEADERS, SERVICE, TOKEN, started_event, token_target
-from cji_worker.broker.approval import DRAIN, Approvals
+from cji_worker.broker.approval import Approvals
 from cji_worker.broker.grants import Grants, get
 from cji_worker.broker.request import MalformedError, Request, read_request, receiver
 from cji_worker.broker.tokens import RENEW_SECONDS, Tokens
 from cji_worker.errors import WorkerError
-from cji_worker.probe.notice import NoticeError
+from cji_worker.probe.notice import DRAIN, NoticeError
 
 REQUEST_SECONDS: Final = 2.0
 ANSWER_SECONDS: Final = 4.0

@@ -25,8 +25,6 @@ from cji_core.errors import StartupError
 from cji_core.log import log
 from cji_worker.keyholder.pacing import Backoff, Uniform
 
-CODE_FILE: Final = Path("/run/cji-bundle/code")
-"""In a folder that everybody may read."""
 SHORTEST_S: Final = 1.0
 LONGEST_S: Final = 60.0
 REFUSED_S: Final = (240.0, 360.0)

@@ -18,6 +18,7 @@ Azure Virtual Machine Scale Set instances".
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
 import msgspec
@@ -35,6 +36,8 @@ _MAX_BYTES: Final = 256 << 10
 _ENDS: Final = frozenset({"Terminate", "Preempt"})
 _INTERRUPTS: Final = frozenset({"Reboot", "Redeploy"})
 _SCHEDULED: Final = "Scheduled"
+DRAIN: Final = Path("/run/cji-drain")
+"""The folder of cji-drain.service. Root alone writes it, and a process without a right to files sees what is in it."""
 DRAINED: Final = "drained"
 """File of cji-drain.service: fleet process and worker have stopped."""
 DELIVERED: Final = "delivered"

@@ -16,6 +16,7 @@ from cji_attestation.bundle.signatures import KEYS_FOLDER, Accepted, accepted_in
 from cji_attestation.verbs.bundles import Summary, bundle_at, refusals, summary
 from cji_attestation.verbs.evidence_options import CLOUD
 from cji_attestation.verbs.trusts import trust_named, trusts_of
+from cji_core.boot_codes import CODE_FILE
 from cji_core.command.common import FILE
 from cji_core.command.json_output import answers, member, print_document
 from cji_core.log import events_only
@@ -45,7 +46,7 @@ class AppliedBundle(Summary, frozen=True, kw_only=True):
 @click.option(
     "--code-file",
     type=_CODE_FILE,
-    default=persistence.CODE_FILE,
+    default=CODE_FILE,
     show_default=True,
     help="Where --persist puts this code.",
 )

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import click
 
+from cji_core.boot_codes import CODE_FILE
 from cji_core.command.common import Failure, explained
 from cji_core.errors import StartupError
+from cji_worker.probe.notice import DRAIN
 
 
 @click.command()
@@ -29,14 +31,14 @@ from cji_core.errors import StartupError
 @click.option(
     "--drain",
     type=click.Path(path_type=Path),
-    default=Path("/run/cji-drain"),
+    default=DRAIN,
     show_default=True,
     help="Folder of cji-drain.service, for the files with which it reports.",
 )
 @click.option(
     "--boot-code",
     type=click.Path(path_type=Path),
-    default=Path("/run/cji-bundle/code"),
+    default=CODE_FILE,
     show_default=True,
     help="File in which `cji bundle apply` states why there is no configuration yet.",
 )
