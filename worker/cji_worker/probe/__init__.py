@@ -8,6 +8,7 @@
 * `process` puts both together for `cji probe`.
 
 The file starts `cji-drain.service`, by systemd: it stops fleet process and worker, which drain. The probe itself has a
-user of its own, no key, and no right to stop anything. Once the machine has drained it approves the event, so that
-Azure does not wait for the rest of the notice; one that deletes the machine only once its trail is delivered, too.
+user of its own, no key, and no right to stop anything. Once the machine has drained it asks the broker to approve the
+event, so that Azure does not wait for the rest of the notice; one that deletes the machine only once its trail is
+delivered, too. The broker looks at event and drain itself, and refuses what is not due.
 """
