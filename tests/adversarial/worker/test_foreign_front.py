@@ -28,7 +28,7 @@ def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
 
 @pytest.mark.parametrize("lie", FOREIGN)
 def test_a_front_that_names_anothers_call_ends(azure: Simulation, tmp_path: Path, lie: str) -> None:
-    with hostile_site(tmp_path / "site", azure, fronts=2, **{"front-1": "foreign_front"}) as site:
+    with hostile_site(tmp_path / "site", azure, fronts=2, agency=None, **{"front-1": "foreign_front"}) as site:
         settled(site)
         victim, job = forge(site), forge(site)
         with RawWorker.of(site) as raw, ExitStack() as held:

@@ -91,7 +91,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, orders: Path) -> Iterator[Sit
     ):
         patch.setenv(ORDERS, str(orders))
         peers = {name: f"nosy_{name}" for name in ("zygote", "keyholder", "control")}
-        with hostile_site(folder / "site", azure, fronts=None, **peers) as site:
+        with hostile_site(folder / "site", azure, fronts=None, agency=None, **peers) as site:
             yield site
 
 

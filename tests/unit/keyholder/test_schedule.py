@@ -268,7 +268,7 @@ def test_a_renewal_on_demand_delays_no_first_key() -> None:
     assert found.next() == Step(what="release", at=float("-inf"), kek_id=A)
 
 
-def test_evidence_for_others_comes_after_every_release_that_is_due() -> None:
+def test_evidence_for_others_comes_after_every_due_release() -> None:
     found = Schedule((A, B), lifetime=LIFETIME, check_every=CHECK, shows=True, uniform=latest)
     found.attested(1.0, began=0.0)
     for kek_id in (A, B):
