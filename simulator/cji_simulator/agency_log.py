@@ -32,6 +32,7 @@ from cji_client.errors import ClientError
 from cji_client.profile import load_profile
 from cji_client.transport import SyncClient
 from cji_core.command.common import plural
+from cji_core.errors import StartupError
 from cji_core.https import Client, ExchangeError
 from cji_core.jose import public_jwk
 from cji_core.tlog.keys import LOG_TYPES, WITNESS_TYPES, SeedSigner, new_signers, read_signers, write_signers
@@ -118,7 +119,7 @@ def agency_log(state: Path, simulation: Simulation, *, until: Callable[[], bool]
 
 
 def add_evidence(state: Path) -> None:
-    """Keep the evidence of the worker's start, as its operator does after each; raises LogError."""
+    """Keep the evidence of the worker's start, which a worker of the image leaves itself; raises LogError."""
     profile, folder = load_profile(state / "worker/client/client.toml"), state / "log/machine/receipt-keys"
     try:
         with SyncClient(
@@ -130,7 +131,7 @@ def add_evidence(state: Path) -> None:
         ) as client:
             file = client.attest().to_file()
     except ClientError as error:
-        raise LogError(f"the worker gives no evidence: {error}", "Look at its log.") from error
+        raise LogError(f"the worker gives no evidence: {error}", remedy="Look at its log.") from error
     (folder / f"start-{len(list(folder.iterdir())) + 1:03}.json").write_bytes(file)
 
 
@@ -139,6 +140,8 @@ def fork(folder: Path) -> Iterator[Answered]:
 
     The last answer is that of a reader who pins policy.toml. Raises LogError.
     """
+    if not (folder / "policy.toml").is_file():
+        raise LogError(f"there is no log in {folder}")
     client = Client(None, plain=True)
     try:
         policy = load_policy(folder / "policy.toml")
@@ -159,7 +162,7 @@ def fork(folder: Path) -> Iterator[Answered]:
             yield Answered(name="a reader", said=f"refuses it: {error}", cosigned=False)
         else:
             yield Answered(name="a reader", said="takes it", cosigned=True)
-    except (CheckpointError, ExchangeError, OSError) as error:
+    except (CheckpointError, ExchangeError, StartupError, OSError) as error:
         raise LogError(f"the log in {folder} was not forked: {error}") from error
 
 

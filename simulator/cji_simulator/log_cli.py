@@ -48,7 +48,7 @@ def up(state: Path) -> None:
                     add_evidence(state)
                 seen = unit
     except SimulatorError as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(f"{error}. {error.remedy}") from error
 
 
 @log.command()
@@ -68,7 +68,7 @@ def fork(state: Path) -> None:
     try:
         answers = list(forked(state / "log"))
     except SimulatorError as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(f"{error}. {error.remedy}") from error
     for each in answers:
         click.echo(f"{each.name}: {each.said}")
     if not answers[-1].cosigned:
@@ -85,11 +85,10 @@ def _show(state: Path) -> None:
         f"log monitor --policy {policy} --state monitor.db --token-file {at / 'agency/reader.token'}",
         f"audit packet --trail {trail} --log {at / 'machine/state/log'} --evidence {evidence} \\\n"
         "    --from DAY --to DAY --catalog cjis-v6.1.json --out packet",
-        f"audit packet verify packet.zip --trail {trail} --log-policy {policy}",
+        f"audit packet verify packet.zip --trail {trail} --log-policy {policy}  # status 3: no key is pinned",
     ):
-        click.echo(f"  cji-simulator cji {words}")
-    click.echo(
-        "An agency's attack on its own log, and what its neighbour's witness remembers of it once this has ended:"
-    )
-    click.echo(f"  cji-simulator log fork\n  cji witness status --config {at / 'sheriff/witness.toml'}")
+        click.echo(f"  cji-simulator cji --state {state} {words}")
+    click.echo("Each start of the worker has its own key: name every file of machine/receipt-keys as --evidence.")
+    click.echo("An agency's attack on its own log, and what its neighbour's witness remembers of it:")
+    click.echo(f"  cji-simulator log fork --state {state}\n  cji witness status --config {at / 'sheriff/witness.toml'}")
     click.echo("Running. Stop with Ctrl-C.")
