@@ -21,7 +21,7 @@ from cji_core.pool.documents import (
     evidence_nonce,
 )
 from cji_core.pool.ticket import Ticket, decode
-from cji_core.trail import Claims, sign, sign_failure, utc_hundredths
+from cji_core.trail import sign, sign_failure, utc_hundredths
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_simulator import Simulation
 from tests.support.failures import FAILURE
@@ -62,7 +62,7 @@ class ReferencePool:
         return header
 
     def run(self, ticket: Ticket, **claims: Any) -> str:
-        """One attempt; returns its name. `claims` are changed in the receipt."""
+        """One attempt; returns its name. `claims` are changed in the receipt, whose bytes are those of its parts."""
         header, attempt = self.header(ticket), os.urandom(16).hex()
         progress = Progress(attempt=attempt, stage="rows", per_cent=50, at=utc_hundredths(_now()))
         self.results.write(names.progress(ticket.job), encode(progress))
@@ -118,8 +118,13 @@ class ReferencePool:
 
     def _receipt(self, receipt: str, claims: dict[str, Any]) -> str:
         now = utc_hundredths(_now())
-        found: Claims = self.worker.claims_of(receipt)
-        return sign(msgspec.structs.replace(found, **{"started": now, "ended": now, **claims}), self.worker.receipt_key)
+        changed = msgspec.structs.replace(self.worker.claims_of(receipt), **{"started": now, "ended": now, **claims})
+        moved = {
+            name: sum(part.bytes for part in parts)
+            for name, parts in (("bytes_in", changed.inputs), ("bytes_out", changed.outputs))
+        }
+        volumes = msgspec.structs.replace(changed.volumes, **moved)
+        return sign(msgspec.structs.replace(changed, volumes=volumes), self.worker.receipt_key)
 
     def _segments(self, job: str, number: int) -> Iterator[bytes]:
         name = names.part(job, number)
