@@ -19,10 +19,12 @@ import fcntl, mmap, os, select, signal, socket, time
 from cji_worker.memory import forbid_new_privileges, harden
 from cji_worker.rights import PIDFDS, watch_only
 def idle():
-    child = os.fork()
+    parent, child = os.getpid(), os.fork()
     if not child:
         harden(die_with_parent=True)
-        signal.pause()
+        if os.getppid() == parent:  # it may have ended before, and would not be heard of
+            signal.pause()
+        os._exit(0)
     return child
 child, bystander = idle(), idle()
 pidfds = [fcntl.fcntl(os.pidfd_open(pid), fcntl.F_DUPFD, PIDFDS) for pid in (child, bystander)]
