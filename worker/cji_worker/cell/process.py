@@ -53,8 +53,8 @@ class Belongings:
     """/dev/null, opened for reading."""
     reference_regions: Sequence[Region]
     tables: Tables
-    warm_up: MadeUpJob
-    """The job that it runs before its own."""
+    warm_up: MadeUpJob | None
+    """The job that it runs before its own; None where that one waits already."""
     rules: SyscallFilter
     address_space: int
     """Bytes that the zygote has mapped, all regions included."""
@@ -79,7 +79,8 @@ def run_cell(own: Belongings) -> NoReturn:
         heap_bytes = own.region.size - WINDOW_BYTES
         heap = SecretHeap(own.region, size=heap_bytes, ready=_HEAP_READY_BYTES)
         window = own.region.view(heap_bytes)
-        own.warm_up.run(ring=ring, window=window, reference_slots=[], tables=own.tables)
+        if own.warm_up is not None:
+            own.warm_up.run(ring=ring, window=window, reference_slots=[], tables=own.tables)
         own.region.close(heap.opened, heap_bytes)
         own.region.close(heap_bytes + WINDOW_READY_BYTES, own.region.size)
         channels = _confine(own, ring, address_space, Confined(opened=heap.opened))

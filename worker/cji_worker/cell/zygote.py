@@ -45,6 +45,7 @@ from cji_worker.ipc.messages import (
     CellReady,
     ChildFromSupervisor,
     Confined,
+    JobsWait,
     KeyholderFromZygote,
     Kill,
     ReferenceWiped,
@@ -112,7 +113,7 @@ class Zygote:
             enter_namespaces(users=users)
         harden(die_with_parent=True)
         forbid_files_and_network()
-        self._next, self._beat_at = 0, 0.0
+        self._next, self._beat_at, self._jobs_wait = 0, 0.0, False
         self._poll = select.poll()
         self._ready: dict[int, Callable[[], None]] = {}
         self._await(keyholder.fileno(), self._follow)
@@ -159,6 +160,8 @@ class Zygote:
         match message:
             case Kill(cell=cell):
                 self._kill(cell)
+            case JobsWait(waiting=waiting):
+                self._jobs_wait = waiting
             case WipeReference(slot=slot):
                 self._work.appendleft(self._wipe_reference(slot))
             case Touch():  # what the first cells have not touched yet, between messages
@@ -192,7 +195,7 @@ class Zygote:
                     nothing=self._nothing,
                     reference_regions=self._reference_regions,
                     tables=self._tables,
-                    warm_up=self._warm_up,
+                    warm_up=None if self._jobs_wait else self._warm_up,
                     rules=self._rules,
                     address_space=self._address_space,
                     user=1 + cell_slot.index if self._users else None,

@@ -27,6 +27,7 @@ from cji_worker.ipc.messages import (
     GiveUp,
     HostConditions,
     Identities,
+    JobsWait,
     KeyholderFromSupervisor,
     KeyholderFromZygote,
     KeyholderReport,
@@ -102,7 +103,7 @@ class Keyholder:
         self._custody, self._signer, self._host = custody, signer, host
         self._fronts, self._zygote, self._supervisor = fronts, zygote, supervisor
         self._policy, self._second, self._delivery = policy, second, delivery
-        self._touching = self._settled = False
+        self._touching = self._settled = self._told_waiting = False
         self._cells, self._loop = Cells(key_slots), asyncio.get_running_loop()
         self._admissions = Admissions(signer.thumbprint)
         self._references = References(config.references, audit=audit, zygote=zygote, is_held=custody.is_held)
@@ -283,6 +284,13 @@ class Keyholder:
                 if not came_by_reference(done):
                     self._pool.settlements.again(done)
 
+    def _tell_zygote(self) -> None:
+        """Whether jobs wait, when that changed."""
+        if (waiting := self._jobs.waiting > 0) != self._told_waiting:
+            self._told_waiting = waiting
+            with contextlib.suppress(ChannelClosed):  # the keyholder ends with the zygote, where it reads from it
+                self._zygote.send(JobsWait(waiting=waiting))
+
     async def _serve_front(self, number: int) -> None:
         while (message := await self._fronts.receive(number)) is not None:
             match message:
@@ -304,6 +312,7 @@ class Keyholder:
                     self._refusals.calls(message)
                 case Attest():
                     self._evidence.attest(message)
+            self._tell_zygote()
 
     async def _serve_zygote(self) -> None:
         while True:
@@ -319,6 +328,7 @@ class Keyholder:
                     log("cell gone", cell=number, status=status)
                 case ReferenceWiped(slot=slot):
                     self._references.wiped(slot)
+            self._tell_zygote()
             self._report_readiness()
 
     async def _serve_trail(self) -> None:

@@ -205,6 +205,12 @@ class Touch(Message, frozen=True, kw_only=True):
     """Touch what is left of the secret memory: jobs may come soon, and the processes have started."""
 
 
+class JobsWait(Message, frozen=True, kw_only=True):
+    """Whether jobs wait for a cell: then the next ones are wanted at once, without the made-up job."""
+
+    waiting: bool
+
+
 class ReferenceWiped(Message, frozen=True, kw_only=True):
     """The reference slot is wiped."""
 
@@ -212,4 +218,4 @@ class ReferenceWiped(Message, frozen=True, kw_only=True):
 
 
 KeyholderFromZygote = CellReady | CellGone | ReferenceWiped
-ZygoteFromKeyholder = Kill | WipeReference | Touch
+ZygoteFromKeyholder = JobsWait | Kill | WipeReference | Touch
