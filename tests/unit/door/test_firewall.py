@@ -8,10 +8,11 @@ import msgspec
 import pytest
 
 from cji_core.command.findings import NotOk
+from cji_core.errors import StartupError
 from cji_core.format.configuration.worker import Config, load
 from cji_worker.door import firewall
 from cji_worker.door.egress import require_open
-from cji_worker.door.firewall import require_installed
+from cji_worker.door.firewall import install, require_installed
 from tests.support.worker_configs import WORKER_CONFIG
 
 OURS = json.dumps({"nftables": [{"table": {"family": "inet", "name": "cji_door", "handle": 1}}]})
@@ -68,3 +69,13 @@ def test_rules_that_root_cannot_read_are_a_failure(
     with pytest.raises(NotOk) as raised:
         require_open(config)
     assert raised.value.state == UNREADABLE
+
+
+def test_an_nft_that_does_not_end_is_an_error_of_its_own(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_nft(tmp_path, monkeypatch, "exec sleep 60")
+    monkeypatch.setattr(firewall, "_SECONDS", 0.2)
+    with pytest.raises(StartupError, match="does not answer"):
+        install(config)
+    assert outcome(config)[0] == UNREADABLE

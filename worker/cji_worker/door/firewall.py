@@ -144,9 +144,15 @@ def nft(*arguments: str, given: str = "") -> str:
     program = shutil.which("nft", path=_PATH)
     if program is None:
         raise StartupError("nft, which loads the firewall's rules, is not installed", "apt-get install nftables")
-    done = subprocess.run(  # noqa: S603 - the program was looked up in system folders
-        [program, *arguments], input=given, capture_output=True, text=True, timeout=_SECONDS, check=False
-    )
+    try:
+        done = subprocess.run(  # noqa: S603 - the program was looked up in system folders
+            [program, *arguments], input=given, capture_output=True, text=True, timeout=_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise StartupError(
+            f"nft does not answer within {_SECONDS} seconds",
+            "End what else changes the firewall's rules on this machine, such as another nft, and start again.",
+        ) from error
     if done.returncode:
         raise StartupError(
             "nft refuses the rules of worker.toml",
