@@ -1,4 +1,4 @@
-"""A file that is replaced as a whole: after a crash or a loss of power its name leads to the old bytes or the new."""
+"""Files that a crash or a loss of power does not take: replaced as a whole, and their names on disk too."""
 
 import os
 from contextlib import suppress
@@ -23,8 +23,13 @@ def replace_file(path: Path, data: bytes, *, mode: int = 0o640) -> None:
         file.flush()
         os.fsync(fd)
     new.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk: a new file's bytes may be there before its name. Raises OSError."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(folder)
+        os.fsync(fd)
     finally:
-        os.close(folder)
+        os.close(fd)

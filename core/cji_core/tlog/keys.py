@@ -25,6 +25,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ed25519, mldsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from cji_core.durable import sync_folder
 from cji_core.errors import StartupError
 from cji_core.strict import StrictError, b64_decode, hex_decode
 from cji_core.trail.checkpoint import Checkpoint, CheckpointError, NoteSignature
@@ -155,12 +156,13 @@ def new_signers(name: str, kinds: Sequence[int]) -> tuple[SeedSigner, ...]:
 
 
 def write_signers(path: Path, signers: Sequence[SeedSigner]) -> None:
-    """Write a new key file that only its owner reads. Raises OSError."""
+    """Write a new key file that only its owner reads; it is on disk when this returns. Raises OSError."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with open(fd, "w", encoding="ascii") as file:
         file.write("".join(each.line() for each in signers))
         file.flush()
         os.fsync(file.fileno())
+    sync_folder(path.parent)
 
 
 def read_signers(path: Path, *, kinds: Sequence[int]) -> tuple[SeedSigner, ...]:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,18 @@ def test_a_bundle_has_its_entries() -> None:
             split_bundle(data, width=width)
     with pytest.raises(CheckpointError):
         split_hashes(b"x" * 33, width=1)
+
+
+def test_a_new_key_file_is_on_disk_with_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced, fsync = list[str](), os.fsync
+
+    def recorded(fd: int) -> None:
+        fsync(fd)
+        synced.append(os.readlink(f"/proc/self/fd/{fd}"))
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    write_signers(tmp_path / "log.key", new_signers("log.example/1", LOG_TYPES))
+    assert synced == [str(tmp_path / "log.key"), str(tmp_path)]
 
 
 def test_key_files_are_private(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from cji_core.durable import sync_folder
 from cji_core.trail.chain import MAX_LINE_BYTES, ChainError, read
 from cji_core.trail.pruned import SUFFIX, Pruned
 from cji_core.trail.segments import Closed, Identity, closed, has_room_for_another, left_behind, segment_path
@@ -162,9 +163,9 @@ class TrailStorage:
             if os.path.lexists(name):
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(name))
             os.rename(self._path, name)
-            _sync_folder(self._path.parent)
+            sync_folder(self._path.parent)
             os.rename(following, self._path)
-            _sync_folder(self._path.parent)
+            sync_folder(self._path.parent)
             self.before = closed(self._path)
         except BaseException:
             os.close(fd)
@@ -186,7 +187,7 @@ class TrailStorage:
         finally:
             os.close(fd)
         os.rename(new, self._beside(SUFFIX))
-        _sync_folder(folder)
+        sync_folder(folder)
         self.remove_pruned()
         self.before = closed(self._path)
 
@@ -197,7 +198,7 @@ class TrailStorage:
         for path in left:
             path.unlink()
         if left:
-            _sync_folder(self._path.parent)
+            sync_folder(self._path.parent)
         return [path.name for path in left]
 
     def cut(self) -> None:
@@ -279,7 +280,7 @@ def _open_locked(path: Path, create: int) -> int:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if create and not status.st_size:
             os.fchmod(fd, _MODE)  # whatever the umask: who may enter the folder and is of its group reads the trail
-        _sync_folder(path.parent)  # a file that was just created must survive too
+        sync_folder(path.parent)  # a file that was just created must survive too
     except OSError:
         os.close(fd)
         raise
@@ -289,14 +290,6 @@ def _open_locked(path: Path, create: int) -> int:
 def _identity(fd: int) -> Identity:
     status = os.fstat(fd)
     return status.st_dev, status.st_ino
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _write_all(fd: int, data: bytes) -> None:

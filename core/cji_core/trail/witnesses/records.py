@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from cji_core.digests import Hex64, Hex96
 from cji_core.documents import OneForm
+from cji_core.durable import sync_folder
 from cji_core.errors import CoreError
 from cji_core.strict import StrictError, hex_decode
 from cji_core.trail.checkpoint import MAX_BYTES as MAX_NOTE_BYTES
@@ -139,12 +140,8 @@ def write_once(path: Path, data: bytes) -> None:
         while rest:
             rest = rest[file.write(rest) :]
         os.fsync(file.fileno())
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with suppress(OSError):  # some network file systems cannot
-            os.fsync(folder)
-    finally:
-        os.close(folder)
+    with suppress(OSError):  # some network file systems cannot
+        sync_folder(path.parent)
 
 
 def sizes_in(folder: Path) -> list[int]:
