@@ -279,6 +279,16 @@ def test_evidence_for_others_comes_after_every_due_release() -> None:
     assert found.next() == Step(what="check", at=1.0 + CHECK)
 
 
+def test_evidence_for_others_comes_after_the_first_release() -> None:
+    """Also while no release is due: the vault that failed is waited for first."""
+    found = Schedule((A,), lifetime=LIFETIME, check_every=CHECK, shows=True, uniform=latest)
+    found.attested(0.0, began=0.0)
+    found.not_released(A, 0.0)
+    assert (found.next().what, found.next().at > 0.0) == ("release", True)
+    found.released(A)
+    assert found.next() == Step(what="show", at=0.0)
+
+
 def test_evidence_for_others_waits_for_no_key_that_is_denied() -> None:
     found = Schedule((A, B), lifetime=LIFETIME, check_every=CHECK, shows=True, uniform=latest)
     found.attested(0.0, began=0.0)
