@@ -41,7 +41,7 @@ def victim() -> None:
     region = Region(secret_fd(1 << 20))
     region.view(0, len(SECRET))[:] = SECRET.encode()
     ordinary = ctypes.create_string_buffer(ORDINARY.encode())
-    harden(die_with_parent=True)
+    harden(parent=os.getppid())
     print(region.address, ctypes.addressof(ordinary), flush=True)
     while True:
         signal.sigtimedwait([signal.SIGUSR1], 0.02)

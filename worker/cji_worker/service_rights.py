@@ -33,7 +33,7 @@ def confine(*, read: Iterable[str], write: Iterable[str], urls: Iterable[str], a
     Needs a single thread. Raises StartupError, for a folder in `write` that is missing too.
     """
     drop_capabilities()
-    harden(die_with_parent=False)
+    harden(parent=None)
     environment = (os.environ[name] for name in FIPS_VARIABLES if name in os.environ)
     forbid_files_and_network(
         read=filter(os.path.exists, (*sys.path, *NETWORK_FILES, *read, *environment)),

@@ -111,7 +111,7 @@ class Child:
 def start_child(name: str, module: str, boot: Boot, *, secret_heap: bool) -> Child:
     """Start `module` with this boot message, a channel to this process, and the descriptors that the message names."""
     ours, theirs = Channel.pair()
-    boot = msgspec.structs.replace(boot, supervisor=theirs.fileno())
+    boot = msgspec.structs.replace(boot, supervisor=theirs.fileno(), parent=os.getpid())
     boot_fd = send_boot(boot)
     channels = {boot_fd, boot.supervisor, *boot.fronts, boot.keyholder, boot.zygote, *boot.clock} - {-1}
     environment = {**ENVIRONMENT, **{k: os.environ[k] for k in _FIPS if k in os.environ}}
@@ -403,5 +403,5 @@ class Supervisor:
 
 def serve(config: Config, *, trust: msgspec.Struct) -> int:
     """Run a worker with production memory; returns the exit status."""
-    harden(die_with_parent=False)
+    harden(parent=None)
     return Supervisor(config, trust=trust).run()

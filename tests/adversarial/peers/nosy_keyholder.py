@@ -20,10 +20,10 @@ if __name__ == "__main__":
             orders.follow()
             time.sleep(0.05)
 
-    def confine(*arguments: Any) -> None:
+    def confine(*arguments: Any, **named: Any) -> None:
         """As ever, and then the thread."""
-        rights.confine(*arguments)
+        rights.confine(*arguments, **named)
         threading.Thread(target=follow, daemon=True).start()
 
-    keyholder.confine = confine  # type: ignore[assignment,attr-defined]
+    keyholder.confine = confine  # type: ignore[attr-defined]
     os._exit(keyholder.main(receive_boot(int(sys.argv[1]))))

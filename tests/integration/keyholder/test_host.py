@@ -1,5 +1,6 @@
 """The keyholder on its own, with a supervisor and a front made here: a front cannot admit on an unfit machine."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,6 +54,7 @@ class Alone:
                 tables=read_table_files(None),
                 host=FIT,
                 supervisor=theirs[0],
+                parent=os.getpid(),
                 fronts=(theirs[1],),
                 zygote=theirs[2],
                 regions=(region,),

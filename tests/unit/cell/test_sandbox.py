@@ -26,7 +26,7 @@ libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_i
 libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 AESGCM(bytes(32)).encrypt(bytes(12), b"x", None)
 np.sort(np.arange(10)); pa.array([1]).to_pylist()
-rules, nothing, output = cell_filter(), os.open("/dev/null", os.O_RDONLY), os.dup(1)
+zygote, rules, nothing, output = os.getpid(), cell_filter(), os.open("/dev/null", os.O_RDONLY), os.dup(1)
 
 
 def call(number, *arguments):
@@ -40,7 +40,7 @@ def answer(question, report):
     left, right, report = (socket.socket(fileno=fd) for fd in (CONTROL, DATA, REPORT))
     page = libc.mmap(None, 4096, 3, 0x22, -1, 0)
     code = compile(question, "question", "exec")
-    harden(die_with_parent=True)
+    harden(parent=zygote)
     listener = enter_sandbox(rules, address_space=address_space())
     socket.send_fds(report, [b"x"], [listener])
     report.close()

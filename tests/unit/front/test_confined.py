@@ -18,7 +18,7 @@ let_others_reach_the_code()
 sys.path[:] = [folder for folder in sys.path if os.path.isdir(folder)] + sys.argv[2:]
 try:
     folder = sys.argv[1]
-    server._confine([folder], own_user=True)
+    server._confine([folder], own_user=True, parent=os.getppid())
     print(os.getresuid() == (FRONT,) * 3, os.getgroups(), os.access(folder, os.W_OK))
 except StartupError as error:
     print(error.what)

@@ -21,7 +21,7 @@ from cji_core.format.configuration.worker import Config
 from cji_worker.keyholder.rights import confine
 config, trust = (msgspec.json.decode(text, type=kind) for text, kind in zip(sys.argv[1:], (Config, Trust)))
 if config.worker.id != "free":
-    confine(config, trust)
+    confine(config, trust, parent=os.getppid())
 """
 FREE = msgspec.structs.replace(CONFIG, worker=msgspec.structs.replace(CONFIG.worker, id="free"))
 LOOK_UP = """

@@ -284,9 +284,9 @@ def test_a_wipe_in_turns_leaves_only_zeros() -> None:
 def test_l06_a_hardened_process_leaves_no_core_and_gains_nothing(tmp_path: Path) -> None:
     done = run(
         """
-import ctypes, resource, signal
+import ctypes, os, resource, signal
 from cji_worker.memory import harden
-harden(die_with_parent=True)
+harden(parent=os.getppid())
 get = ctypes.CDLL(None).prctl
 print(get(3, 0, 0, 0, 0), get(39, 0, 0, 0, 0), resource.getrlimit(resource.RLIMIT_CORE))
 print(signal.getsignal(signal.SIGTERM) is signal.SIG_IGN, signal.getsignal(signal.SIGINT) is signal.SIG_IGN)
@@ -308,7 +308,7 @@ middle = os.fork()
 if middle == 0:
     child = os.fork()
     if child == 0:
-        harden(die_with_parent=True)
+        harden(parent=os.getppid())
         os.write(write, b"%d" % os.getpid())
         time.sleep(60)
     time.sleep(60)
@@ -325,6 +325,31 @@ for _ in range(200):
 """
     )
     assert done.stdout.strip() == b"ended", done.stderr
+
+
+def test_a_child_whose_parent_ended_before_lives_no_longer() -> None:
+    done = run(
+        """
+import os, time
+from cji_worker.memory import harden
+read, write = os.pipe()
+middle = os.fork()
+if middle == 0:
+    parent = os.getpid()
+    if os.fork():
+        os._exit(0)
+    os.close(read)
+    while os.getppid() == parent:
+        time.sleep(0.001)
+    os.write(write, b"orphan")
+    harden(parent=parent)
+    os.write(write, b" lives")
+    os._exit(0)
+os.close(write); os.waitpid(middle, 0)
+print(open(read).read())
+"""
+    )
+    assert done.stdout.strip() == b"orphan", done.stderr
 
 
 def test_a_secret_heap_has_no_huge_pages_elsewhere() -> None:

@@ -21,9 +21,8 @@ from cji_worker.rights import PIDFDS, watch_only
 def idle():
     parent, child = os.getpid(), os.fork()
     if not child:
-        harden(die_with_parent=True)
-        if os.getppid() == parent:  # it may have ended before, and would not be heard of
-            signal.pause()
+        harden(parent=parent)
+        signal.pause()
         os._exit(0)
     return child
 child, bystander = idle(), idle()
@@ -46,7 +45,7 @@ import os, signal, socket, sys
 from cji_worker.memory import harden
 from cji_worker.rights import forbid_files_and_network
 outside = os.getppid()
-harden(die_with_parent=False)
+harden(parent=None)
 forbid_files_and_network()
 """
 DENIED = """
@@ -55,7 +54,7 @@ from cji_worker.libc import check, libc
 from cji_worker.memory import harden
 from cji_worker.rights import LISTENING, SOCKETS, deny, deny_powers
 early, go = threading.Event(), threading.Event()
-harden(die_with_parent=False)
+harden(parent=None)
 """
 NAMESPACES = """
 import os, signal, socket, sys

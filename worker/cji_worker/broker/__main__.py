@@ -48,7 +48,7 @@ def _confine() -> None:
     """Keep this socket, and TCP to the port of the metadata service; the unit limits the address."""
     socket.getaddrinfo(IMDS, _PORT)  # loads what a look at an address needs
     drop_capabilities()
-    harden(die_with_parent=False)
+    harden(parent=None)
     forbid_files_and_network(read=filter(os.path.exists, sys.path), connect=(_PORT,))
     deny_powers()
     deny(("listen", "bind"))

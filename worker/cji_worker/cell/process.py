@@ -60,6 +60,8 @@ class Belongings:
     """Bytes that the zygote has mapped, all regions included."""
     user: int | None
     """The number of the cell's own user id, if it has one."""
+    parent: int
+    """The zygote's process id, as the cell sees it: 0 in a PID namespace of its own."""
 
 
 def run_cell(own: Belongings) -> NoReturn:
@@ -75,7 +77,7 @@ def run_cell(own: Belongings) -> NoReturn:
         if own.user is not None:
             become(own.user)
         drop_capabilities()
-        harden(die_with_parent=True)
+        harden(parent=own.parent)
         heap_bytes = own.region.size - WINDOW_BYTES
         heap = SecretHeap(own.region, size=heap_bytes, ready=_HEAP_READY_BYTES)
         window = own.region.view(heap_bytes)

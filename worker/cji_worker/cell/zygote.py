@@ -100,6 +100,7 @@ class Zygote:
         warm_up: MadeUpJob,
         users: bool,
         namespaces: bool,
+        parent: int,
     ) -> None:
         """Needs every file that the zygote will ever need: after `serve` begins it can open none."""
         self._keyholder, self._supervisor = keyholder, supervisor
@@ -111,7 +112,7 @@ class Zygote:
         self._address_space = address_space()
         if namespaces:
             enter_namespaces(users=users)
-        harden(die_with_parent=True)
+        harden(parent=parent)
         forbid_files_and_network()
         self._next, self._beat_at, self._jobs_wait = 0, 0.0, False
         self._poll = select.poll()
@@ -181,6 +182,7 @@ class Zygote:
         cell_slot.cell = self._next
         self._next += 1
         sys.stderr.flush()
+        zygote = os.getpid()
         cell_slot.pid, cell_slot.pidfd = fork(own_pids=self._namespaces)
         if cell_slot.pid == 0:
             run_cell(
@@ -199,6 +201,7 @@ class Zygote:
                     rules=self._rules,
                     address_space=self._address_space,
                     user=1 + cell_slot.index if self._users else None,
+                    parent=0 if self._namespaces else zygote,
                 )
             )
         for end in (cell_control, cell_data, cell_report):
@@ -287,7 +290,7 @@ def _opens(call: ReportedCall, writable: Writable) -> bool:
 
 
 def _serve(boot: Boot) -> None:
-    harden(die_with_parent=True)
+    harden(parent=boot.parent)
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
     cell_slots = [
@@ -312,6 +315,7 @@ def _serve(boot: Boot) -> None:
         warm_up=warm_up,
         users=boot.users,
         namespaces=boot.namespaces,
+        parent=boot.parent,
     )
     gc.freeze()
     supervisor.send(Up())

@@ -181,7 +181,7 @@ def _folders(config: Config) -> set[Path]:
 def main(boot: Boot) -> int:
     """Body of the process; returns its exit status."""
     events_only()
-    harden(die_with_parent=True)
+    harden(parent=boot.parent)
     try:
         boot.code.check_mapped()
         supervisor: Channel[ControlFromSupervisor, SupervisorFromControl] = Channel(

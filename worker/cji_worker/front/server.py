@@ -126,7 +126,7 @@ def listening_folders(sockets: Sequence[str]) -> list[str]:
     return folders
 
 
-def _confine(folders: Sequence[str], *, own_user: bool) -> None:
+def _confine(folders: Sequence[str], *, own_user: bool, parent: int) -> None:
     """Give up files, other processes and connections before gRPC has threads; only its sockets can be bound.
 
     gRPC adopts no listening socket, so it makes its own, and then loses the means to make another (`SOCKETS`).
@@ -140,7 +140,7 @@ def _confine(folders: Sequence[str], *, own_user: bool) -> None:
             )
     else:
         drop_capabilities()
-    harden(die_with_parent=True)
+    harden(parent=parent)
     forbid_files_and_network(read=(_RANDOM, *sys.path), sockets=folders)
     deny_powers()
     os.umask(0o007)  # the socket's own mode: the folder's group is the door's
@@ -253,7 +253,7 @@ def _report_refused(refused: RefusedCounter, keyholder: KeyholderClient) -> None
 def main(boot: Boot) -> None:
     """Body of the process."""
     events_only()
-    harden(die_with_parent=True)
+    harden(parent=boot.parent)
     keep_free_memory()
     try:
         boot.code.check_mapped()
@@ -261,7 +261,7 @@ def main(boot: Boot) -> None:
         files = read_client_files(client_roots=listen.client_roots, client_crl=listen.client_crl)
         clients = AcceptedClients(ClientCertificates.load(files, now=datetime.now(UTC)))
         supervisor = Pulse(CpuClock(boot.clock))
-        _confine(listening_folders(_sockets(boot)), own_user=boot.users)
+        _confine(listening_folders(_sockets(boot)), own_user=boot.users, parent=boot.parent)
         asyncio.run(_serve(boot, clients, supervisor))
     except ChannelClosed:
         raise SystemExit(1) from None

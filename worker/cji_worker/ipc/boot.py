@@ -28,6 +28,7 @@ class Boot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     `count`.
     `clock` is the supervisor's CPU clock (`cji_worker.ipc.beats`), for the front alone.
     `logs` are the event logs of this boot, "firmware-log" and "userspace-log", for the keyholder alone.
+    `parent` is the process that it must not outlive.
     `users`, `namespaces`: whether the process becomes a user of its own, and zygote and cells enter namespaces of their
     own, see `Supervisor`.
     """
@@ -38,6 +39,7 @@ class Boot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     host: HostReport = NOTHING_HELD
     tables: dict[str, bytes] = {}
     supervisor: int = -1
+    parent: int = -1
     fronts: tuple[int, ...] = ()
     number: int = 0
     count: int = 1

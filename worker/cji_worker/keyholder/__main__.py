@@ -178,7 +178,7 @@ def main(boot: Boot) -> int:
         require_usable(crypto, require_fips=boot.config.require_fips)
         logs = open_logs(trust, boot.logs)
         make_folder(Path(boot.config.audit_file))
-        confine(boot.config, trust)
+        confine(boot.config, trust, parent=boot.parent)
         heap = SecretHeap(region, size=region.size)
         with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(_Selector())) as runner:
             runner.run(_serve(boot, trust, logs, heap, key_slots=key_slots, memory=region.kind, crypto=crypto))

@@ -31,13 +31,13 @@ from cji_worker.rights import (
 _PORT_OF: Final = {"http": 80, "https": 443}
 
 
-def confine(config: Config, trust: Trust) -> None:
+def confine(config: Config, trust: Trust, *, parent: int) -> None:
     """Give up everything else, for good. Needs a single thread. Raises StartupError.
 
     A file that is missing is not added: whatever needs it reports that by name.
     """
     drop_capabilities()
-    harden(die_with_parent=True)
+    harden(parent=parent)
     environment = (os.environ[name] for name in FIPS_VARIABLES if name in os.environ)
     delivery = config.audit_delivery.state if config.audit_delivery else None
     ledger = config.ledger.ca_file if config.ledger else None

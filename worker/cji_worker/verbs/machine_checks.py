@@ -45,11 +45,11 @@ from cji_worker.memory import harden
 from cji_worker.rights import address_space, reported_call
 ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 rules, nothing, end = cell_filter(), os.open(os.devnull, os.O_RDONLY), theirs.fileno()
-child = os.fork()
+parent, child = os.getpid(), os.fork()
 if not child:
     keep_descriptors(control=end, data=end, report=end, nothing=nothing)
     report = socket.socket(fileno=REPORT)
-    harden(die_with_parent=True)
+    harden(parent=parent)
     socket.send_fds(report, [b"x"], [enter_sandbox(rules, address_space=address_space())])
     socket.socket()
 theirs.close()
@@ -61,7 +61,7 @@ os._exit(0 if call and call.name == "socket" else 1)
 _DUMPS: Final = """
 import ctypes, resource
 from cji_worker.memory import harden
-harden(die_with_parent=False)
+harden(parent=None)
 assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0) and ctypes.CDLL(None).prctl(3, 0, 0, 0, 0) == 0
 """
 
