@@ -1,19 +1,26 @@
 """The clients with coroutines, for programs with an event loop: each call of a synchronous client runs in a thread."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from functools import wraps
 from types import TracebackType
-from typing import Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar
 
 from cji_attestation import AZURE_US, AZURE_USGOV, Trust
 from cji_client.connection import Connection, connect
-from cji_client.in_threads import cancellable, in_thread
+from cji_client.in_threads import Asynchronous, cancellable, in_thread
+from cji_client.job import Job
+from cji_client.job_state import JobStatus
 from cji_client.profile import ClientProfile
+from cji_client.result import OpenedResult
 from cji_client.signers import Decrypter, Signer
 from cji_client.tokens import TokenSource
 from cji_client.transport import SyncClient
 from cji_core.format.passphrases import Passphrase
 from cji_core.format.paths import FileName
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
 
 
 class _Closable(Protocol):
@@ -21,6 +28,7 @@ class _Closable(Protocol):
         """Close the channel."""
 
 
+P = ParamSpec("P")
 S = TypeVar("S", bound=_Closable)
 
 
@@ -50,6 +58,42 @@ class Client(_Channel[SyncClient]):
     run = cancellable(SyncClient.run)
 
 
+class AsyncJob:
+    """`Job` with coroutines. To cancel the coroutine of a wait ends the wait and not the job."""
+
+    def __init__(self, sync: Job) -> None:
+        self.sync = sync
+
+    async def status(self) -> JobStatus:
+        """See Job."""
+        return await asyncio.to_thread(self.sync.status)
+
+    async def wait(self, timeout: float | None = None) -> JobStatus:
+        """See Job."""
+        return await asyncio.to_thread(self.sync.wait, timeout)
+
+    async def result(self, timeout: float | None = None) -> OpenedResult:
+        """See Job."""
+        return await asyncio.to_thread(self.sync.result, timeout)
+
+    async def cancel(self) -> None:
+        """See Job."""
+        await asyncio.to_thread(self.sync.cancel)
+
+
+def _as_job(
+    call: Callable[Concatenate[S, P], Job],
+) -> Callable[Concatenate[Asynchronous[S], P], Coroutine[Any, Any, AsyncJob]]:
+    """The same call as a coroutine, with an AsyncJob."""
+    coroutine = in_thread(call)
+
+    @wraps(call)
+    async def submit(self: Asynchronous[S], /, *args: P.args, **options: P.kwargs) -> AsyncJob:
+        return AsyncJob(await coroutine(self, *args, **options))
+
+    return submit
+
+
 class AsyncConnection(_Channel[Connection]):
     """`Connection` with coroutines. Made by `connect_async`."""
 
@@ -60,6 +104,8 @@ class AsyncConnection(_Channel[Connection]):
     release = in_thread(Connection.release)
     run = cancellable(Connection.run)
     send = cancellable(Connection.send)
+    submit = _as_job(Connection.submit)
+    job = _as_job(Connection.job)
 
 
 def connect_async(
@@ -70,8 +116,17 @@ def connect_async(
     decrypter: Decrypter | None = None,
     passphrase: Passphrase | None = None,
     token: TokenSource | None = None,
+    credential: "TokenCredential | None" = None,
 ) -> AsyncConnection:
     """The same as `connect` for programs with an event loop; use it with `async with`."""
     return AsyncConnection(
-        connect(profile, trusts=trusts, signer=signer, decrypter=decrypter, passphrase=passphrase, token=token)
+        connect(
+            profile,
+            trusts=trusts,
+            signer=signer,
+            decrypter=decrypter,
+            passphrase=passphrase,
+            token=token,
+            credential=credential,
+        )
     )

@@ -30,7 +30,7 @@ from cji_client.errors import ClientError, JobFailed, NotFinished, NotStored, Sp
 from cji_client.in_threads import in_thread
 from cji_client.job_folder import JobFolder
 from cji_client.job_state import JobStatus, State, look
-from cji_client.profile import ClientStorage
+from cji_client.profile import ClientProfile, ClientStorage
 from cji_client.progress import Phase, Progress, ProgressCallback
 from cji_client.received import Output, parse_result_header
 from cji_client.reference_standing import ReferenceStanding
@@ -314,6 +314,20 @@ class SyncFleetClient:
                 queue.close()
         except StoreError as error:
             raise explained(error) from error
+
+
+def pool_client(
+    profile: ClientProfile, trust: Trust, *, credential: "TokenCredential | None" = None
+) -> SyncFleetClient:
+    """The pool that a profile names; SpecError if it names none."""
+    return SyncFleetClient(
+        profile.pool_storage(),
+        trust=trust,
+        reference=profile.reference,
+        maa_url=profile.maa_url,
+        credential=credential,
+        archive=profile.archive(trust),
+    )
 
 
 class FleetClient:

@@ -4,6 +4,8 @@
         with worker.run(frame, "job.toml") as result:
             print(result.pandas())
 
+`submit` returns at once with a `Job`, and with a folder sends the job by reference, to a pool of workers.
+
 Each run requires fresh evidence from the worker before anything is sealed, and each result its receipt before anything
 is opened. The steps can be called one by one: `prepare`, `attest`, `seal`, `send`.
 """
@@ -11,6 +13,7 @@ is opened. The steps can be called one by one: `prepare`, `attest`, `seal`, `sen
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeAlias
 
@@ -19,7 +22,7 @@ from cji_attestation.attested import AttestedWorker
 from cji_client.cancellation import Cancellation
 from cji_client.description import Description
 from cji_client.errors import JobCancelled, SpecError
-from cji_client.job_folder import JobFolder
+from cji_client.job_folder import ABOUT, JobFolder, load_job, save_job
 from cji_client.prepared import Prepared, Records, prepare
 from cji_client.profile import ClientProfile, load_profile
 from cji_client.profile_keys import decrypter_named, signer_named
@@ -27,6 +30,7 @@ from cji_client.progress import ProgressCallback
 from cji_client.release import JobRelease
 from cji_client.result import OpenedResult, Result
 from cji_client.seal import SealedJob
+from cji_client.shown import card
 from cji_client.signers import Decrypter, Signer
 from cji_client.spec import JobSpec, load_spec
 from cji_client.standing import Standing
@@ -37,6 +41,10 @@ from cji_core.format.passphrases import Passphrase
 from cji_core.format.paths import FileName
 
 if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+    from cji_client.by_reference import SyncFleetClient
+    from cji_client.job import Job, PoolJob
     from cji_client.kept import Store
 
 Spec: TypeAlias = "JobSpec | FileName | Mapping[str, object]"
@@ -55,9 +63,10 @@ class Connection:
         decrypter: Decrypter | None = None,
         passphrase: Passphrase | None = None,
         token: TokenSource | None = None,
+        credential: "TokenCredential | None" = None,
     ) -> None:
         """Keys are loaded when they are used first; `signer` and `decrypter` replace those of the profile."""
-        self.profile = profile
+        self.profile, self._credential = profile, credential
         self._signer, self._decrypter, self._passphrase, self._trust = signer, decrypter, passphrase, trust
         self._client = SyncClient(
             profile.target,
@@ -68,6 +77,13 @@ class Connection:
             server_name=profile.server_name,
             token=token or profile.token(),
         )
+
+    def __repr__(self) -> str:
+        return f"<Connection to {self.profile.target}>"
+
+    def _repr_html_(self) -> str:
+        pool = "" if self.profile.storage is None else self.profile.storage.blob_url
+        return card("Worker", {"target": self.profile.target, "cloud": self.profile.cloud, "pool": pool})
 
     def __enter__(self) -> Self:
         return self
@@ -151,9 +167,7 @@ class Connection:
         `deadline`, in seconds, replaces the spec's. `progress` is called from several threads. `max_result_bytes`
         replaces the bound on the sealed result that is computed from the job.
         """
-        stop = cancellation or Cancellation()
-
-        standing = Standing()
+        stop, standing = cancellation or Cancellation(), Standing()
 
         def in_time() -> None:
             if stop.asked:
@@ -173,6 +187,68 @@ class Connection:
             cancellation=stop,
             standing=standing,
         )
+
+    def submit(
+        self,
+        records: Records,
+        spec: Spec,
+        *,
+        sides: Mapping[str, Records] | None = None,
+        project_key: ProjectKey | None = None,
+        folder: FileName | None = None,
+        deadline: float | None = None,
+        max_result_bytes: int | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> "Job":
+        """Begin one job and return its handle. What is wrong with records, spec or worker is raised here.
+
+        Without a `folder`, the worker is attested, and a thread of this process sends the job; it ends with this
+        connection. With one, the job is sealed into this new folder and sent by reference, to the pool that the
+        profile's `[storage]` names: `deadline` is of no use there, and the folder is what the result needs later.
+        Other arguments are as in `run`.
+        """
+        from cji_client.job import DirectJob, PoolJob  # noqa: PLC0415 - `run` does without it
+
+        prepared = self.prepare(records, spec, sides=sides)
+        if folder is not None:
+            pool, submitter = self._pool(), self.profile.submitter()
+            sealed = self.seal(prepared, project_key=project_key)
+            saved = save_job(sealed, prepared.inputs, folder, submitter=submitter, progress=progress)
+            job = PoolJob(saved, pool, self._opened, max_result_bytes=max_result_bytes)
+            job.send(progress)
+            return job
+        attested = self.attest()
+        sealed = self.seal(prepared, project_key=project_key)
+
+        def run(note: ProgressCallback, stop: Cancellation) -> OpenedResult:
+            return self.run_sealed(
+                sealed,
+                prepared,
+                attested=attested,
+                deadline=deadline,
+                max_result_bytes=max_result_bytes,
+                progress=note,
+                cancellation=stop,
+            )
+
+        return DirectJob(sealed.header.job_id, run, progress)
+
+    def job(self, folder: FileName) -> "PoolJob":
+        """The job by reference in this folder. SpecError if it has none, or the profile names no pool."""
+        from cji_client.job import PoolJob  # noqa: PLC0415
+
+        return PoolJob(load_job(folder), self._pool(), self._opened)
+
+    def jobs(self, folder: FileName) -> "list[PoolJob]":
+        """All jobs by reference whose folders lie in this one, oldest first; those of one second by name."""
+        found = [self.job(about.parent) for about in Path(folder).glob(f"*/{ABOUT}")]
+        return sorted(found, key=lambda job: (job.created, job.folder.name))
+
+    def _pool(self) -> "SyncFleetClient":
+        """Made for each job: it keeps no connection between calls."""
+        from cji_client.by_reference import pool_client  # noqa: PLC0415 - Azure's libraries are slow to load
+
+        return pool_client(self.profile, self._trust, credential=self._credential)
 
     def run_sealed(
         self,
@@ -253,12 +329,14 @@ def connect(
     decrypter: Decrypter | None = None,
     passphrase: Passphrase | None = None,
     token: TokenSource | None = None,
+    credential: "TokenCredential | None" = None,
 ) -> Connection:
     """The worker that a profile names: the name of a client.toml, or what `load_profile` made of one.
 
     The profile's `cloud` selects one of `trusts`. `signer` and `decrypter` replace the keys that the profile names,
     `passphrase` is called for an encrypted key file unless CJI_PASSPHRASE_FILE names a file with it, and `token` for an
-    access token before each call about a job. Nothing is sent yet. SpecError if the profile cannot be used.
+    access token before each call about a job. `credential` makes tokens for the storage of jobs by reference, in place
+    of the one that Microsoft's SDK finds. Nothing is sent yet. SpecError if the profile cannot be used.
     """
     found = profile if isinstance(profile, ClientProfile) else load_profile(profile)
     known = {trust.name: trust for trust in trusts}
@@ -268,5 +346,11 @@ def connect(
             remedy=f"Use one of {', '.join(known)} in the profile, or pass its trust in `trusts`.",
         )
     return Connection(
-        found, trust=known[found.cloud], signer=signer, decrypter=decrypter, passphrase=passphrase, token=token
+        found,
+        trust=known[found.cloud],
+        signer=signer,
+        decrypter=decrypter,
+        passphrase=passphrase,
+        token=token,
+        credential=credential,
     )

@@ -39,7 +39,7 @@ from cji_core.trail import PartDigest
 HEADER: Final = "header.bin"
 _SIGNATURE: Final = "signature.bin"
 _SEND_KEY: Final = "send-key.pem"
-_ABOUT: Final = "job.json"
+ABOUT: Final = "job.json"
 _TICKET: Final = "ticket"
 _ABOUT_BYTES: Final = 1 << 20
 _REMEDY: Final = "Seal the records again, into a new folder."
@@ -135,7 +135,7 @@ def save_job(
                 sent.append(PartDigest(name=name, sha256=digest.hexdigest(), bytes=length))
                 total += length
         about = _About(submitter=submitter, parts=tuple(sent), columns=columns)
-        write_new(folder / _ABOUT, msgspec.json.encode(about))
+        write_new(folder / ABOUT, msgspec.json.encode(about))
     except FileExistsError as error:
         raise SpecError(f"{error.filename} exists", remedy="Choose a new folder.") from None
     except OSError as error:
@@ -147,7 +147,7 @@ def load_job(folder: FileName) -> JobFolder:
     """The job in this folder. Raises SpecError if it is incomplete; the parts are looked at by `check_parts`."""
     folder = Path(folder)
     try:
-        about = decode(read_bounded(folder / _ABOUT, _ABOUT_BYTES), _About, limit=_ABOUT_BYTES)
+        about = decode(read_bounded(folder / ABOUT, _ABOUT_BYTES), _About, limit=_ABOUT_BYTES)
         header = parse(read_bounded(folder / HEADER, LIMITS.header_bytes))
         signature = read_bounded(folder / _SIGNATURE, LIMITS.signature_bytes)
         if [each.name for each in header.parts] != [each.name for each in about.parts] or (

@@ -8,7 +8,7 @@ of the header is over, says nothing about an attempt that may have finished mean
 import enum
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cji_client.release import Release
 from cji_core.errors import Refusal
@@ -16,7 +16,9 @@ from cji_core.format.job import parse
 from cji_core.pool import names
 from cji_core.pool.documents import PROGRESS_BYTES, SUBMISSION_BYTES, DocumentError, Progress, decode, decode_submission
 from cji_core.pool.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError
-from cji_core.pool.store import Blobs
+
+if TYPE_CHECKING:
+    from cji_core.pool.store import Blobs
 
 _GRACE: Final = timedelta(minutes=5)
 """An attempt that begins in a job's last second has this time to show its first progress."""
@@ -62,7 +64,7 @@ class JobStatus:
     at: str | None = None
 
 
-def look(job_id: bytes, *, jobs: Blobs, results: Blobs) -> JobStatus:
+def look(job_id: bytes, *, jobs: "Blobs", results: "Blobs") -> JobStatus:
     """The status of a job now. Raises StoreError."""
     job = job_id.hex()
     progress = _progress(results, job)
@@ -87,14 +89,14 @@ def look(job_id: bytes, *, jobs: Blobs, results: Blobs) -> JobStatus:
     return status(State.QUEUED if datetime.now(UTC) < expires + _GRACE else State.OVERDUE)
 
 
-def _progress(results: Blobs, job: str) -> Progress | None:
+def _progress(results: "Blobs", job: str) -> Progress | None:
     try:
         return decode(results.read(names.progress(job), most=PROGRESS_BYTES), Progress)
     except (BlobAbsentError, BlobChangedError, BlobTooLargeError, DocumentError):  # it is replaced all the time
         return None
 
 
-def _not_after(jobs: Blobs, job: str) -> datetime | None:
+def _not_after(jobs: "Blobs", job: str) -> datetime | None:
     """The end of the job's time, by the header that lies there."""
     try:
         return parse(decode_submission(jobs.read(names.header(job), most=SUBMISSION_BYTES)).header).not_after

@@ -73,12 +73,23 @@ def prepare(
     """
     given = sides or {}
     if unknown := set(given) - set(spec.sides):
-        raise SpecError(f"the spec has no side table {', '.join(sorted(unknown))}")
+        raise SpecError(f"the spec has no side table {', '.join(sorted(unknown))}", remedy=_known(spec))
+    if absent := [name for name, side in spec.sides.items() if side.file is None and name not in given]:
+        raise SpecError(
+            f"the side table {', '.join(absent)} has no records", remedy="Name its file in the spec, or pass `sides`."
+        )
     size_class(spec)
     source = _fitted(records, spec.input, before_batch)
     _check_columns(source.schema, spec)
-    inputs = {name: _fitted(given.get(name, side.file), side, before_batch) for name, side in spec.sides.items()}
+    files = {name: side.file for name, side in spec.sides.items() if side.file is not None}
+    tables = {**files, **given}
+    inputs = {name: _fitted(tables[name], side, before_batch) for name, side in spec.sides.items()}
     return Prepared(spec=spec, inputs=inputs | {INPUT_NAME: source})
+
+
+def _known(spec: JobSpec) -> str:
+    named = ", ".join(spec.sides)
+    return f"Use {named}, as in the spec." if named else "Add [sides.NAME] with its schema to the spec."
 
 
 def _fitted(records: Records, spec: InputSpec, before_batch: Callable[[], None]) -> FittedSource:

@@ -16,6 +16,7 @@ from cji_client.counts import require_counts
 from cji_client.errors import SpecError, Unverified
 from cji_client.parts import open_part
 from cji_client.received import RESULT, Output, ResultHeader
+from cji_client.shown import card
 from cji_client.signers import Decrypter, decrypter_of
 from cji_core.errors import Refusal
 from cji_core.format.envelope import output_aad
@@ -114,6 +115,16 @@ class OpenedResult:
 
     def __repr__(self) -> str:
         return f"<OpenedResult of job {self.sealed.job_id.hex()}: {', '.join(self.names)}>"
+
+    def _repr_html_(self) -> str:
+        claims = self.receipt.claims
+        rows = {
+            "outputs": ", ".join(self.names),
+            "rows in": f"{claims.volumes.rows_in:,}",
+            "rows out": f"{claims.volumes.rows_out:,}",
+            "receipt": f"verified, of {claims.ended}, from worker {claims.worker}",
+        }
+        return card(f"Result of job {self.sealed.job_id.hex()}", rows)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -91,9 +91,9 @@ class InputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class SideSpec(InputSpec, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A side table for an operation; `file` is read like the input."""
+    """A side table for an operation; `file` is read like the input. Without one, the program gives the records."""
 
-    file: Path
+    file: Path | None = None
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

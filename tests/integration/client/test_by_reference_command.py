@@ -11,6 +11,9 @@ import pyarrow.csv
 import pytest
 from click.testing import CliRunner, Result
 
+from cji_client.connection import connect
+from cji_client.errors import NotFinished, SpecError
+from cji_client.job_state import State
 from cji_core.command import build
 from cji_core.format.keys import save_private_key
 from cji_core.jose import key_id, public_jwk
@@ -266,3 +269,27 @@ def test_an_unreachable_pool_before_and_after_the_first_byte(shell: Shell) -> No
     answer = json.loads(lost.stderr.splitlines()[-1])
     assert (answer["sent"], answer["reason"]) == ("sent, no receipt", "UNAVAILABLE")
     assert f"cji job submit --job {f / 'people.job'} --profile {profile}" in answer["remedy"]
+
+
+def test_a_program_has_a_handle_of_a_job_by_reference(shell: Shell) -> None:
+    credential, trust, jobs = StorageCredential(), shell.desk.simulation.trust, shell.folder / "jobs"
+    with connect(shell.folder / "client.toml", trusts=[trust], credential=credential) as worker:
+        first = worker.submit(shell.folder / "people.csv", shell.folder / "job.toml", folder=jobs / "one")
+        second = worker.submit(shell.folder / "people.csv", shell.folder / "job.toml", folder=jobs / "two")
+        assert first.status().state is State.QUEUED
+        with pytest.raises(NotFinished):
+            first.result(0.01)
+        second.cancel()
+        assert second.status().state is State.CANCELLING
+    ticket = shell.desk.pool.ticket()
+    assert ticket is not None
+    shell.desk.pool.run(ticket)
+    with connect(shell.folder / "client.toml", trusts=[trust], credential=credential) as worker:
+        assert [job.id for job in worker.jobs(jobs)] == [first.id, second.id]
+        job = worker.job(jobs / "one")
+        job.send()  # nothing is left to send
+        assert job.wait(10).state is State.DONE
+        with job.result() as result:
+            assert result.table()["record_id"].to_pylist() == ["007", "008"]
+        with pytest.raises(SpecError, match="cannot be read"):
+            worker.job(jobs / "three")

@@ -27,10 +27,12 @@ from cji_client.errors import (
     JobCancelled,
     LimitExceeded,
     MissingRule,
+    NotFinished,
     SpecError,
     Unverified,
 )
 from cji_client.job_folder import load_job, save_job
+from cji_client.job_state import State
 from cji_client.profile import EvidenceSection
 from cji_client.progress import Phase, Progress
 from cji_client.release import Release
@@ -144,6 +146,61 @@ def test_every_kind_of_records_gives_the_same_result(desk: Desk, tmp_path: Path)
     assert {event.phase for event in events} == {Phase.SENT, Phase.WORKING}
 
 
+def test_a_submitted_job_is_a_handle(desk: Desk) -> None:
+    with desk.connect() as worker:
+        job = worker.submit(pa.table(PEOPLE), desk.spec)
+        assert job.wait(60).state is State.DONE
+        with job.result() as result:
+            assert result.sealed.job_id.hex() == job.id
+            assert result.table()["DOB"].to_pylist() == ["1915", None, "1916"]
+            assert job.result() is result
+            shown = "".join(each._repr_html_() for each in (worker, job, result))
+        job.cancel()
+        assert job.status().state is State.DONE
+        with pytest.raises(ColumnError):  # at once
+            worker.submit(pa.table({"colour": ["red"]}), desk.spec)
+    assert job.id in shown
+    assert not any(name in shown for name in ("neumann", "painter", "michaela", "courtney", "n******"))
+
+
+def test_a_submitted_job_ends_when_it_is_cancelled(desk: Desk) -> None:
+    accepted, go_on = threading.Event(), threading.Event()
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        (batch,) = pa.table(PEOPLE).to_batches()
+        yield batch
+        accepted.set()
+        go_on.wait(60)
+        yield batch
+
+    with desk.connect() as worker:
+        job = worker.submit(batches(), desk.spec)
+        assert accepted.wait(60)
+        assert job.status().state is State.RUNNING
+        with pytest.raises(NotFinished):
+            job.result(0.01)
+        job.cancel()
+        assert job.status().state is State.CANCELLING
+        go_on.set()
+        assert job.wait(60).state is State.FAILED
+        with pytest.raises(JobCancelled):
+            job.result()
+
+
+def test_a_side_table_needs_no_file(desk: Desk) -> None:
+    fields = msgspec.toml.decode(desk.spec.read_text())
+    fields["recipients"] = [public_jwk(desk.recipient.public_key())]
+    fields |= {"operations": [{"kind": "link"}], "sides": {"link_to": {"schema": "person/1"}}}
+    with desk.connect() as worker:
+        prepared = worker.prepare(pa.table(PEOPLE), fields, sides={"link_to": pandas.DataFrame(PEOPLE)})
+        assert prepared.columns["link_to"] == prepared.columns["records"]
+        with pytest.raises(SpecError, match="link_to has no records"):
+            worker.prepare(pa.table(PEOPLE), fields)
+        with pytest.raises(SpecError, match="no side table other") as caught:
+            worker.prepare(pa.table(PEOPLE), fields, sides={"other": pa.table(PEOPLE)})
+    assert "link_to" in caught.value.remedy
+
+
 async def test_a_program_with_an_event_loop(desk: Desk) -> None:
     fields = msgspec.toml.decode(desk.spec.read_text())
     fields["recipients"] = [public_jwk(desk.recipient.public_key())]
@@ -152,6 +209,9 @@ async def test_a_program_with_an_event_loop(desk: Desk) -> None:
         with await worker.run(pa.table(PEOPLE), fields) as result:
             assert result.table()["DOB"].to_pylist() == ["1915", None, "1916"]
             assert await worker.get_receipt(result.sealed.job_id) == result.receipt.compact
+        job = await worker.submit(pa.table(PEOPLE), fields)
+        assert (await job.wait(60)).state is State.DONE
+        (await job.result()).close()
 
 
 def test_another_thread_ends_a_run(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import msgspec
 from rich.console import Console
 
 from cji_attestation.verbs.trusts import trust_named
+from cji_client.by_reference import pool_client
 from cji_client.connection import connect
 from cji_client.errors import JobFailed
 from cji_client.job_folder import JobFolder, load_job
@@ -16,7 +17,6 @@ from cji_client.profile import load_profile
 from cji_client.reference_standing import ReferenceStanding
 from cji_client.release import Release, ask_again
 from cji_client.verbs.answers import Asked, Received
-from cji_client.verbs.job.clients import pool_client
 from cji_client.verbs.job.ending import Ending
 from cji_client.verbs.job.job_id import job_id_of
 from cji_client.verbs.job.outputs import Destination, introduce

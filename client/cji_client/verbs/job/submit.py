@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from cji_client.by_reference import pool_client
 from cji_client.connection import connect
 from cji_client.errors import SpecError
 from cji_client.job_folder import load_job, save_job
@@ -12,7 +13,6 @@ from cji_client.profile import load_profile
 from cji_client.profile_keys import signer_named
 from cji_client.reference_standing import ReferenceStanding
 from cji_client.verbs.answers import Sealed
-from cji_client.verbs.job.clients import pool_client
 from cji_client.verbs.job.ending import Ending
 from cji_client.verbs.job.prepare import COLUMNS, OPERATION, PROFILE, QUIET, SPEC, job_spec, prepare
 from cji_client.verbs.job.seal import describe
