@@ -7,10 +7,10 @@ from cji_core.trail.delivery import DeliveryFile
 from cji_worker.deliverer.sinks.batch import Carrier
 from cji_worker.deliverer.sinks.event_hubs import EventHubs
 from cji_worker.deliverer.sinks.file import FileLines
-from cji_worker.deliverer.sinks.http import CLOUDS, Azure, Cloud
 from cji_worker.deliverer.sinks.journald import Journald
 from cji_worker.deliverer.sinks.monitor import Monitor
 from cji_worker.deliverer.sinks.sink import Sink
+from cji_worker.service_https import CLOUDS, Azure, Cloud
 
 __all__ = ["CLOUDS", "Azure", "Cloud", "Sink", "sinks"]
 

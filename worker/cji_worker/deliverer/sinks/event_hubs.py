@@ -24,7 +24,7 @@ from azure.core.rest import HttpRequest, HttpResponse
 from cji_core.format.configuration.sinks import EventHubsTable
 from cji_core.trail.meaning import PRODUCT
 from cji_worker.deliverer.sinks.batch import Outgoing
-from cji_worker.deliverer.sinks.http import Azure, answered, base_url
+from cji_worker.service_https import Azure, answered, base_url
 
 _MAX_BYTES: Final = 240 * 1024  # a message of the smallest tier is at most 256 KiB
 _ACCEPTED: Final = 201

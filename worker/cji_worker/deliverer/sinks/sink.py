@@ -10,10 +10,7 @@ from cji_core.trail.delivery import Delivered, DeliveryError
 from cji_core.trail.segments import PrunedError
 from cji_core.trail.trail import START, after
 from cji_worker.deliverer.sinks.batch import Carrier, next_batch
-
-
-class TooLargeError(DeliveryError):
-    """The sink does not take a batch of this size; a smaller one may do."""
+from cji_worker.service_https import TooLargeError
 
 
 class Sink:

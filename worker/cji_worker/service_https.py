@@ -1,4 +1,4 @@
-"""HTTPS to Azure's services for sinks: Microsoft's clients, within bounds.
+"""HTTPS to Azure's services for what leaves the machine: Microsoft's clients, within bounds.
 
 Bounded exchanges (`cji_core.https`), no retries of the client's own, TLS against the system's roots. Of an answer
 only the status counts, once it is whole. A token goes to hosts of the configured cloud and to no other.
@@ -19,10 +19,13 @@ from cji_core.azure_client import bounded_transport
 from cji_core.errors import StartupError
 from cji_core.https import retry_after
 from cji_core.trail.delivery import DeliveryError
-from cji_worker.deliverer.sinks.sink import TooLargeError
 
 EXCHANGE_SECONDS: Final = 30.0
 _TOO_LARGE: Final = 413
+
+
+class TooLargeError(DeliveryError):
+    """The service does not take a request of this size; a smaller one may do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
