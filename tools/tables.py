@@ -23,6 +23,8 @@ from cji_core.format.records.nibrs.data import read_data
 from cji_core.trail.events import KINDS
 from cji_core.trail.rules import RULES as TRAIL_RULES
 from cji_operations.nibrs.specification import RULE_SETS
+from cji_worker.console import rows
+from cji_worker.console.series import SERIES
 from tools import format_tables, json_answers
 
 __all__ = ["main", "rewritten"]
@@ -34,6 +36,7 @@ PAGES: Final = (
     "audit.md",
     "benchmarks.md",
     "cjis-azure-commercial.md",
+    "console.md",
     "format.md",
     "json.md",
     "nibrs.md",
@@ -43,8 +46,9 @@ DOCUMENTS: Final[Mapping[str, Callable[[], str]]] = {
     "json.schema.json": json_answers.schema,
     "vectors/claims.schema.json": format_tables.claims_schema,
     "vectors/refusals.json": format_tables.refusals_json,
+    "../deploy/sentinel/schema/cji-health.json": rows.schema,
 }
-"""Files of docs/ that are written whole."""
+"""Files that are written whole."""
 _TABLE: Final = re.compile(r"(?<=<!-- table: )([a-z-]+)( -->\n).*?(?=<!-- /table -->)", re.DOTALL)
 
 
@@ -166,6 +170,16 @@ def _benchmark_ratios() -> Iterator[str]:
             yield f"| {' | '.join(cells)} | {result.machine['date']} |"
 
 
+def _metrics() -> Iterator[str]:
+    yield "| metric | labels | column | type | unit | meaning |"
+    yield "|---|---|---|---|---|---|"
+    for each in SERIES:
+        name = f"{each.name}_total" if each.kind == "counter" else each.name
+        labels = ", ".join(f"`{label}`" for label in each.labels)
+        cells = (f"`{name}`", labels, f"`{rows.column(each)}`", rows.kind(each), f"`{each.unit}`", each.help)
+        yield f"| {' | '.join(cells)} |"
+
+
 TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "advisories": _advisories,
     "audit-events": _trail_events,
@@ -177,6 +191,7 @@ TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "json-verbs": json_answers.printed,
     "json-without": json_answers.without,
     "kit": format_tables.kit,
+    "metrics": _metrics,
     "nibrs-codes": _nibrs_codes,
     "nibrs-rule-sets": _nibrs_rule_sets,
     "nibrs-rules": _nibrs_rules,

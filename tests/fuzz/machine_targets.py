@@ -35,6 +35,11 @@ JOB: Final = "ab" * 16
 KEK_ID: Final = "https://v.vault.azure.net/keys/cmk/" + "ab" * 16
 LEDGER_KEY: Final = bytes(range(48))
 CLOUDS: Final = {trust.name: trust for trust in PRODUCTION}
+_CONSOLE: Final = b"""
+status_socket = "status.sock"
+[monitor]
+client_id = "11111111-1111-4111-8111-111111111111"
+"""
 _DELIVERY: Final = b"""
 [[sinks]]
 kind = "monitor"
@@ -162,7 +167,7 @@ MACHINES: Final = (
     target(
         "broker-grants",
         lambda: (WORKER_CONFIG.encode(),),
-        lambda data: grants(data, b"", clouds=CLOUDS),
+        lambda data: grants(data, b"", b"", clouds=CLOUDS),
         refusals=(StartupError,),
         fair=lambda data, found: not data or _granted(data, found),
         mutators=TEXT,
@@ -170,7 +175,15 @@ MACHINES: Final = (
     target(
         "broker-destinations",
         lambda: (_DELIVERY,),
-        lambda data: grants(b"", data, clouds=CLOUDS),
+        lambda data: grants(b"", data, b"", clouds=CLOUDS),
+        refusals=(StartupError,),
+        fair=_granted,
+        mutators=TEXT,
+    ),
+    target(
+        "broker-console",
+        lambda: (_CONSOLE,),
+        lambda data: grants(b"", b"", data, clouds=CLOUDS),
         refusals=(StartupError,),
         fair=_granted,
         mutators=TEXT,

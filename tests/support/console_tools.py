@@ -17,6 +17,7 @@ from cji_core.errors import Reason
 from cji_core.format.configuration.console import ConsoleConfig
 from cji_core.format.configuration.worker import Config
 from cji_simulator.ports import free_port
+from cji_worker.console.machine import Disk, Machine
 from cji_worker.console.process import Console
 from cji_worker.console.view import Destination, Minute, Reviews, View
 from cji_worker.control.door import Door
@@ -25,6 +26,7 @@ from cji_worker.fleet.metrics import Metrics
 from cji_worker.host import PROFILE, HostReport
 from cji_worker.ipc.messages import (
     DURATIONS_S,
+    DeliveryReport,
     Ends,
     FrontReport,
     JobCounts,
@@ -97,7 +99,7 @@ KEYHOLDER: Final = KeyholderReport(
     audit_line=4711,
     audit_hash=bytes(48),
     audit_anchor=17,
-    deliveries=(),
+    deliveries=(DeliveryReport(destination="sentinel", line=4711, waits_s=0, overdue=False),),
 )
 FRONT: Final = FrontReport(
     serving=True,
@@ -174,6 +176,11 @@ VIEW: Final = View(
         Destination(kind="log", name="log", line=4200, waiting_since=NOW - timedelta(minutes=12)),
     ),
     reviews=Reviews(last_signed="2026-W46", due=NOW + 3 * _DAY),
+    machine=Machine(
+        started=(NOW - _DAY).timestamp(),
+        restarts={"door": 1, "worker": 0},
+        disk=Disk(free=40 * 10**9, size=64 * 10**9),
+    ),
     fleet=Metrics(
         at=0, queue_length=7, oldest_seconds=30, poison_length=1, running=2, outcomes={"published": 5, "failed": 1}
     ),

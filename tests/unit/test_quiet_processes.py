@@ -16,6 +16,7 @@ from cji_core import command
 from cji_worker import supervisor
 from cji_worker.broker.__main__ import main as broker
 from cji_worker.console.process import run as console
+from cji_worker.console.sending import send
 from cji_worker.fleet.run import Fleet
 from cji_worker.probe.process import run as probe
 from cji_worker.provisioned import main as provisioned
@@ -63,6 +64,10 @@ def first_call(body: Callable[..., Any]) -> str:
 
 def test_every_unit_starts_a_process_that_is_listed() -> None:
     assert started() - _ENDS == set(_BODIES)
+
+
+def test_a_console_that_sends_logs_events_only() -> None:
+    assert first_call(send) == "events_only()"
 
 
 @pytest.mark.parametrize("name", _BODIES)

@@ -23,6 +23,7 @@ from cji_attestation.errors import AttestationError
 from cji_core.boot_codes import BootCode
 from cji_core.documents import convert
 from cji_core.errors import StartupError
+from cji_core.format.configuration.console import ConsoleConfig
 from cji_core.format.configuration.console import load as load_console
 from cji_core.format.configuration.door_files import check_client_roots, listen_address, socket_path
 from cji_core.format.configuration.operator_files import PolicyFiles, signatures_path
@@ -72,7 +73,7 @@ def check_contents(files: Mapping[str, bytes], *, clouds: Collection[str]) -> Co
             if AUDIT in files:
                 _check_delivery(load_delivery(folder / AUDIT), folder, files)
             if CONSOLE in files:
-                load_console(folder / CONSOLE)
+                _check_console(load_console(folder / CONSOLE), folder, files)
             check_client_roots(config.listen)
             if config.tables is not None:
                 read_table_files(config.tables_folder)
@@ -103,6 +104,11 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
             file.write(data)
 
 
+def _brought(path: str, folder: Path, files: Mapping[str, bytes]) -> bool:
+    """Whether this is a file of the bundle, whose files are in `folder`."""
+    return Path(path).is_relative_to(folder) and str(Path(path).relative_to(folder)) in files
+
+
 def _check_worker(config: Config, folder: Path, files: Mapping[str, bytes], clouds: Collection[str]) -> None:
     if config.cloud not in clouds:
         raise BundleRefused(f'cloud = "{config.cloud}" is unknown', f"Use one of {', '.join(clouds)}.")
@@ -124,7 +130,7 @@ def _check_worker(config: Config, folder: Path, files: Mapping[str, bytes], clou
     for key, path in _named(config):
         if key == "certificate" and Path(path).is_relative_to(TLS_FOLDER):
             continue
-        if not Path(path).is_relative_to(folder) or str(Path(path).relative_to(folder)) not in files:
+        if not _brought(path, folder, files):
             raise BundleRefused(f"{key}: {path.removeprefix(f'{folder}/')!a} is not in the bundle", _ABSENT)
     if config.tables is not None and Path(config.tables) != folder / "tables":
         raise BundleRefused("tables: not the folder of the bundle", 'Set tables = "tables".')
@@ -166,9 +172,7 @@ def _check_delivery(delivery: DeliveryFile, folder: Path, files: Mapping[str, by
     if table is None:
         return
     for path in (table.policy, *table.earlier_policies, table.token_file, table.ca_file):
-        if path != SYSTEM_ROOTS and (
-            not Path(path).is_relative_to(folder) or str(Path(path).relative_to(folder)) not in files
-        ):
+        if path != SYSTEM_ROOTS and not _brought(path, folder, files):
             raise BundleRefused(
                 f"[log] of audit.toml: {path.removeprefix(f'{folder}/')!a} is not in the bundle",
                 "Put the file into the folder of the bundle, or correct its path in audit.toml.",
@@ -187,8 +191,23 @@ def _check_delivery(delivery: DeliveryFile, folder: Path, files: Mapping[str, by
         )
 
 
+def _check_console(console: ConsoleConfig, folder: Path, files: Mapping[str, bytes]) -> None:
+    """console.toml: the certificate that it shows, and the place that it sends to."""
+    shown = console.certificate
+    if shown is not None and not Path(shown).is_relative_to(TLS_FOLDER) and not _brought(shown, folder, files):
+        raise BundleRefused(
+            f"certificate of console.toml: {shown.removeprefix(f'{folder}/')!a} is not in the bundle",
+            f"Name a certificate of the bundle, or {TLS_FOLDER}/server.pem, as `certificate` of worker.toml does.",
+        )
+    if console.monitor is not None and not _reachable(console.monitor.endpoint):
+        raise BundleRefused(
+            "[monitor] of console.toml: the image's firewall does not let the console reach its endpoint",
+            "Use the output `ingestionEndpoint` of the deployment.",
+        )
+
+
 def _reachable(url: str) -> bool:
-    """Whether the image's firewall lets the deliverer reach this: https at port 443 of a name, or a private address."""
+    """Whether the image's firewall lets deliverer and console reach this: https at 443 of a name or private address."""
     at = urlsplit(url)
     try:
         if at.scheme != "https" or at.port not in {None, 443} or not at.hostname:

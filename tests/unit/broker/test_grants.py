@@ -1,4 +1,4 @@
-"""What each user may ask for, from the two files of a worker, and nothing else."""
+"""What each user may ask for, from the three files of a worker, and nothing else."""
 
 from pathlib import Path
 
@@ -46,11 +46,17 @@ kind = "journald"
 [log]
 policy = "policy.toml"
 """
+HEALTH = "44444444-4444-4444-4444-444444444444"
+CONSOLE = f"""
+status_socket = "/run/cji-status/status.sock"
+[monitor]
+client_id = "{HEALTH}"
+"""
 CLOUDS = {trust.name: trust for trust in (AZURE_US, AZURE_USGOV)}
 
 
-def made(worker: str = WORKER, delivery: str = DELIVERY) -> dict[str, Grants]:
-    return grants(worker.encode(), delivery.encode(), clouds=CLOUDS)
+def made(worker: str = WORKER, delivery: str = DELIVERY, console: str = CONSOLE) -> dict[str, Grants]:
+    return grants(worker.encode(), delivery.encode(), console.encode(), clouds=CLOUDS)
 
 
 def token(audience: str, client_id: str | None) -> str:
@@ -71,11 +77,12 @@ def test_each_user_has_its_own_requests_only() -> None:
         *(token("https://monitor.azure.com/", "sink"), token("https://monitor.azure.us/", None)),
         token("https://eventhubs.azure.net/", None),
     }
+    assert found["cji-console"].requests == {token("https://monitor.azure.com/", HEALTH)}
     assert {name for name, one in found.items() if one.any_identity} == {"root"}
 
 
 def test_before_its_bundle_a_machine_asks_for_that_alone() -> None:
-    found = made("", "")
+    found = made("", "", "")
     assert found.pop("root") == Grants(requests=frozenset({get(USER_DATA)}), any_identity=(STORAGE,))
     assert {name: one.requests for name, one in found.items() if one.requests} == {}
 
@@ -88,7 +95,7 @@ def test_root_can_become_each_user_and_asks_as_each() -> None:
 
 def test_without_options_the_keyholder_alone_has_a_token() -> None:
     small = WORKER.split("[listen.enrollment]", maxsplit=1)[0]
-    found = made(small, "")
+    found = made(small, "", "")
     tokens = {name: one for name, one in found.items() if any("oauth2" in line for line in one.requests)}
     assert set(tokens) == {"cji", "root"}
     without = WORKER.replace('audience = "api://est"\n', "")
@@ -122,4 +129,6 @@ def test_a_file_that_is_not_there_is_empty(tmp_path: Path) -> None:
 
 def test_a_sink_of_no_known_cloud_has_no_token() -> None:
     """Its own process refuses the file, and says so."""
+    assert made(console=CONSOLE.replace("[monitor]", "[other]"))["cji-console"].requests == frozenset()
+    assert made(console=f'{CONSOLE}cloud = "elsewhere"')["cji-console"].requests == frozenset()
     assert made(delivery='[[sinks]]\nkind = "monitor"\ncloud = "elsewhere"\n')["cji-audit"].requests == frozenset()

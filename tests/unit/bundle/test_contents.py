@@ -66,6 +66,20 @@ def test_the_doors_configuration_names_files_where_they_will_be(tmp_path: object
     assert "/tmp" not in text
 
 
+CONSOLE = f"""
+status_socket = "/run/cji-status/status.sock"
+certificate = "/run/cji-tls/server.pem"
+[monitor]
+endpoint = "https://a.example"
+rule = "dcr-{"0" * 32}"
+client_id = "00000000-0000-4000-8000-000000000001"
+""".encode()
+
+
+def test_a_console_may_send_and_show_the_doors_certificate() -> None:
+    assert check_contents(files(changed={"console.toml": CONSOLE}), clouds=CLOUDS)
+
+
 def test_an_enrollment_needs_its_roots() -> None:
     assert "enrollment.roots: 'tls/est-roots.pem' is not in the bundle" in refused(files(listen=ENROLL))
     roots = files()["tls/client-roots.pem"]
@@ -94,6 +108,15 @@ def test_an_enrollment_needs_its_roots() -> None:
         (files(changed={"audit.toml": b'trail = "x"'}), "audit.toml is not valid"),
         (files(changed={"audit.toml": files()["audit.toml"].replace(b"journald", b"pigeon")}), "unknown kind"),
         (files(changed={"console.toml": b"x = 1"}), "console.toml is not valid"),
+        (
+            files(changed={"console.toml": b'status_socket = "s"\ncertificate = "tls/server.pem"'}),
+            "certificate of console.toml: 'tls/server.pem' is not in the bundle",
+        ),
+        (files(changed={"console.toml": CONSOLE.replace(b"https:", b"http:")}), "does not let the console reach"),
+        (
+            files(changed={"console.toml": CONSOLE.replace(b"a.example", b"169.254.169.254")}),
+            "does not let the console",
+        ),
         (files(top='tables = "other"'), "tables: not the folder of the bundle"),
         (files(top=SIGNED), "policy_signatures: 'policy.toml.signatures' is not in the bundle"),
         (files(key=FLEET), "fleet.ca_file: 'tls/fleet-roots.pem' is not in the bundle"),

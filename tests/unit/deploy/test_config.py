@@ -33,12 +33,19 @@ def test_the_example_of_the_console_loads() -> None:
 
 
 def test_every_setting_of_the_console_is_in_its_example(tmp_path: Path) -> None:
+    """With [monitor], and with what stands in its place."""
     text = EXAMPLE.with_name("console.example.toml").read_text()
-    whole = tmp_path / "console.toml"
-    whole.write_text(re.sub(r"(?m)^# (\[otlp\]|[a-z_]+ = )", r"\1", text))
-    found = load_console(whole)
-    assert found.otlp is not None
-    for section in (found, found.otlp):
+    whole = re.sub(r"(?m)^# (\[otlp\]|[a-z_]+ = )", r"\1", text)
+    common, monitor, shown = re.match(r"(?s)(.*)(\[monitor\].*)(# In place of .*)", whole).groups()  # type: ignore[union-attr]
+    path = tmp_path / "console.toml"
+    path.write_text(common + monitor)
+    sent = load_console(path)
+    path.write_text(common + shown)
+    seen = load_console(path)
+    assert sent.monitor is not None
+    assert seen.otlp is not None
+    for section in (sent, sent.monitor, seen.otlp):
         for name in section.__struct_fields__:
-            assert f"{name} = " in whole.read_text() or name == "otlp"
-    assert None not in (found.certificate, found.reviews, found.delivery, found.otlp.trail)
+            assert f"{name} = " in whole or name in {"otlp", "monitor"}
+    assert None not in (seen.certificate, seen.reviews, seen.delivery, seen.disk, seen.otlp.trail)
+    assert sent.monitor.machine == load(EXAMPLE).worker.id.replace("WORKER-1", "cji-{vm_id}")

@@ -1,6 +1,6 @@
 """The process of the broker: `python -m cji_worker.broker FOLDER`, on the socket that cji-broker.socket has made.
 
-FOLDER has worker.toml and audit.toml as the unit's credentials, if there are any. It ends with SIGTERM.
+FOLDER has worker.toml, audit.toml and console.toml as the unit's credentials, if there are any. It ends with SIGTERM.
 """
 
 import os
@@ -62,7 +62,8 @@ def main(*trusts: Trust) -> None:
             raise StartupError("The broker needs one folder", "Start it with its unit.")
         folder = Path(sys.argv[1])
         clouds = {trust.name: trust for trust in trusts}
-        named = grants(read(folder / "worker.toml"), read(folder / "audit.toml"), clouds=clouds)
+        files = (read(folder / name) for name in ("worker.toml", "audit.toml", "console.toml"))
+        named = grants(*files, clouds=clouds)
         broker, listener = Broker(_by_user_id(named)), _listener()
         _confine()
     except StartupError as error:

@@ -4,6 +4,7 @@
     cji         AMD's certificates, TD quotes, region       the vault of each of [[keys]]; [ledger]
     cji-fleet                                               [fleet], Azure Storage
     cji-audit                                               each of [[sinks]] of audit.toml
+    cji-console                                             [monitor] of console.toml
     cji-door                                                [listen.enrollment]
     cji-probe   scheduled events and their approval, name of the machine
     root        user data, and all of the above             storage, by the identity that user data name
@@ -30,6 +31,7 @@ from cji_core.errors import StartupError
 from cji_core.metadata import AMD_CERTIFICATES, EVENTS, INSTANCE, LOCATION, TD_QUOTE, USER_DATA, token_target
 
 ROOT, KEYHOLDER, FLEET, DELIVERER, DOOR, PROBE = "root", "cji", "cji-fleet", "cji-audit", "cji-door", "cji-probe"
+CONSOLE: Final = "cji-console"
 _MAX_BYTES: Final = 256 << 10
 _ABSENT: Final = b"#"
 """The unit's credential in place of a file that is not there."""
@@ -91,9 +93,20 @@ class _Delivery(msgspec.Struct, frozen=True, kw_only=True):
     sinks: Annotated[tuple[_Destination, ...], Meta(max_length=16)] = ()
 
 
-def grants(worker: bytes, delivery: bytes, *, clouds: Mapping[str, Trust]) -> dict[str, Grants]:
+class _Monitor(msgspec.Struct, frozen=True, kw_only=True):
+    client_id: _Text
+    cloud: _Text = "azure-us"
+
+
+class _Console(msgspec.Struct, frozen=True, kw_only=True):
+    """console.toml."""
+
+    monitor: _Monitor | None = None
+
+
+def grants(worker: bytes, delivery: bytes, console: bytes, *, clouds: Mapping[str, Trust]) -> dict[str, Grants]:
     """The grants of each user, by its name; an empty file is one that is not there. Raises StartupError."""
-    found: dict[str, set[str]] = {KEYHOLDER: set(), FLEET: set(), DELIVERER: set(), DOOR: set(), PROBE: set()}
+    found: dict[str, set[str]] = {user: set() for user in (KEYHOLDER, FLEET, DELIVERER, DOOR, PROBE, CONSOLE)}
     if worker:
         config = _decoded(worker, _Worker, "worker.toml")
         if config.cloud not in clouds:
@@ -108,6 +121,10 @@ def grants(worker: bytes, delivery: bytes, *, clouds: Mapping[str, Trust]) -> di
             found[DOOR] = {get(token_target(enrollment.audience, enrollment.client_id))}
     if delivery:
         found[DELIVERER] = set(_deliverer(_decoded(delivery, _Delivery, "audit.toml")))
+    if console:
+        monitor = _decoded(console, _Console, "console.toml").monitor
+        if monitor is not None and monitor.cloud in MONITOR:
+            found[CONSOLE] = {get(token_target(MONITOR[monitor.cloud], monitor.client_id))}
     named = {name: Grants(requests=frozenset(requests)) for name, requests in found.items()}
     everything = frozenset({get(USER_DATA)}.union(*found.values()))
     return {**named, ROOT: Grants(requests=everything, any_identity=(STORAGE,))}

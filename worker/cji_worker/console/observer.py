@@ -9,6 +9,7 @@ from cji_core.documents import decode
 from cji_core.format.configuration.console import ConsoleConfig
 from cji_core.strict import StrictError
 from cji_worker.console.history import History
+from cji_worker.console.machine import MachineObserver
 from cji_worker.console.states import Deliveries, certificate_until, reviews_in
 from cji_worker.console.view import OPERATIONS, Destination, Own, Reviews, Silence, View
 from cji_worker.fleet.metrics import read as read_fleet
@@ -25,7 +26,7 @@ class Observer:
 
     def __init__(self, config: ConsoleConfig, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._config, self._clock = config, clock
-        self._history = History()
+        self._history, self._machine = History(), MachineObserver(config.disk)
         self._deliveries = None if config.delivery is None else Deliveries(Path(config.delivery))
         self._files_read: datetime | None = None
         self._certificate: datetime | None = None
@@ -54,6 +55,7 @@ class Observer:
             destinations=self._destinations,
             reviews=self._reviews,
             fleet=None if self._config.fleet is None else read_fleet(Path(self._config.fleet), now=now.timestamp()),
+            machine=self._machine.look(),
             own=self.own,
         )
 

@@ -161,7 +161,7 @@ def run(config: ConsoleConfig) -> None:
 def _listen(config: ConsoleConfig) -> list[socket.socket]:
     found: list[socket.socket] = []
     try:
-        for text in config.listen:
+        for text in config.addresses:
             where = address(text)
             if isinstance(where, UnixAddress):
                 found.append(_unix_listener(Path(where.path)))

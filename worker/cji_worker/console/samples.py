@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
 
 from cji_core.errors import Reason
+from cji_worker.console.machine import Machine
 from cji_worker.console.view import OPERATIONS, SILENCES, DestinationKind, View
 from cji_worker.fleet.metrics import Metrics
 from cji_worker.ipc.messages import Condition, JobCounts
@@ -12,6 +13,7 @@ from cji_worker.ipc.status import Status
 
 REASONS: Final = tuple(each.value for each in Reason)
 CONDITIONS: Final[tuple[Condition, ...]] = get_args(Condition)
+STATES: Final = ("serving", "not serving", "draining", "unknown")
 KINDS: Final[tuple[DestinationKind, ...]] = get_args(DestinationKind)
 
 
@@ -87,6 +89,30 @@ def unmet(status: Status) -> Iterator[Sample]:
 def silence(view: View) -> Iterator[Sample]:
     """1 for the reason why there is no status."""
     return (((each,), float(view.silence == each)) for each in SILENCES)
+
+
+def state(view: View) -> Iterator[Sample]:
+    """1 for the state; unknown without a status."""
+    now = "unknown" if view.status is None else view.status.state
+    return (((each,), float(each == now)) for each in STATES)
+
+
+def required_waits(status: Status) -> list[Sample]:
+    """The longest wait for a required destination; none without one."""
+    return one(max((each.waits_s for each in status.audit.deliveries), default=None)) if status.audit else []
+
+
+def required_overdue(status: Status) -> list[Sample]:
+    """How many required destinations are overdue; none without one."""
+    found = status.audit.deliveries if status.audit else ()
+    return one(sum(each.overdue for each in found)) if found else []
+
+
+def disk(machine: Machine) -> list[Sample]:
+    """Size and free bytes of the disk of the trail."""
+    if machine.disk is None:
+        return []
+    return [(("free",), float(machine.disk.free)), (("size",), float(machine.disk.size))]
 
 
 def cells(status: Status) -> list[Sample]:

@@ -15,6 +15,7 @@ from typing import Final, Literal
 from cji_core.manifest import VERSION
 from cji_worker.console import samples as read
 from cji_worker.console.expiry import SUBJECTS, left
+from cji_worker.console.machine import UNITS
 from cji_worker.console.samples import Labels, Sample
 from cji_worker.console.view import OPERATIONS, SILENCES, View, moment
 from cji_worker.fleet.metrics import OUTCOMES
@@ -24,7 +25,10 @@ from cji_worker.ipc.messages import SUPERVISOR_FROM
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """One metric. A counter's name has no `_total` here; `unit` is UCUM's (OpenTelemetry's semantic conventions)."""
+    """One metric. A counter's name has no `_total` here; `unit` is UCUM's (OpenTelemetry's semantic conventions).
+
+    `one_of`: at most one of its labels is 1, and all others are 0.
+    """
 
     name: str
     kind: Literal["gauge", "counter", "histogram"]
@@ -32,6 +36,7 @@ class Series:
     samples: Callable[[View], Iterable[Sample]]
     labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
     unit: str = "1"
+    one_of: bool = False
 
     def read(self, view: View) -> Iterator[Sample]:
         """Its samples in a view. Raises ValueError for a label outside its set, or for two samples of one label."""
@@ -55,6 +60,7 @@ SERIES: Final = (
         help="1; the console's version",
         labels={"version": (VERSION,)},
         samples=lambda _: [((VERSION,), 1.0)],
+        one_of=True,
     ),
     Series(
         name="cji_worker_up",
@@ -68,6 +74,15 @@ SERIES: Final = (
         help="1 for the reason why the worker does not answer",
         labels={"cause": SILENCES},
         samples=read.silence,
+        one_of=True,
+    ),
+    Series(
+        name="cji_worker_state",
+        kind="gauge",
+        help="1 for the state of the worker; unknown if it does not answer",
+        labels={"state": read.STATES},
+        samples=read.state,
+        one_of=True,
     ),
     Series(
         name="cji_worker_serving",
@@ -83,11 +98,27 @@ SERIES: Final = (
         samples=read.of_status(lambda status: read.one(moment(status.started).timestamp())),
     ),
     Series(
+        name="cji_machine_start_time_seconds",
+        kind="gauge",
+        help="Start of the machine, seconds since 1970",
+        unit="s",
+        samples=lambda view: read.one(view.machine.started),
+    ),
+    Series(
+        name="cji_unit_restarts",
+        kind="counter",
+        help="Starts of a unit of the machine after the first one that the console saw",
+        labels={"unit": UNITS},
+        unit="{start}",
+        samples=lambda view: (((unit,), float(count)) for unit, count in view.machine.restarts.items()),
+    ),
+    Series(
         name="cji_not_ready",
         kind="gauge",
         help="1 for the Reason for which no job is admitted",
         labels={"reason": read.REASONS},
         samples=read.of_status(read.not_ready),
+        one_of=True,
     ),
     Series(
         name="cji_not_ready_condition",
@@ -95,6 +126,7 @@ SERIES: Final = (
         help="1 for the condition because of which no job is admitted",
         labels={"condition": read.CONDITIONS},
         samples=read.of_status(read.unmet),
+        one_of=True,
     ),
     Series(
         name="cji_host_condition_held",
@@ -218,6 +250,28 @@ SERIES: Final = (
         labels={"kind": read.KINDS},
         unit="s",
         samples=read.stalled,
+    ),
+    Series(
+        name="cji_audit_required_waits_seconds",
+        kind="gauge",
+        help="Time for which the oldest line waits for a required destination of the trail",
+        unit="s",
+        samples=read.of_status(read.required_waits),
+    ),
+    Series(
+        name="cji_audit_required_overdue",
+        kind="gauge",
+        help="Required destinations of the trail that are overdue",
+        unit="{destination}",
+        samples=read.of_status(read.required_overdue),
+    ),
+    Series(
+        name="cji_audit_disk_bytes",
+        kind="gauge",
+        help="Size of the disk of the trail, and what is free of it",
+        labels={"part": ("free", "size")},
+        unit="By",
+        samples=lambda view: read.disk(view.machine),
     ),
     Series(
         name="cji_client_certificates_revoked",

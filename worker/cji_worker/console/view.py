@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal, get_args
 
 from cji_core.wire.v1 import worker_pb2
+from cji_worker.console.machine import UNKNOWN, Machine
 from cji_worker.fleet.metrics import Metrics
 from cji_worker.ipc.messages import SEVERAL
 from cji_worker.ipc.status import Status
@@ -78,6 +79,7 @@ class View:
     reviews: Reviews | None = None
     fleet: Metrics | None = None
     """Of the fleet process, if it reports."""
+    machine: Machine = UNKNOWN
     own: Own = Own()
 
 

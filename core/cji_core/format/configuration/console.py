@@ -10,8 +10,10 @@ from msgspec import Meta
 
 from cji_core.documents import toml
 from cji_core.errors import StartupError
+from cji_core.format.configuration.machine import VM_ID, machine_in, named
 from cji_core.hosts import is_loopback
 
+LISTEN: Final = ("127.0.0.1:9464",)
 MAX_BYTES: Final = 64 << 10
 MAX_LISTENERS: Final = 4
 _UNIX: Final = "unix:"
@@ -19,6 +21,7 @@ _PATH_BYTES: Final = 100
 
 _Path: TypeAlias = Annotated[str, Meta(min_length=1, max_length=1024)]
 _Name: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")]
+_MachineName: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9{][A-Za-z0-9._{}-]{0,62}\Z")]
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,13 +48,28 @@ class OtlpSection(_Section, frozen=True, kw_only=True):
             raise ValueError("otlp.endpoint has no port, or a user")
 
 
+class MonitorSection(_Section, frozen=True, kw_only=True):
+    """Metrics as rows of Log Analytics, by a data collection rule. A console that sends them does nothing else."""
+
+    endpoint: Annotated[str, Meta(min_length=1, max_length=1024)]
+    """Logs ingestion endpoint of the data collection endpoint."""
+    rule: Annotated[str, Meta(pattern=r"^dcr-[0-9a-f]{32}\Z")]
+    """Immutable id of the data collection rule."""
+    client_id: Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")]
+    """An identity that may publish to this rule, and nothing else."""
+    cloud: Annotated[str, Meta(min_length=1, max_length=64)] = "azure-us"
+    machine: _MachineName = VM_ID
+    """The name of the machine in its rows; `{vm_id}` stands for the id of the machine."""
+    interval_seconds: Annotated[int, Meta(ge=10, le=3600)] = 60
+
+
 class ConsoleConfig(_Section, frozen=True, kw_only=True):
     """The whole configuration."""
 
     status_socket: _Path
     """`status_socket` of worker.toml."""
-    listen: Annotated[tuple[str, ...], Meta(min_length=1, max_length=MAX_LISTENERS)] = ("127.0.0.1:9464",)
-    """Addresses of page and metrics: `127.0.0.1:PORT`, `[::1]:PORT` or `unix:PATH`."""
+    listen: Annotated[tuple[str, ...], Meta(min_length=1, max_length=MAX_LISTENERS)] | None = None
+    """Addresses of page and metrics: `127.0.0.1:PORT`, `[::1]:PORT` or `unix:PATH`; by default `LISTEN`."""
     certificate: _Path | None = None
     """`listen.certificate` of worker.toml, to show when it ends."""
     reviews: _Path | None = None
@@ -62,7 +80,19 @@ class ConsoleConfig(_Section, frozen=True, kw_only=True):
     """`state` of audit.toml: how far sinks and the log are."""
     fleet: _Path | None = None
     """`fleet.state` of worker.toml: the queue of the pool, and what became of tickets."""
+    disk: _Path | None = None
+    """A folder on the disk of the trail, to show how full that is."""
     otlp: OtlpSection | None = None
+    monitor: MonitorSection | None = None
+
+    def __post_init__(self) -> None:
+        if self.monitor is not None and (self.listen is not None or self.otlp is not None):
+            raise ValueError("monitor stands beside listen or otlp: what sends to Azure has no listener and no trail")
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Of page and metrics; none for a console that sends."""
+        return () if self.monitor is not None else self.listen or LISTEN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,13 +131,16 @@ def load(path: Path) -> ConsoleConfig:
         if len(data) > MAX_BYTES:
             raise StartupError(f"The configuration {path} is larger than 64 KiB", "Name the right file with --config.")
         found = toml(data, ConsoleConfig)
-        for each in found.listen:
+        for each in found.addresses:
             address(each)
+        machine = None if found.monitor is None else named(found.monitor.machine, machine_in(path.resolve().parent))
     except OSError as error:
         raise StartupError(f"The configuration {path} cannot be read", "Name a readable file with --config.") from error
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         what = f"The configuration {path} is not valid: {error}"
         raise StartupError(what, "Compare it with docs/console.md.") from error
+    if found.monitor is not None:
+        found = msgspec.structs.replace(found, monitor=msgspec.structs.replace(found.monitor, machine=machine))
     return _with_absolute_paths(found, path.resolve().parent)
 
 
@@ -123,5 +156,6 @@ def _with_absolute_paths(found: ConsoleConfig, folder: Path) -> ConsoleConfig:
         reviews=absolute(found.reviews),
         delivery=absolute(found.delivery),
         fleet=absolute(found.fleet),
+        disk=absolute(found.disk),
         otlp=None if otlp is None else msgspec.structs.replace(otlp, trail=absolute(otlp.trail)),
     )
