@@ -137,6 +137,9 @@ param workerPort int = 8443
 @maxValue(65535)
 param probePort int = 9465
 
+@description('Optional. Address ranges of operators\' desks and of monitoring, which may ask the probe of each machine why it does not serve; empty for none.')
+param operatorAddressPrefixes string[] = []
+
 @description('Optional. Addresses of the virtual network\'s name servers, where it has its own, as a hub with a firewall does; empty if it uses Azure\'s.')
 param dnsServerAddresses string[] = []
 
@@ -254,9 +257,11 @@ var providerName = take('${prefix}-at-${suffix}', 24)
 var identityName = '${prefix}-id-worker'
 var fleetIdentityName = '${prefix}-id-fleet'
 var auditIdentityName = '${prefix}-id-audit'
+var healthIdentityName = '${prefix}-id-health'
 var identityResourceId = resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', identityName)
 var fleetIdentityResourceId = resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', fleetIdentityName)
 var auditIdentityResourceId = resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', auditIdentityName)
+var healthIdentityResourceId = resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', healthIdentityName)
 
 module identity 'identity.bicep' = {
   params: {
@@ -284,6 +289,15 @@ module auditIdentity 'identity.bicep' = {
   }
 }
 
+// The console may publish to another one, and nothing else.
+module healthIdentity 'identity.bicep' = {
+  params: {
+    name: healthIdentityName
+    location: location
+    tags: allTags
+  }
+}
+
 module logs 'logs.bicep' = {
   params: {
     name: prefix
@@ -295,6 +309,8 @@ module logs 'logs.bicep' = {
     agencyLog: agencyLog
     publisherPrincipalId: auditIdentity.outputs.principalId
     publisherResourceId: auditIdentityResourceId
+    healthPublisherPrincipalId: healthIdentity.outputs.principalId
+    healthPublisherResourceId: healthIdentityResourceId
   }
 }
 
@@ -400,6 +416,7 @@ module networkSecurity 'networkSecurity.bicep' = {
     clientAddressPrefixes: clientAddressPrefixes
     workerPort: workerPort
     probePort: probePort
+    operatorAddressPrefixes: operatorAddressPrefixes
     dnsServerAddresses: dnsServerAddresses
     entraTokens: entraTokens
     collateralAddressPrefixes: collateralAddressPrefixes
@@ -433,6 +450,7 @@ module scaleSet 'scaleset.bicep' = {
       identity.outputs.resourceId
       fleetIdentity.outputs.resourceId
       auditIdentity.outputs.resourceId
+      healthIdentity.outputs.resourceId
     ]
     subnetResourceId: workerSubnetResourceId
     networkSecurityGroupResourceId: networkSecurity.outputs.resourceId
@@ -485,7 +503,7 @@ module budget 'budget.bicep' = {
 var generatedKeyUri = keyStore == 'premiumVault' ? key!.outputs.keyUriWithVersion : hsmKey!.outputs.keyUriWithVersion
 var importedKeyUri = keyStore == 'premiumVault' && keyOrigin == 'imported' ? importedKey!.outputs.keyUriWithVersion : ''
 
-// The values to pin in worker.toml, client.toml and audit.toml.
+// The values to pin in worker.toml, client.toml, audit.toml and console.toml.
 
 @description('Name of the scale set.')
 output name string = scaleSet.outputs.name
@@ -520,11 +538,17 @@ output fleetPrincipalId string = fleetIdentity.outputs.principalId
 @description('Client id of the deliverer\'s identity, for audit.toml.')
 output auditClientId string = auditIdentity.outputs.clientId
 
-@description('Logs ingestion endpoint, for audit.toml.')
+@description('Client id of the console\'s identity, for console.toml.')
+output healthClientId string = healthIdentity.outputs.clientId
+
+@description('Logs ingestion endpoint, for audit.toml and console.toml.')
 output ingestionEndpoint string = logs.outputs.ingestionEndpoint
 
 @description('Immutable id of the data collection rule, for audit.toml.')
 output ruleImmutableId string = logs.outputs.ruleImmutableId
+
+@description('Immutable id of the data collection rule of the worker\'s state, for console.toml.')
+output healthRuleImmutableId string = logs.outputs.healthRuleImmutableId
 
 @description('Resource id of the data collection rule for the journals of the agency\'s log and witness; empty without a log.')
 output journalsRuleResourceId string = logs.outputs.journalsRuleResourceId

@@ -28,7 +28,7 @@ ASSIGNMENTS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "key.bicep": {"releaseRole": ("key", _RELEASE_USER)},
     "importedKey.bicep": {"releaseRole": ("key", _RELEASE_USER)},
     "diskKey.bicep": {"encryptionRole": ("key", _ENCRYPTION_USER)},
-    "logs.bicep": {"publisher": ("rule", _PUBLISHER)},
+    "logs.bicep": {"publisher": ("rule", _PUBLISHER), "healthPublisher": ("healthRule", _PUBLISHER)},
     "storageKey.bicep": {"encryptionRole": ("key", _ENCRYPTION_USER)},
     "storageRoles.bicep": {
         "submitterJobs": ("jobs", "writerRole"),

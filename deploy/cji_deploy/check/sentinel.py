@@ -1,9 +1,9 @@
-"""Detection content of Microsoft Sentinel: analytics rules, the workbook, and the table of events that they query.
+"""Detection content of Microsoft Sentinel: analytics rules, the workbook, and the two tables that they query.
 
 Rules are YAML, one file each, with the names of the resource Microsoft.SecurityInsights/alertRules. `prelude.kql`
 stands before the query of each, here and in the template. Every query is parsed and bound by Microsoft's language
-service against the table of events, which is derived from the events themselves, and against the columns of Azure's
-tables in `schema/azure-tables.json`.
+service against the table of events, which is derived from the events themselves, that of workers' states, which is
+derived from the console's metrics (`tools.tables` compares), and the columns of Azure's in `schema/azure-tables.json`.
 
 Sources: Azure REST API, "Alert Rules - Create Or Update" (2025-09-01); Microsoft Sentinel, "Create scheduled analytics
 rules" (limits of period and frequency) and "Entity types reference" (identifiers); Azure Monitor workbooks, JSON.
@@ -25,36 +25,42 @@ from cji_deploy.check.sentinel_workbook import queries_of, workbook_problems
 __all__ = ["bound_queries", "check_sentinel", "workspaces"]
 
 _TRANSFORM: Final = "transformKql"
+SCHEMAS: Final = ("cji-audit.json", "cji-health.json")
+"""Files of our own tables, each with its stream and the transformation in between."""
 _MAX_QUERY: Final = 10_000
 """Characters of a scheduled rule's query (Microsoft Sentinel, "Create scheduled analytics rules")."""
 
 
 def workspaces(folder: Path) -> dict[str, Workspace]:
-    """The names that queries of a folder may use: `logs` for rules and workbooks, `stream` for the transformation.
+    """The names that queries of a folder may use: `logs` for rules, `SCHEMA.json` for the transformation in a schema.
 
     Raises DeployError.
     """
     try:
-        events = json.loads((folder / "schema/cji-audit.json").read_bytes())
+        ours = {name: _schema(folder, name) for name in SCHEMAS}
         azure = json.loads((folder / "schema/azure-tables.json").read_bytes())
-        stream, table = (
-            {c["name"]: KQL_TYPES[c["type"]] for c in events[part]["columns"]} for part in ("stream", "table")
-        )
         functions = {
             name: {"parameters": each["parameters"], "columns": each["columns"]}
             for name, each in azure["functions"].items()
         }
-        tables = {events["table"]["name"]: table, **azure["tables"]}
-        return {
-            "logs": Workspace(tables=tables, functions=functions),
-            "stream": Workspace(tables={"source": stream}),
-        }
+        tables = {each["table"]["name"]: _columns(each, "table") for each in ours.values()} | azure["tables"]
+        streams = {name: Workspace(tables={"source": _columns(each, "stream")}) for name, each in ours.items()}
+        return {"logs": Workspace(tables=tables, functions=functions), **streams}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DeployError(f"schema: {type(error).__name__}: {error}") from error
 
 
+def _schema(folder: Path, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "schema" / name).read_bytes())
+    return found
+
+
+def _columns(schema: Mapping[str, Any], part: str) -> dict[str, str]:
+    return {column["name"]: KQL_TYPES[column["type"]] for column in schema[part]["columns"]}
+
+
 def bound_queries(folder: Path, *, trees: bool = False) -> Mapping[str, Bound]:
-    """All bound queries of a folder: `rule.yaml`, `workbook.json#/pointer`, `transformKql`. Raises DeployError."""
+    """All bound queries of a folder: `rule.yaml`, `workbook.json#/pointer`, `SCHEMA.json`. Raises DeployError."""
     return _answer(folder, trees=trees).queries
 
 
@@ -74,7 +80,8 @@ def check_sentinel(root: Path) -> Iterator[Outcome]:
         reasons = error.problems if isinstance(error, DeployError) else ("azure-tables.json: no watchlists",)
         yield judged("sentinel: rule", folder.name, reasons)
         return
-    yield judged("sentinel: transformation", "cji-audit.json", _transformation(folder, answer.queries[_TRANSFORM]))
+    for name in SCHEMAS:
+        yield judged("sentinel: transformation", name, _transformation(folder, name, answer.queries[name]))
     if not any(name.endswith(".yaml") for name in answer.documents):
         yield judged("sentinel: rule", folder.name, ["no rules"])
     seen: dict[str, str] = {}
@@ -93,10 +100,9 @@ def _answer(folder: Path, *, trees: bool = False) -> Answer:
     """Everything read and bound: YAML first, because a query is known once its document was read."""
     known = workspaces(folder)
     texts = {path.name: path.read_text("utf-8") for path in _paths(folder)}
-    transform = json.loads((folder / "schema/cji-audit.json").read_bytes()).get(_TRANSFORM, "")
     prelude = (folder / "prelude.kql").read_text("utf-8")
     first = bind(documents=texts, queries={}, workspaces={})
-    queries = {_TRANSFORM: Query(text=str(transform), workspace="stream")}
+    queries = {name: Query(text=str(_schema(folder, name).get(_TRANSFORM, "")), workspace=name) for name in SCHEMAS}
     for name, document in first.documents.items():
         if name.endswith(".yaml") and isinstance(document.value, dict) and isinstance(document.value.get("query"), str):
             queries[name] = Query(text=prelude + document.value["query"], workspace="logs")
@@ -124,14 +130,13 @@ def _paths(folder: Path) -> list[Path]:
     return [*sorted((folder / "rules").glob("*.yaml")), *sorted(folder.glob("workbook/*.json"))]
 
 
-def _transformation(folder: Path, bound: Bound) -> Iterator[str]:
+def _transformation(folder: Path, name: str, bound: Bound) -> Iterator[str]:
     """The transformation makes exactly the columns of the table."""
     yield from (f"{_TRANSFORM}:{each.line}:{each.column}: {each.message}" for each in bound.problems)
-    columns = json.loads((folder / "schema/cji-audit.json").read_bytes())["table"]["columns"]
-    wanted = {column["name"]: KQL_TYPES[column["type"]] for column in columns}
-    for name in sorted(wanted.keys() | bound.columns.keys()):
-        if wanted.get(name) != bound.columns.get(name):
-            yield f"{name}: the table has {wanted.get(name)}, the transformation makes {bound.columns.get(name)}"
+    wanted = _columns(_schema(folder, name), "table")
+    for each in sorted(wanted.keys() | bound.columns.keys()):
+        if wanted.get(each) != bound.columns.get(each):
+            yield f"{each}: the table has {wanted.get(each)}, the transformation makes {bound.columns.get(each)}"
 
 
 def _not_deployed(root: Path) -> Iterator[str]:

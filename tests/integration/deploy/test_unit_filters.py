@@ -31,7 +31,12 @@ def confined(unit: Path, code: str) -> bool:
 
 @pytest.mark.parametrize(
     ("name", "code"),
-    [("cji-broker.service", BROKER), ("cji-audit.service", BESIDE), ("cji-fleet.service", BESIDE)],
+    [
+        ("cji-broker.service", BROKER),
+        ("cji-audit.service", BESIDE),
+        ("cji-fleet.service", BESIDE),
+        ("cji-console.service", BESIDE),
+    ],
 )
 def test_a_unit_permits_what_its_process_does(tmp_path: Path, name: str, code: str) -> None:
     assert confined(UNITS / name, code)

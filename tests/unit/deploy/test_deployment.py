@@ -167,31 +167,37 @@ def test_policies_and_addresses_fit_the_size_and_the_cloud(example: Example, kin
     assert ("usgovcloudapi" in zones) == government
 
 
-def collection_rule(example: Example, member: str) -> Any:
-    """The one data collection rule with this property."""
-    rules = by_type(example, "Microsoft.Insights/dataCollectionRules")
-    (found,) = [each for each in rules if isinstance(each["properties"], dict) and member in each["properties"]]
+def collection_rule(example: Example, member: str, part: str) -> Any:
+    """The one data collection rule whose property has this part."""
+    rules: list[Any] = by_type(example, "Microsoft.Insights/dataCollectionRules")
+    (found,) = [each for each in rules if part in each["properties"].get(member, ())]
     return found
 
 
 def test_the_logs_journal_is_collected_alone() -> None:
-    (flow,) = collection_rule(EXAMPLES[0], "dataSources")["properties"]["dataFlows"]
+    (flow,) = collection_rule(EXAMPLES[0], "dataSources", "syslog")["properties"]["dataFlows"]
     units = {re.findall("SyslogIdentifier=(.+)", path.read_text())[0] for path in (DEPLOY / "log").glob("*.service")}
     assert set(re.findall('"([^"]+)"', flow["transformKql"])) == units == {"cji-log", "cji-witness"}
     assert flow["outputStream"] == "Microsoft-Syslog"
     for example in EXAMPLES[1:]:
-        assert len(by_type(example, "Microsoft.Insights/dataCollectionRules")) == 1
+        assert len(by_type(example, "Microsoft.Insights/dataCollectionRules")) == 2
 
 
-def test_the_table_is_that_of_the_events() -> None:
-    rule = collection_rule(EXAMPLES[0], "streamDeclarations")
-    (table,) = by_type(EXAMPLES[0], "Microsoft.OperationalInsights/workspaces/tables")
-    audit = json.loads((DEPLOY / "sentinel" / "schema" / "cji-audit.json").read_bytes())  # derived, and checked to be
-    assert isinstance(rule["properties"], dict)
-    assert rule["properties"]["streamDeclarations"]["Custom-CjiAudit"]["columns"] == audit["stream"]["columns"]
-    assert rule["properties"]["dataFlows"][0]["transformKql"] == audit["transformKql"]
-    assert isinstance(table["properties"], dict)
-    assert table["properties"]["schema"]["columns"] == audit["table"]["columns"]
+@pytest.mark.parametrize("name", ["Audit", "Health"])
+def test_the_tables_are_those_of_their_sources(name: str) -> None:
+    rule = collection_rule(EXAMPLES[0], "streamDeclarations", f"Custom-Cji{name}")
+    tables: list[Any] = by_type(EXAMPLES[0], "Microsoft.OperationalInsights/workspaces/tables")
+    (table,) = [each for each in tables if each["properties"]["schema"]["name"] == f"Cji{name}_CL"]
+    source = json.loads(
+        (DEPLOY / f"sentinel/schema/cji-{name.lower()}.json").read_bytes()
+    )  # derived, and checked to be
+    assert rule["properties"]["streamDeclarations"][source["stream"]["name"]]["columns"] == source["stream"]["columns"]
+    (flow,) = rule["properties"]["dataFlows"]
+    assert (flow["transformKql"], flow["outputStream"]) == (source["transformKql"], f"Custom-Cji{name}_CL")
+    assert table["properties"]["schema"]["columns"] == source["table"]["columns"]
+
+
+def test_the_example_delivers_to_the_table() -> None:
     example = (DEPLOY / "audit.example.toml").read_text()
     assert 'stream = "Custom-CjiAudit"' in example
     assert 'mapping = "native"' in example

@@ -119,6 +119,8 @@ def planted(tmp_path: Path) -> dict[str, Outcome]:
     changed = json.loads(schema.read_text())
     changed["transformKql"] = changed["transformKql"].replace("tolong(event['count'])", "tostring(event['count'])")
     schema.write_text(json.dumps(changed))
+    health = root / "sentinel/schema/cji-health.json"
+    health.write_text(health.read_text().replace("= now()", "= now() | project-away Machine"))
     return {outcome.subject: outcome for outcome in check_sentinel(root)} | {
         outcome.check: outcome for outcome in check_sentinel_without_node(root)
     }
@@ -176,6 +178,8 @@ def test_mistakes_in_a_workbook_are_found(outcomes: dict[str, Outcome]) -> None:
 def test_a_transformation_that_makes_another_type_is_found(outcomes: dict[str, Outcome]) -> None:
     reasons = outcomes["cji-audit.json"].reasons
     assert "Count: the table has long, the transformation makes string" in reasons
+    (reason,) = outcomes["cji-health.json"].reasons
+    assert reason == "Machine: the table has string, the transformation makes None"
 
 
 def test_without_node_the_check_states_what_did_not_run(outcomes: dict[str, Outcome]) -> None:
