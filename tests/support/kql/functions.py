@@ -103,6 +103,7 @@ FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
     "todatetime": todatetime,
     "toint": nullable(int),
     "tolong": lambda value: value,
+    "toreal": nullable(float),
     "tolower": lambda value: value.lower(),
     "toupper": lambda value: value.upper(),
     "tostring": tostring,

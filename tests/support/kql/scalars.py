@@ -44,6 +44,7 @@ _BINARY: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "GreaterThanOrEqualExpression": _compare(operator.ge),
     "AddExpression": _compare(operator.add),
     "SubtractExpression": _compare(operator.sub),
+    "DivideExpression": _compare(operator.truediv),
     "StartsWithExpression": lambda left, right: left.lower().startswith(right.lower()),
     "EndsWithExpression": lambda left, right: left.lower().endswith(right.lower()),
     "HasExpression": _term,

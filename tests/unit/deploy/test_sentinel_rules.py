@@ -20,13 +20,22 @@ from cji_deploy.check.kusto import Bound, why_not
 from cji_deploy.check.log_table import KQL_TYPES, log_table
 from cji_deploy.check.sentinel import bound_queries, workspaces
 from cji_deploy.check.sentinel_rule import duration
+from cji_worker.console import rows as health
+from cji_worker.console.expiry import EXPIRING
+from cji_worker.console.view import View
 from tests.support.any_event import KINDS
+from tests.support.console_tools import SICK, SILENT, VIEW
 from tests.support.kql import Node, Table, UnsupportedError, World, run
 from tests.support.kql.lines import KEK, event, events_table, line, streamed
 from tests.support.kql.tables import ARRIVED
 from tests.support.paths import ROOT
 
 FOLDER: Final = ROOT / "deploy/sentinel"
+NO_TICKET: Final[dict[str, Any]] = {"FleetTickets": {"jobs": 0.0, "poison": 0.0}}
+TRAIL_WELL: Final[dict[str, Any]] = {
+    "AuditDeliveryStalledSeconds": {"sink": 600.0},
+    "AuditDiskBytes": {"free": 10.0, "size": 100.0},
+}
 RULES: Final = sorted(path.name for path in (FOLDER / "rules").glob("*.yaml"))
 NOW: Final = datetime(2026, 11, 25, 18, 10, tzinfo=UTC)  # a Wednesday; 12:10 in Chicago
 WORKER, STRANGER = "11111111-1111-4111-8111-111111111111", "99999999-9999-4999-8999-999999999999"
@@ -81,6 +90,8 @@ class Sample:
     activity: list[dict[str, Any]] = field(default_factory=list)
     journals: list[dict[str, Any]] = field(default_factory=list)
     """Of the agency's log and its witnesses."""
+    health: list[dict[str, Any]] = field(default_factory=list)
+    """Of consoles that send."""
     late: timedelta = timedelta()
     """How long everything takes to arrive."""
     late_by: dict[int, timedelta] = field(default_factory=dict)
@@ -126,12 +137,13 @@ def world(name: str, sample: Sample) -> World:
         "AuditLogs": sample.directory,
         "AzureActivity": sample.activity,
         "Syslog": sample.journals,
+        "CjiHealth_CL": [{**row, "TimeGenerated": row["TimeGenerated"] + sample.late} for row in sample.health],
     }
     now = NOW + sample.late
     tables = {table: Table.of(columns[table], arriving(rows, sample.late)) for table, rows in azure.items()}
-    source = known["stream"].tables["source"]
+    source = known["cji-audit.json"].tables["source"]
     tables["CjiAudit_CL"] = events_table(
-        sample.lines, tree("transformKql"), source, late=sample.late, late_by=sample.late_by
+        sample.lines, tree("cji-audit.json"), source, late=sample.late, late_by=sample.late_by
     )
     given = {table: each.since(now - period(name)) for table, each in tables.items()}
     watchlists = {"cji-worker-identities": [WORKER], "cji-break-glass": [EMERGENCY], "cji-groups": [GROUP]}
@@ -254,6 +266,22 @@ def diagnosed(at: datetime, **more: Any) -> dict[str, Any]:
         "identity_claim_oid_g": WORKER,
     }
     return {**usual, **more}
+
+
+def state(minutes: float, view: View = VIEW, machine: str = "cji-1", **more: Any) -> dict[str, Any]:
+    """The row of a view, as a console sends it: made by what makes it, with other columns that are given."""
+    row: dict[str, Any] = json.loads(health.row(view, machine, before=None))
+    return {**row, "Time": datetime.fromisoformat(row["Time"]), "TimeGenerated": ago(minutes), **more}
+
+
+def states(*minutes: float, view: View = VIEW, **more: Any) -> list[dict[str, Any]]:
+    return [state(each, view, **more) for each in minutes]
+
+
+def expiring(subject: str, seconds: float) -> dict[str, Any]:
+    """Everything has time left, and this subject that much."""
+    left = {each.subject: each.warn_s + 60.0 for each in EXPIRING}
+    return state(3, ExpirySeconds={**left, subject: seconds})
 
 
 def forked(lines: list[Record]) -> list[Record]:
@@ -702,6 +730,87 @@ CASES: Final[dict[str, Callable[[], Case]]] = {
         ],
         quiet=[Sample(signins=[signin()], silent_signins=[signin()])],
     ),
+    "worker-not-ready.yaml": lambda: Case(
+        fires=[
+            (
+                Sample(health=states(*range(1, 12), view=SICK)),
+                {"Machine": "cji-1", "WorkerState": "not serving", "NotReady": "KEY_RELEASE_DENIED"},
+            ),
+            (Sample(health=states(*range(1, 12), view=SILENT)), {"WorkerSilence": "no answer"}),
+        ],
+        quiet=[
+            Sample(health=states(*range(1, 12))),
+            Sample(health=states(*range(1, 8), view=SICK)),  # a machine that started just now
+            Sample(health=[*states(*range(2, 12), view=SICK), state(1)]),
+            Sample(health=states(*range(1, 12), WorkerState="draining")),
+            Sample(health=states(*range(20, 40), view=SICK)),  # it is silent: another rule
+        ],
+    ),
+    "machine-silent.yaml": lambda: Case(
+        fires=[
+            (Sample(health=states(20, 21, 30)), {"Machine": "cji-1", "WorkerState": "serving"}),
+            (Sample(health=states(20), activity=[removed(90)]), {"Machine": "cji-1"}),
+            (Sample(health=[*states(20), state(3, machine="cji-2")]), {"Machine": "cji-1"}),
+        ],
+        quiet=[
+            Sample(health=states(14, 20)),
+            Sample(health=states(20), activity=[removed(18)]),
+            Sample(health=states(200)),  # it was reported when it fell silent
+        ],
+    ),
+    "key-lost.yaml": lambda: Case(
+        fires=[(Sample(health=states(*range(1, 12), view=SICK)), {"Usable": 0.0, "Configured": 1.0})],
+        quiet=[
+            Sample(health=states(*range(1, 12))),
+            Sample(health=[*states(*range(1, 11), view=SICK), state(11)]),
+            Sample(health=states(*range(1, 12), view=SILENT)),
+        ],
+    ),
+    "trail-at-risk.yaml": lambda: Case(
+        fires=[
+            (Sample(health=[state(2, **TRAIL_WELL | changed)]), {"Finding": finding})
+            for changed, finding in (
+                ({"AuditWritable": 0.0}, "it cannot be written. "),
+                ({"AuditDiskBytes": {"free": 9.0, "size": 100.0}}, "its disk is nearly full. "),
+                ({"AuditRequiredOverdue": 1.0}, "a required destination is behind. "),
+                ({"AuditRequiredWaitsSeconds": 601.0}, "a required destination is behind. "),
+                ({"AuditDeliveryStalledSeconds": {"sink": 601.0, "log": 0.0}}, "a sink is behind. "),
+                ({"AuditUndeliveredLines": {"log": 10_001.0}}, "the log is behind. "),
+            )
+        ],
+        quiet=[
+            Sample(health=[state(2, **TRAIL_WELL)]),
+            Sample(health=[state(2, **TRAIL_WELL), state(5, AuditWritable=0.0)]),
+            Sample(health=[state(2, SILENT)]),
+        ],
+    ),
+    "expires-soon.yaml": lambda: Case(
+        fires=[
+            (Sample(health=[expiring(each.subject, each.warn_s)]), {"Subjects": f"{each.subject} "})
+            for each in EXPIRING
+        ],
+        quiet=[Sample(health=[expiring("key", 901)]), Sample(health=[state(2, SILENT)])],
+    ),
+    "worker-restarts.yaml": lambda: Case(
+        fires=[
+            (
+                Sample(health=[state(each, WorkerStartTimeSeconds=float(each)) for each in (5, 25, 45)]),
+                {"Machine": "cji-1", "Starts": 3},
+            ),
+            (Sample(health=[*states(3, UnitRestarts={"door": 2.0}), *states(5, UnitRestarts={"audit": 1.0})]), {}),
+        ],
+        quiet=[
+            Sample(health=[state(each, WorkerStartTimeSeconds=float(each)) for each in (5, 25)]),
+            Sample(health=states(3, 70, UnitRestarts={"door": 2.0})),
+        ],
+    ),
+    "jobs-fail.yaml": lambda: Case(
+        fires=[
+            (Sample(health=[state(2, **NO_TICKET, JobEnds={"INTERNAL": 2.0, "CELL_FAILED": 1.0})]), {"Failed": 3.0}),
+            (Sample(health=[state(2, FleetTickets={"poison": 1.0})]), {"Poisoned": 1.0}),
+        ],
+        quiet=[Sample(health=[state(2, **NO_TICKET, JobEnds={"DEADLINE": 9.0, "INTERNAL": 2.0})])],
+    ),
 }
 # what a rule compares with the time of its query, and not with that of arrival
 NOT_LATE: Final = ("audit-gap.yaml", "overdue-review.yaml")
@@ -782,12 +891,12 @@ def test_hours_are_those_of_the_agency(now: datetime, fires: bool, monkeypatch: 
 
 def test_the_transformation_keeps_every_field_of_every_event() -> None:
     known = workspaces(FOLDER)
-    columns = known["stream"].tables["source"]
+    columns = known["cji-audit.json"].tables["source"]
     for kind in KINDS:
         tag = str(kind.__struct_config__.tag)
         stated: dict[str, Any] = {"attribution": {}} if "attribution" in kind.__struct_fields__ else {}
         record = line(tag, NOW, seq=7, **stated)
-        table = run(tree("transformKql"), World(tables={"source": streamed([record], columns)}, now=NOW))
+        table = run(tree("cji-audit.json"), World(tables={"source": streamed([record], columns)}, now=NOW))
         (row,) = table.rows
         assert (row["EventTime"], row["Seq"], row["Worker"], row["Kind"]) == (NOW, 7, "worker-1", tag)
         assert leaves(event(tag, **stated)) <= {repr(value) for value in row.values()}, tag
@@ -806,7 +915,7 @@ def leaves(found: Any) -> set[str]:
 
 def test_columns_have_the_types_of_the_table() -> None:
     made = {column["name"]: KQL_TYPES[column["type"]] for column in log_table()["table"]["columns"]}
-    assert dict(bound()["transformKql"].columns) == made
+    assert dict(bound()["cji-audit.json"].columns) == made
     assert {"TimeGenerated": "datetime", "VolumesSubjectsOut": "long", "About": "dynamic"}.items() <= made.items()
 
 
