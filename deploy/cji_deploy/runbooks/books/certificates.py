@@ -44,7 +44,8 @@ BOOK: Final = Runbook(
         ),
         instances(),
         restart_each(
-            "the door and the worker take the new files; with a shell, `systemctl reload cji-door` and `cji reload` do"
+            "the door and the worker take the new files; on a machine with a login, `systemctl reload cji-door` and "
+            "`cji reload` do"
         ),
         Step(
             id="confirm",
