@@ -72,7 +72,12 @@ def send(config: ConsoleConfig, monitor: MonitorSection, *, roots: str) -> None:
     """Give up every other right, then send until SIGTERM or SIGINT. Raises StartupError."""
     events_only()
     sender = Sender(config, monitor, Azure(clouds=CLOUDS, roots=roots, credential=brokered_identity))
+    confine_sender(config, monitor, roots=roots)
+    sender.run()
+
+
+def confine_sender(config: ConsoleConfig, monitor: MonitorSection, *, roots: str) -> None:
+    """Keep the files that a look reads, and the port of the service. Needs a single thread. Raises StartupError."""
     files = [str(Path(config.certificate).parent)] if config.certificate is not None else []
     folders = [each for each in (config.reviews, config.delivery, config.fleet) if each is not None]
     confine(read=(*files, *folders, roots), write=(), urls=(monitor.endpoint,))
-    sender.run()
