@@ -30,7 +30,17 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
-from cji_core.errors import REASONS, ClientError, Reason, SpecError, Stage, Unreachable, Unverified
+from cji_core.errors import (
+    LIMITS,
+    REASONS,
+    ClientError,
+    Limit,
+    Reason,
+    SpecError,
+    Stage,
+    Unreachable,
+    Unverified,
+)
 from cji_core.trail import VerifiedFailure
 
 __all__ = [
@@ -121,7 +131,7 @@ class FaultyCells:
 class WorkerRefused(ClientError):  # noqa: N818
     """The worker refused for a Reason; `retry_after` is its suggested delay in seconds, if it sent one.
 
-    `column` is a sealed column with faulty cells, if it is about one.
+    `column` is a sealed column with faulty cells, and `limit` the name of a limit, if it is about one.
     """
 
     def __init__(
@@ -133,10 +143,13 @@ class WorkerRefused(ClientError):  # noqa: N818
         retryable: bool,
         retry_after: float | None,
         column: FaultyCells | None = None,
+        limit: Limit | None = None,
     ) -> None:
         where = f" at {stage.value}" if stage else ""
-        about = f": {column}" if column else ""
-        super().__init__(f"{reason.value}{where}{about}", remedy=REASONS[reason].remedy, retryable=retryable)
+        about = f": {column}" if column else f": {limit.value}" if limit else ""
+        remedy = LIMITS[limit].remedy if limit else REASONS[reason].remedy
+        super().__init__(f"{reason.value}{where}{about}", remedy=remedy, retryable=retryable)
+        self.limit = None if limit is None else limit.value
         self.column = column
         self.columns = () if column is None else (column.column,)
         self.row = None if column is None else column.row
@@ -255,6 +268,7 @@ def from_details(data: bytes) -> WorkerRefused | None:
         retryable=info.metadata.get("retryable") == "true",
         retry_after=after,
         column=_faulty(info.metadata),
+        limit=next((one for one in Limit if one.value == info.metadata.get("limit")), None),
     )
 
 

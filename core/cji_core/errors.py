@@ -130,6 +130,17 @@ class Reason(enum.StrEnum):
     COLUMN_CELL_INVALID = "COLUMN_CELL_INVALID"
 
 
+class Limit(enum.StrEnum):
+    """The limit that a job exceeds, of those that its shape decides and no single record."""
+
+    CELL_MEMORY = "cell_memory_mib"
+    PAIRS = "pairs"
+    LINK_MEMORY = "link_memory_mib"
+    SOURCES = "sources"
+    SHARDS = "shards"
+    STREAMS = "shuffle_streams"
+
+
 class Stage(enum.StrEnum):
     """The stage of a job at which it was refused."""
 
@@ -167,6 +178,40 @@ class ReasonInfo:
     blame: Blame
     retryable: bool
     remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitInfo:
+    """A limit: its value, None where a configuration or the job has it, and where it is changed."""
+
+    value: int | None
+    remedy: str
+
+
+LIMITS: Final[dict[Limit, LimitInfo]] = {
+    Limit.CELL_MEMORY: LimitInfo(
+        value=None,
+        remedy="Raise cell_memory_mib in worker.toml of every worker of the pool, or split the job. In parts, a lower "
+        "shard_rows in job.toml makes the tasks of one shard smaller.",
+    ),
+    Limit.PAIRS: LimitInfo(
+        value=None,
+        remedy="Raise `pairs` of the operation in job.toml, or narrow its blocking rules: `cji link count` finds the "
+        "rule with too many pairs.",
+    ),
+    Limit.LINK_MEMORY: LimitInfo(
+        value=6 << 10,
+        remedy="Run `link` in parts, or in more shards: a task of it keeps this much of rows and of pairs that count. "
+        "It is fixed; in parts, a person of very many records, or false pairs, can reach it too.",
+    ),
+    Limit.SOURCES: LimitInfo(
+        value=1024, remedy="Link fewer sources with `duplicates_in_source = false`. The limit is fixed."
+    ),
+    Limit.SHARDS: LimitInfo(value=1024, remedy="Raise shard_rows in job.toml, which makes fewer shards."),
+    Limit.STREAMS: LimitInfo(
+        value=1 << 17, remedy="Raise shard_rows in job.toml: fewer shards have fewer streams between tasks."
+    ),
+}
 
 
 def _info(blame: Blame, remedy: str, *, retryable: bool = False) -> ReasonInfo:
@@ -342,17 +387,22 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
 
 
 class Refusal(CoreError):  # noqa: N818 - the domain's word; not always an error in this program
-    """A refusal for a Reason. Its text is the Reason, the stage and the Reason's remedy, nothing else."""
+    """A refusal for a Reason. Its text is the Reason, the stage and the remedy, nothing else.
 
-    def __init__(self, reason: Reason, *, stage: Stage) -> None:
+    `limit` is the one that LIMIT_EXCEEDED is about; its remedy takes the place of the Reason's.
+    """
+
+    def __init__(self, reason: Reason, *, stage: Stage, limit: Limit | None = None) -> None:
         super().__init__(reason, stage)
         self.reason = reason
         self.stage = stage
+        self.limit = limit
         self.code = reason.value
-        self.remedy = REASONS[reason].remedy
+        self.remedy = REASONS[reason].remedy if limit is None else LIMITS[limit].remedy
 
     def __str__(self) -> str:
-        return f"{self.reason.value} at {self.stage.value}: {REASONS[self.reason].remedy}"
+        about = "" if self.limit is None else f" ({self.limit.value})"
+        return f"{self.reason.value} at {self.stage.value}{about}: {self.remedy}"
 
 
 class Denied(Refusal):
@@ -366,8 +416,8 @@ class Denied(Refusal):
 class RetryLater(Refusal):
     """A refusal with the delay before the next attempt, in milliseconds."""
 
-    def __init__(self, reason: Reason, *, stage: Stage, after_ms: int) -> None:
-        super().__init__(reason, stage=stage)
+    def __init__(self, reason: Reason, *, stage: Stage, after_ms: int, limit: Limit | None = None) -> None:
+        super().__init__(reason, stage=stage, limit=limit)
         self.after_ms = after_ms
 
 

@@ -203,7 +203,7 @@ def run(
             click.echo(json.dumps(as_json(job, display.reports, refused=refused)))
         _fail(
             TRY_AGAIN if refused.refused.retry_after_ms or refused.refused.reason == "NO_NODE" else REFUSED,
-            str(refused),
+            f"{refused}. {refused.remedy}",
         )
     except ClusterLostError as error:
         display.close()

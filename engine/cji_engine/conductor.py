@@ -2,7 +2,8 @@
 
 The conductor keeps nothing on disk: what is done is in Blob Storage, and a task that has a statement there answers at
 once. So a conductor that died is started again with the same job. Tasks that are refused run again, later and
-elsewhere; a node that refuses does not stop a job, and a refusal that three nodes repeat does.
+elsewhere; a node that refuses does not stop a job. A refusal that three nodes repeat does, and at once one for which
+the job itself is the reason.
 """
 
 import asyncio
@@ -53,7 +54,10 @@ class JobRefusedError(EngineError):
     remedy = "Read the reason that the worker gave."
 
     def __init__(self, request: Request, refused: Refused, tries: int) -> None:
-        super().__init__(f"{request.stage} {request.task}: {refused.reason} after {tries} tries")
+        times = "try" if tries == 1 else "tries"
+        super().__init__(f"{request.stage} {request.task}: {refused} after {tries} {times}")
+        if refused.remedy:
+            self.remedy = refused.remedy
         self.request = request
         self.refused = refused
         self.tries = tries
@@ -177,6 +181,8 @@ class Conductor:
                 refused = answer
                 self.events.refused(request, node, refused)
                 avoid.add(node)
+                if refused.everywhere:
+                    break
                 if refused.retry_after_ms:
                     delay = max(delay, refused.retry_after_ms / 1000)
                 else:

@@ -44,6 +44,7 @@ PlanId = Annotated[str, msgspec.Meta(pattern=r"\A(?:none|[0-9a-f]{32})\Z")]
 TaskNumber = Annotated[int, msgspec.Meta(ge=0, lt=1024)]
 Tasks = Annotated[int, msgspec.Meta(ge=1, le=1024)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+Remedy = Annotated[str, msgspec.Meta(pattern=r"\A[ -~]{0,400}\Z")]
 PerCent = Annotated[int, msgspec.Meta(ge=0, le=100)]
 
 
@@ -93,11 +94,25 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A task that did not run. `retry_after_ms` 0: the same request on this node would be refused again."""
+    """A task that did not run. `retry_after_ms` 0: the same request on this node would be refused again.
+
+    `everywhere`: and on any other node, because the job is the reason. `limit` is the one that it exceeds, with its
+    value, unless the job has that, and where it is changed.
+    """
 
     reason: Reason
     stage: str
     retry_after_ms: Annotated[int, msgspec.Meta(ge=0, le=3_600_000)] = 0
+    everywhere: bool = False
+    limit: Name | None = None
+    value: Count | None = None
+    remedy: Remedy = ""
+
+    def __str__(self) -> str:
+        """`LIMIT_EXCEEDED, cell_memory_mib is 160`."""
+        if self.limit is None:
+            return self.reason
+        return f"{self.reason}, limit {self.limit}" + ("" if self.value is None else f" is {self.value}")
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -50,7 +50,8 @@ class Display:
         if not self.quiet:
             self.close()
             where = f"{request.stage} {request.task} on {node}"
-            click.echo(f"{where}: {refused.reason} at {refused.stage}; running it again", err=True)
+            again = "" if refused.everywhere else "; running it again"
+            click.echo(f"{where}: {refused} at {refused.stage}{again}", err=True)
 
     def close(self) -> None:
         """End the line that grows."""
@@ -95,6 +96,8 @@ def as_json(job: Job, reports: list[StageReport], *, refused: JobRefusedError | 
             "task": refused.request.task,
             "reason": refused.refused.reason,
             "at": refused.refused.stage,
+            "limit": refused.refused.limit,
+            "value": refused.refused.value,
             "tries": refused.tries,
         }
     return {

@@ -57,6 +57,7 @@ class Azurite:
 @contextmanager
 def azurite(folder: Path) -> Iterator[Azurite]:
     """An emulator that keeps everything in memory, until the block ends. `folder` gets its certificate and log."""
+    folder = folder.resolve()  # it becomes the working folder of the emulator
     ca = authority("Azurite's authority", rsa.generate_private_key(65537, 2048))
     server = leaf("localhost", rsa.generate_private_key(65537, 2048), ca, hosts=("localhost", "127.0.0.1"))
     server.save(folder / "azurite")

@@ -280,7 +280,7 @@ def demo(folder: Path) -> None:
 )
 @click.option("--nodes", type=click.IntRange(1, 16), default=3, show_default=True, help="Number of workers.")
 @click.option("--cells", type=click.IntRange(1, 16), default=1, show_default=True, help="Tasks at the same time, each.")
-@click.option("--cell-memory", "cell_mib", type=click.IntRange(128, 65536), default=160, show_default=True, help="MiB.")
+@click.option("--cell-memory", "cell_mib", type=click.IntRange(128, 65536), default=256, show_default=True, help="MiB.")
 @click.option("--rows", type=click.IntRange(1), default=20_000, show_default=True, help="Rows of made-up people.")
 @click.option("--shards", type=click.IntRange(2, 1024), default=4, show_default=True, help="Shards of the records.")
 @click.option("--run/--no-run", "runs", default=False, show_default=True, help="Run the job at once, then stop.")

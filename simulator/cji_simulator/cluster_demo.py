@@ -43,6 +43,7 @@ def run_cluster(folder: Path, *, nodes: int, cells: int, cell_mib: int, rows: in
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    folder = folder.resolve()  # its programs have folders of their own
     click.echo(f"Starting {nodes} workers, Blob Storage and the engine in {folder}")
     with cluster(folder, nodes=nodes, cells=cells, cell_mib=cell_mib) as running:
         sealed = submit_parts(running.site, running.container, made_up_people(rows), Link(), shards=shards)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from cji_core.errors import Reason, Refusal, Stage
+from cji_core.errors import Limit, Reason, Refusal, Stage
 from cji_core.format.job import Header
 from cji_worker.ipc.messages import CellPlace, FaultyColumn
 
@@ -25,8 +25,12 @@ class ColumnRefused(Refusal):
         self.column = column
 
 
-def refusal_at(place: CellPlace | None, header: Header, reason: Reason, stage: Stage) -> Refusal:
+def refusal_at(
+    place: CellPlace | None, header: Header, reason: Reason, stage: Stage, limit: Limit | None = None
+) -> Refusal:
     """The refusal of a cell, which may be hostile: with the names at this place, if the job has such a column."""
+    if limit is not None and reason is Reason.LIMIT_EXCEEDED:
+        return Refusal(reason, stage=stage, limit=limit)
     column = None if place is None or reason not in _OF_COLUMNS else _column(place, header)
     return Refusal(reason, stage=stage) if column is None else ColumnRefused(reason, stage=stage, column=column)
 

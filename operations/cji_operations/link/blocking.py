@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from cji_core.errors import Reason, Refusal, Stage
+from cji_core.errors import Limit, Reason, Refusal, Stage
 from cji_core.format.records.column import Bools, Ints
 from cji_core.operations.link.declaration import Link
 from cji_core.operations.link.model import Key, Rule
@@ -376,6 +376,6 @@ def _any(which: Bools, starts: Ints | None) -> Bools:
     return found
 
 
-def too_many() -> Refusal:
-    """A job with more pairs or rows than it may have."""
-    return Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE)
+def too_many(limit: Limit = Limit.PAIRS) -> Refusal:
+    """A job with more pairs, or rows, than it may have."""
+    return Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE, limit=limit)

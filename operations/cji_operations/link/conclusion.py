@@ -6,6 +6,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from cji_core.errors import LIMITS, Limit
 from cji_core.format.records.column import Ints
 from cji_core.operations.link.declaration import Link
 from cji_core.operations.link.model import Model
@@ -22,7 +23,7 @@ from cji_operations.link.training import Trained
 from cji_operations.link.units import Units
 from cji_operations.link.weight_report import OwnWeights
 
-MEMORY: Final = 6 << 30
+MEMORY: Final = (LIMITS[Limit.LINK_MEMORY].value or 0) << 20
 """Bytes for rows and the pairs that are kept; a job that needs more is refused."""
 _PAIR_BYTES: Final = 104  # of a pair that is kept: 24, and while clusters are joined, what stands between them
 _ROW_BYTES: Final = 96  # of a row, besides its records: its number in each key, its id, its cluster

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from msgspec.structs import replace
 
-from cji_core.errors import Stage
+from cji_core.errors import Limit, Stage
 from cji_core.format.records import RowStatus
 from cji_core.format.records.column import Ints
 from cji_core.operations.link.declaration import Link
@@ -99,7 +99,7 @@ def bind(parameters: Link, schema: pa.Schema, *, linking: bool) -> Model:
 class Admitted:
     """A job's units and all its blocks; `rows` are those of its table, before they were made units.
 
-    `too_large`: it has more rows or pairs than it may.
+    `exceeds`: the limit of rows or pairs that it is beyond, if any.
     """
 
     model: Model
@@ -109,7 +109,7 @@ class Admitted:
     blocking: Blocking
     deterministic: Blocking
     relatives: Blocking
-    too_large: bool
+    exceeds: Limit | None
 
 
 def admit(
@@ -138,8 +138,11 @@ def admit(
         blocking=blocking,
         deterministic=deterministic,
         relatives=relatives,
-        too_large=exceeds_memory(found.units.n, 0, memory)
-        or any(are_too_many([one.counted for one in rules.rules], parameters) for rules in sets),
+        exceeds=Limit.LINK_MEMORY
+        if exceeds_memory(found.units.n, 0, memory)
+        else Limit.PAIRS
+        if any(are_too_many([one.counted for one in rules.rules], parameters) for rules in sets)
+        else None,
     )
 
 
@@ -160,8 +163,8 @@ def link(
     """
     progress("count", 0)
     job = admit(records, schema, parameters, side=side, memory=memory, missing=missing)
-    if job.too_large:
-        raise too_many()
+    if job.exceeds is not None:
+        raise too_many(job.exceeds)
     model, blocking = job.model, job.blocking
     trained, pairs, new, weights, own = _weighed(job, parameters, memory, progress)
     progress("cluster", 0)
@@ -243,7 +246,7 @@ def _scored(job: Admitted, scorer: Scorer, least: float, memory: int, progress: 
         pieces.append(some)
         kept += len(some)
         if exceeds_memory(job.units.n, kept, memory):
-            raise too_many()
+            raise too_many(Limit.LINK_MEMORY)
     return gather(pieces), new
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from cji_core.errors import Reason, Refusal, Stage
+from cji_core.errors import LIMITS, Limit, Reason, Refusal, Stage
 from cji_core.format.records.column import Ints
 from cji_core.operations.link.declaration import Link
 from cji_operations.kernels.average_linkage import Marks
@@ -19,7 +19,7 @@ from cji_operations.link.units import value_hashes
 
 SOURCE: Final = 0xFF
 """In the place of a column's number: the source."""
-MOST_SOURCES: Final = 1_024
+MOST_SOURCES: Final = LIMITS[Limit.SOURCES].value or 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -61,7 +61,7 @@ def marks_of(found: Marked, units: int, parameters: Link) -> Marks | None:
     some = found.column == SOURCE
     unit, (distinct, value) = found.unit[some], np.unique(found.value[some], return_inverse=True)
     if len(distinct) > MOST_SOURCES:
-        raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE)
+        raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE, limit=Limit.SOURCES)
     bits = np.zeros((-(-len(distinct) // 64), units), np.uint64)
     np.bitwise_or.at(bits, (value // 64, unit), np.uint64(1) << (value % 64).astype(np.uint64))
     return Marks(labels=labels, bits=bits)

@@ -75,7 +75,7 @@ def count_rules(
         tighter=tuple(one for one in tighter if 0 < one.pairs <= share),
         deterministic=total_pairs([one.counted for one in job.deterministic.rules]),
         relatives=total_pairs([one.counted for one in job.relatives.rules]),
-        accepted=not job.too_large,
+        accepted=job.exceeds is None,
     )
 
 

@@ -136,6 +136,24 @@ def test_a_task_that_every_node_refuses_stops_the_job() -> None:
     assert not {stage for stage, _, _ in cluster.ran} & {"pairs", FINISH}
 
 
+def test_a_job_that_is_the_reason_stops_at_the_first_node() -> None:
+    """No other node is asked, and what is printed names the limit, its value and where to change it."""
+    asked: list[str] = []
+
+    def fault(request: Request, node: str) -> Answer | None:
+        if request.stage != "split" or request.task != 1:
+            return None
+        asked.append(node)
+        return Refused(
+            reason="LIMIT_EXCEEDED", stage="compute", everywhere=True, limit="pairs", value=5, remedy="Raise it."
+        )
+
+    with pytest.raises(JobRefusedError, match="split 1: LIMIT_EXCEEDED, limit pairs is 5 after 1 try") as refused:
+        run(Pretended(fault))
+    assert len(asked) == 1
+    assert refused.value.remedy == "Raise it."
+
+
 def test_a_cluster_that_stays_away_ends_the_job() -> None:
     tries = 0
 

@@ -16,7 +16,7 @@ def fleet(state: Path) -> Fleet:
         blob_url="https://b.example", queue_url="https://q.example", state=str(state), tasks_socket=f"{state}/s"
     )
     credential: Any = None
-    return Fleet(Settings(fleet=section, cells=1, fronts=1), identity=lambda _: credential)
+    return Fleet(Settings(fleet=section, cells=1, cell_memory_mib=160, fronts=1), identity=lambda _: credential)
 
 
 def test_a_second_process_takes_nothing_from_the_first(tmp_path: Path) -> None:

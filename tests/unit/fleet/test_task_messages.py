@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cji_core.errors import REASONS, Reason, Refusal, RetryLater, Stage
+from cji_core.errors import LIMITS, REASONS, Limit, Reason, Refusal, RetryLater, Stage
 from cji_engine import messages as engine
 from cji_worker.fleet.tasks import messages as fleet
 
@@ -31,6 +31,10 @@ REFUSED = st.builds(
     reason=st.sampled_from(Reason),
     stage=st.sampled_from(Stage),
     retry_after_ms=st.integers(0, 3_600_000),
+    everywhere=st.booleans(),
+    limit=st.none() | st.sampled_from(Limit),
+    value=st.none() | COUNTS,
+    remedy=st.sampled_from(["", *(one.remedy for one in LIMITS.values())]),
 )
 
 
@@ -139,3 +143,27 @@ def test_a_member_twice_is_refused_at_both_ends() -> None:
     twice = answer[:-1] + b"," + answer[1:]
     with pytest.raises(engine.MessageError, match="one form"):
         engine.read_answer(io.BytesIO(len(twice).to_bytes(4, "big") + twice).read)
+
+
+@pytest.mark.parametrize("limit", Limit)
+def test_a_refusal_for_a_limit_names_it_with_value_and_remedy(limit: Limit) -> None:
+    refused = fleet.Refused.of(Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE, limit=limit), cell_memory_mib=160)
+    assert (refused.limit, refused.remedy) == (limit, LIMITS[limit].remedy)
+    assert refused.value == (160 if limit is Limit.CELL_MEMORY else LIMITS[limit].value)
+    assert refused.everywhere
+    assert refused.retry_after_ms == 0
+
+
+@pytest.mark.parametrize(
+    ("reason", "stage", "everywhere"),
+    [
+        (Reason.BAD_PARAMETERS, Stage.COMPUTE, True),
+        (Reason.LIMIT_EXCEEDED, Stage.COMPUTE, True),
+        (Reason.LIMIT_EXCEEDED, Stage.ADMIT, False),
+        (Reason.UNKNOWN_KEY, Stage.ADMIT, False),
+        (Reason.CELL_FAILED, Stage.COMPUTE, False),
+    ],
+)
+def test_only_a_job_that_is_the_reason_is_refused_everywhere(reason: Reason, stage: Stage, everywhere: bool) -> None:
+    """A policy or a key may be another one on another node."""
+    assert fleet.Refused.of(Refusal(reason, stage=stage)).everywhere is everywhere

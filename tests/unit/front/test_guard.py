@@ -11,7 +11,7 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from cji_client.errors import from_details
-from cji_core.errors import REASONS, Reason, Refusal, RetryLater, Stage
+from cji_core.errors import LIMITS, REASONS, Limit, Reason, Refusal, RetryLater, Stage
 from cji_core.format.job import Limits, identity_sha256
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_simulator.certificates import authority, leaf
@@ -97,7 +97,19 @@ def test_a_faulty_column_reaches_the_caller(column: FaultyColumn, metadata: dict
     assert (read.columns, read.row) == ((column.column,), column.row)
 
 
-@pytest.mark.parametrize(("name", "value"), [("column", "a b"), ("table", CANARY), ("column", "x" * 65), ("row", "-1")])
+@pytest.mark.parametrize("limit", Limit)
+def test_a_limit_reaches_the_caller_with_its_remedy(limit: Limit) -> None:
+    refusal = Relayed(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE, after_ms=0, limit=limit)
+    _, message, details = code_and_details(refusal, correlation_id="x")
+    read = from_details(details)
+    assert read is not None
+    assert (read.limit, read.remedy) == (limit.value, LIMITS[limit].remedy)
+    assert message.endswith(LIMITS[limit].remedy)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("column", "a b"), ("table", CANARY), ("column", "x" * 65), ("row", "-1"), ("limit", CANARY)]
+)
 def test_text_that_is_no_column_is_not_shown(name: str, value: str) -> None:
     """A hostile front or proxy puts what it likes into the details."""
     info = ErrorInfo(reason="COLUMN_KEY_WRONG", domain=DOMAIN, metadata={"table": "t", "column": "c", "row": "1"})

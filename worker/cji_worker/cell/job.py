@@ -18,7 +18,7 @@ from typing import Final, Self
 
 import pyarrow as pa
 
-from cji_core.errors import Denied, Reason, Refusal, Stage
+from cji_core.errors import Denied, Limit, Reason, Refusal, Stage
 from cji_core.format.envelope import ATTRIBUTION, DEK_BYTES, input_aad, open_box, output_aad, sha384, wrap_result_key
 from cji_core.format.job import LIMITS, Attribution, Header, InputPart, OutputPart, SizeClass, parse
 from cji_core.format.job.result_header import result_header
@@ -96,7 +96,7 @@ def run_job(
         channels.control.send(_failed(refusal))
         return 1
     except MemoryError:
-        channels.control.send(CellFailed(reason=Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE))
+        channels.control.send(CellFailed(reason=Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE, limit=Limit.CELL_MEMORY))
         return 1
     except ChannelClosed:
         return 0  # a peer gave the job up
@@ -107,6 +107,7 @@ def _failed(refusal: Refusal) -> CellFailed:
     return CellFailed(
         reason=refusal.reason,
         stage=refusal.stage,
+        limit=refusal.limit,
         denied_by=refusal.by if isinstance(refusal, Denied) else None,
         cells=refusal.place if isinstance(refusal, CellsRefused) else None,
     )

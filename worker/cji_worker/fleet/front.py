@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from cji_core.errors import Reason, Stage
+from cji_core.errors import Limit, Reason, Stage
 from cji_core.format.job import LIMITS
 from cji_core.pool.ticket import Ticket
 from cji_core.strict import hex_decode
@@ -44,9 +44,9 @@ class FrontRefusedError(WorkerError):
     code = "front-refused"
     remedy = "Read the reason that the worker gave."
 
-    def __init__(self, reason: Reason, stage: Stage, after: float = 0.0) -> None:
+    def __init__(self, reason: Reason, stage: Stage, after: float = 0.0, limit: Limit | None = None) -> None:
         super().__init__(reason, stage)
-        self.reason, self.stage, self.after = reason, stage, after
+        self.reason, self.stage, self.after, self.limit = reason, stage, after, limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,13 +207,14 @@ def explained(error: grpc.RpcError) -> FrontRefusedError | FrontAwayError:
 
 def _refusal(data: bytes) -> FrontRefusedError | None:
     info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
-    reason, stage, after = None, Stage.OPEN, 0.0
+    reason, stage, after, limit = None, Stage.OPEN, 0.0, None
     try:
         for detail in status_pb2.Status.FromString(data).details:
             if detail.Unpack(info) and info.domain == _DOMAIN:
                 reason, stage = Reason(info.reason), Stage(info.metadata.get("stage", Stage.OPEN.value))
+                limit = Limit(name) if (name := info.metadata.get("limit")) else None
             elif detail.Unpack(retry):
                 after = max(0.0, retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9)
     except (DecodeError, ValueError):
         return None
-    return None if reason is None else FrontRefusedError(reason, stage, after)
+    return None if reason is None else FrontRefusedError(reason, stage, after, limit)

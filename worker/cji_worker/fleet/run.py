@@ -150,7 +150,10 @@ class Fleet:
         finishes = Finishes(front, self._finishes, running=self._records, results=lambda: self._blobs(fleet.results))
         self._keep_settled(finishes.settle)
         self._tasks = TaskServer(
-            listener, TaskService(front, finishes, stores=stores).answer, runs=_RUNS_PER_CELL * self._settings.cells
+            listener,
+            TaskService(front, finishes, stores=stores).answer,
+            runs=_RUNS_PER_CELL * self._settings.cells,
+            cell_memory_mib=self._settings.cell_memory_mib,
         )
         self._tasks.start()
 

@@ -21,6 +21,7 @@ _REMEDY: Final = "Compare it with docs/configuration.md."
 
 class _Worker(msgspec.Struct, frozen=True):
     cells: int = 2
+    cell_memory_mib: int = 160
     fronts: FrontSetting = "auto"
 
 
@@ -35,6 +36,7 @@ class Settings:
 
     fleet: FleetSection
     cells: int
+    cell_memory_mib: int
     fronts: int
 
 
@@ -53,4 +55,6 @@ def load(path: Path) -> Settings:
     if found.fleet is None:
         raise StartupError(f"The configuration {path} has no [fleet]", "Add it; docs/fleet.md has an example.")
     fleet, worker = found.fleet.below(path.resolve().parent), found.worker
-    return Settings(fleet=fleet, cells=worker.cells, fronts=front_count(worker.fronts))
+    return Settings(
+        fleet=fleet, cells=worker.cells, cell_memory_mib=worker.cell_memory_mib, fronts=front_count(worker.fronts)
+    )

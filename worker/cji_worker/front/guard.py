@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from cji_core.errors import Reason, Refusal, RetryLater, Stage
+from cji_core.errors import Limit, Reason, Refusal, RetryLater, Stage
 from cji_core.format.job import LIMITS
 from cji_core.log import log
 from cji_worker.front.patience import Lifetime, TimeLimit
@@ -32,8 +32,16 @@ Request = TypeVar("Request", bound=Message)
 class Relayed(RetryLater):
     """A refusal by the keyholder; `column` is the sealed column that it is about."""
 
-    def __init__(self, reason: Reason, *, stage: Stage, after_ms: int, column: FaultyColumn | None = None) -> None:
-        super().__init__(reason, stage=stage, after_ms=after_ms)
+    def __init__(
+        self,
+        reason: Reason,
+        *,
+        stage: Stage,
+        after_ms: int,
+        column: FaultyColumn | None = None,
+        limit: Limit | None = None,
+    ) -> None:
+        super().__init__(reason, stage=stage, after_ms=after_ms, limit=limit)
         self.column = column
 
 

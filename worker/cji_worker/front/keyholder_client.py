@@ -46,7 +46,13 @@ class PendingCall:
         """Wait for the next answer; raises a refusal."""
         message, fds = await self._answers.get()
         if isinstance(message, Ended):
-            raise Relayed(message.reason, stage=message.stage, after_ms=message.retry_after_ms, column=message.column)
+            raise Relayed(
+                message.reason,
+                stage=message.stage,
+                after_ms=message.retry_after_ms,
+                column=message.column,
+                limit=message.limit,
+            )
         return message, fds
 
     def put(self, message: Answer, fds: list[int]) -> None:

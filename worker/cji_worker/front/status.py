@@ -68,7 +68,7 @@ def code_and_details(
     """(code, message, serialized google.rpc.Status) for one refusal."""
     info = REASONS[refusal.reason]
     code = CODES[refusal.reason]
-    message = f"{refusal.reason.value}: {info.remedy}"
+    message = f"{refusal.reason.value}: {refusal.remedy}"
     details = [
         ErrorInfo(
             reason=refusal.reason.value,
@@ -79,6 +79,7 @@ def code_and_details(
                 "blame": info.blame,
                 "correlation_id": correlation_id,
                 **_column(column),
+                **({} if refusal.limit is None else {"limit": refusal.limit.value}),
             },
         )
     ]

@@ -123,8 +123,16 @@ class Effects:
         """Send the front of this call a refusal: its last word on it."""
         retry = refusal.after_ms if isinstance(refusal, RetryLater) else 0
         column = refusal.column if isinstance(refusal, ColumnRefused) else None
-        ended = Ended(call=call, reason=refusal.reason, stage=refusal.stage, retry_after_ms=retry, column=column)
-        self.send(ended)
+        self.send(
+            Ended(
+                call=call,
+                reason=refusal.reason,
+                stage=refusal.stage,
+                retry_after_ms=retry,
+                column=column,
+                limit=refusal.limit,
+            )
+        )
 
     def send(self, answer: Answer) -> None:
         """Send the front of a call an answer to it, if it is still there."""

@@ -417,10 +417,10 @@ async def receive_statement(job: AdmittedJob) -> Stopped | Summary:
         case CellFaulted(fault=fault):
             log("cell fault", correlation_id=job.correlation_id, cell=job.cell.number, error=fault.value)
             return Stopped(Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE))
-        case CellFailed(reason=reason, stage=stage, denied_by=limit, cells=place):
-            if limit is not None:
-                return Stopped(Denied(limit, stage=stage))
-            return Stopped(refusal_at(place, job.admission.header, reason, stage))
+        case CellFailed(reason=reason, stage=stage, denied_by=rule, cells=place, limit=limit):
+            if rule is not None:
+                return Stopped(Denied(rule, stage=stage))
+            return Stopped(refusal_at(place, job.admission.header, reason, stage, limit))
         case Summary():
             return completed(message, job.cell_streams)
     return Stopped(Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE))

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from cji_core.errors import Reason, Refusal
+from cji_core.errors import LIMITS, Limit, Reason, Refusal
 from cji_core.errors import Stage as Where
 from cji_core.format.columns import ColumnEncryption
 from cji_core.format.job import Header, SealedOutput
@@ -25,7 +25,7 @@ from cji_core.operations.stages.stage import MAX_TASKS, PLAN_STAGE, ROW_STATUS_O
 
 TO_ALL: Final = 0xFFFF_FFFF
 """The consumer of a producer's only stream: all tasks get it whole, or of an aligned edge, the task of its number."""
-MAX_STREAMS: Final = 1 << 17
+MAX_STREAMS: Final = LIMITS[Limit.STREAMS].value or 0
 """Of shuffle streams in one job; bounds anyone who compares them."""
 MAX_TASK_STREAMS: Final = 1 << 12
 """Of one task, either way."""
@@ -70,7 +70,7 @@ class TaskStreams:
         no resident reference.
         """
         if not 1 <= shards <= MAX_TASKS:
-            raise Refusal(Reason.LIMIT_EXCEEDED, stage=Where.ADMIT)
+            raise Refusal(Reason.LIMIT_EXCEEDED, stage=Where.ADMIT, limit=Limit.SHARDS)
         stages = with_plan_stage(_stages(plan.operations)) if plan.reference is None else None
         if stages is None:
             raise bad_parameters(Where.ADMIT)
@@ -118,7 +118,7 @@ class TaskStreams:
         )
         each = max(max(len(job.read_by(s, 0)), len(job.written_by(s, 0))) for s in job.stages.in_order)
         if streams > MAX_STREAMS or each > MAX_TASK_STREAMS:
-            raise Refusal(Reason.LIMIT_EXCEEDED, stage=Where.COMPUTE)
+            raise Refusal(Reason.LIMIT_EXCEEDED, stage=Where.COMPUTE, limit=Limit.STREAMS)
         return job
 
     def stage(self, name: str) -> Stage | None:

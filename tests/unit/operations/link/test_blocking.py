@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from cji_core.errors import Reason
+from cji_core.errors import Limit, Reason
 from cji_core.format.records.column import Ints
 from cji_core.operations.link import Key, Link, Rule
 from cji_core.operations.link.declaration import Code
@@ -27,8 +27,9 @@ def test_a_limit_is_enforced_before_a_pair_is_compared(limits: dict[str, int]) -
     memory = limits.pop("memory", MEMORY)
     model = replace(given_model(0.9, 0.1), blocking=(Rule(keys=(Key(column="SEX"),)),))
     parameters = Link(model=model, **limits)  # type: ignore[arg-type]
-    with refused(Reason.LIMIT_EXCEEDED):
+    with refused(Reason.LIMIT_EXCEEDED) as caught:
         link([batch], batch.schema, parameters, lambda step, _: steps.append(step), memory=memory)
+    assert caught.value.limit is (Limit.LINK_MEMORY if memory < MEMORY else Limit.PAIRS)
     assert steps == ["count"]
 
 
@@ -37,8 +38,9 @@ def test_pairs_that_are_kept_have_a_limit_of_memory() -> None:
     model = replace(given_model(0.9, 0.1), blocking=(Rule(keys=(Key(column="SEX"),)),))
     parameters = Link(model=model, clerical_review_threshold=1e-6)
     assert len(link([batch], batch.schema, parameters, ignore, memory=3 << 20).report.pairs) == 19_900
-    with refused(Reason.LIMIT_EXCEEDED):
+    with refused(Reason.LIMIT_EXCEEDED) as caught:
         link([batch], batch.schema, parameters, ignore, memory=1 << 20)
+    assert caught.value.limit is Limit.LINK_MEMORY
 
 
 def test_a_block_that_is_too_large_is_split_and_reported() -> None:

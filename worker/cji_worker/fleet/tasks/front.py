@@ -168,4 +168,4 @@ def _refused(found: FrontAwayError | FrontRefusedError) -> Refusal:
         return RetryLater(Reason.NOT_READY, stage=Where.OPEN, after_ms=_AWAY_MS)
     if REASONS[found.reason].retryable:
         return RetryLater(found.reason, stage=found.stage, after_ms=max(int(found.after * 1000), 1))
-    return Refusal(found.reason, stage=found.stage)
+    return Refusal(found.reason, stage=found.stage, limit=found.limit)

@@ -6,7 +6,7 @@ request is taken for hostile: it names a task, and no address, container, blob o
 
     request   {"v":1,"job":hex,"header_sha384":hex,"plan":hex or "none","stage":name,"task":n}, perhaps "again":true
     answer    {"progress":[stage,per_cent]}, any number
-              {"done":{...}} or {"refused":{"reason":NAME,"stage":name,"retry_after_ms":n}}
+              {"done":{...}} or {"refused":{"reason":NAME,"stage":name,"retry_after_ms":n,...}}
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from cji_core.documents import decode
-from cji_core.errors import REASONS, Reason, Refusal, RetryLater
+from cji_core.errors import LIMITS, REASONS, Limit, Reason, Refusal, RetryLater
 from cji_core.errors import Stage as Where
 from cji_core.pool.ticket import HeaderDigest, JobName
 from cji_core.strict import StrictError
@@ -31,6 +31,16 @@ FINISH: Final = "finish"
 NO_PLAN: Final = "none"
 RETRY_MS: Final = 1000
 """When the same request may succeed, if the refusal gave no time."""
+_OF_THE_JOB: Final = frozenset(
+    (
+        Reason.LIMIT_EXCEEDED,
+        Reason.BAD_PARAMETERS,
+        Reason.SCHEMA_MISMATCH,
+        Reason.COLUMN_KEY_WRONG,
+        Reason.COLUMN_CELL_INVALID,
+    )
+)
+"""Reasons that a task has in every cell alike once it computes."""
 
 PlanName = Annotated[str, Meta(pattern=r"^(none|[0-9a-f]{32})\Z")]
 StageName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}\Z")]
@@ -77,18 +87,43 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A task that did not run. `retry_after_ms` 0: the same request on this node would be refused again."""
+    """A task that did not run. `retry_after_ms` 0: the same request on this node would be refused again.
+
+    `everywhere`: and on any other node, because the job is the reason. `limit` is the one that it exceeds, with its
+    value, unless the job has that; `remedy` is a text of `LIMITS`.
+    """
 
     reason: Reason
     stage: Where
     retry_after_ms: Annotated[int, Meta(ge=0, le=3_600_000)]
+    everywhere: bool = False
+    limit: Limit | None = None
+    value: Annotated[int, Meta(ge=0)] | None = None
+    remedy: str = ""
 
     @classmethod
-    def of(cls, refusal: Refusal) -> "Refused":
-        """The answer for this refusal."""
+    def of(cls, refusal: Refusal, *, cell_memory_mib: int | None = None) -> "Refused":
+        """The answer for this refusal, of a worker whose cells have so much memory."""
+        limit = refusal.limit
+        if limit is not None:
+            value = cell_memory_mib if limit is Limit.CELL_MEMORY else LIMITS[limit].value
+            return cls(
+                reason=refusal.reason,
+                stage=refusal.stage,
+                retry_after_ms=0,
+                everywhere=True,
+                limit=limit,
+                value=value,
+                remedy=LIMITS[limit].remedy,
+            )
         again = REASONS[refusal.reason].retryable
         after = refusal.after_ms if isinstance(refusal, RetryLater) else RETRY_MS if again else 0
-        return cls(reason=refusal.reason, stage=refusal.stage, retry_after_ms=min(after, 3_600_000))
+        return cls(
+            reason=refusal.reason,
+            stage=refusal.stage,
+            retry_after_ms=min(after, 3_600_000),
+            everywhere=refusal.stage is Where.COMPUTE and refusal.reason in _OF_THE_JOB,
+        )
 
 
 Answer = Done | Refused

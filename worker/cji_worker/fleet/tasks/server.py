@@ -46,7 +46,10 @@ Handler = Callable[[Request, Progressed, Cancellation], Answer]
 
 
 class TaskServer:
-    """Listens until `close`. `handler` is called by many threads, for at most `runs` requests at once."""
+    """Listens until `close`. `handler` is called by many threads, for at most `runs` requests at once.
+
+    `cell_memory_mib` is what a refusal for it names.
+    """
 
     def __init__(
         self,
@@ -55,8 +58,10 @@ class TaskServer:
         *,
         connections: int = MAX_CONNECTIONS,
         runs: int = MAX_CONNECTIONS,
+        cell_memory_mib: int | None = None,
     ) -> None:
         self._handler, self._connections, self._runs = handler, connections, runs
+        self._cell_memory_mib = cell_memory_mib
         self._free = threading.BoundedSemaphore(connections)
         self._lock = threading.Lock()
         self._waiting: dict[socket.socket, int] = {}
@@ -157,7 +162,7 @@ class TaskServer:
             with self._run(request):
                 return self._handler(request, progress, gone)
         except Refusal as refusal:
-            return Refused.of(refusal)
+            return Refused.of(refusal, cell_memory_mib=self._cell_memory_mib)
         except Exception as fault:  # noqa: BLE001 - its text may have anything, and its caller waits
             log("fault", error=type(fault).__name__)
             return Refused.of(Refusal(Reason.INTERNAL, stage=Where.COMPUTE))

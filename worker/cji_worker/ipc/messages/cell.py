@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar, TypeAlias
 
 from msgspec import Meta
 
-from cji_core.errors import DeniedBy, Reason, Stage
+from cji_core.errors import DeniedBy, Limit, Reason, Stage
 from cji_worker.ipc.messages.base import (
     MAX_PLAN,
     CellPlace,
@@ -106,11 +106,13 @@ class KeysReady(Message, frozen=True, kw_only=True):
 class CellFailed(Message, frozen=True, kw_only=True):
     """The cell refused the job.
 
-    `denied_by` is the limit of the policy that it exceeds, if it does; `cells` the place of cells that are at fault.
+    `limit` is the one that LIMIT_EXCEEDED is about, `denied_by` that of the policy which it exceeds, if it does, and
+    `cells` the place of cells that are at fault.
     """
 
     reason: Reason
     stage: Stage
+    limit: Limit | None = None
     denied_by: DeniedBy | None = None
     cells: CellPlace | None = None
 

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from cji_core.errors import Reason, Stage
+from cji_core.errors import Limit, Reason, Stage
 from cji_worker.ipc.messages.base import (
     AdmissionProof,
     Condition,
@@ -98,13 +98,14 @@ class Abort(Message, frozen=True, kw_only=True):
 class Ended(Message, frozen=True, kw_only=True):
     """The call is refused, or its job ended without a receipt. The last message of every call without an answer.
 
-    `column` is the sealed column of the caller's header that is at fault, if one is.
+    `column` is the sealed column of the caller's header that is at fault, if one is, `limit` the one that it exceeds.
     """
 
     call: int
     reason: Reason
     stage: Stage
     retry_after_ms: int = 0
+    limit: Limit | None = None
     column: FaultyColumn | None = None
 
 
