@@ -51,7 +51,7 @@ PAIRS: Final = 1 << 34
 """The most pairs of a job."""
 _ROWS_OF_SHARD: Final = 1_000_000
 _PERSON: Final = InputSpec(schema="person/1")
-_CONTEXT: Final = Context(
+CONTEXT: Final = Context(
     job=JobContext(
         purpose_code="C",
         requesting_ori="",
@@ -222,7 +222,7 @@ def _of_parts(
         list(_shards(people.records, shards)),
         parameters=parameters,
         schema=people.records.schema,
-        context=_CONTEXT,
+        context=CONTEXT,
         bucket_hash=bucket_hash(bytes(32)),
     )
     blocks = [batch for shard in done.outputs["blocks"] for batch in shard]

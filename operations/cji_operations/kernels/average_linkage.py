@@ -136,6 +136,7 @@ def average_linkage(
     copies: Ints | None = None,
     marks: Marks | None = None,
     single: bool = False,
+    names: Ints | None = None,
 ) -> Ints:
     """int64[n]: the lowest node in the cluster of each node.
 
@@ -143,7 +144,8 @@ def average_linkage(
     joined if the mean weight of the pairs across them is at least `stop`, and the highest one at least `match`;
     `unlisted`, at most `stop`, is the weight of a pair that is not listed. second bool[n] marks the nodes of the second
     of two tables, whose pairs have a node of each. copies int64[n]: how many nodes each stands for. With `single`, the
-    highest weight across two clusters takes the place of the mean.
+    highest weight across two clusters takes the place of the mean. names int64[n], ascending: the numbers of the nodes
+    in a larger graph, of which this is some components; then the result is that of the larger graph.
     """
     root = np.arange(n, dtype=np.int64)
     sizes = Sizes.of(root, second, copies)
@@ -160,7 +162,7 @@ def average_linkage(
         strong = np.flatnonzero((mean >= stop) & (edges.best >= match))
         if not len(strong):
             break
-        best = strong[_mutual_best(edges.a[strong], edges.b[strong], mean[strong], scratch)]
+        best = strong[_mutual_best(edges.a[strong], edges.b[strong], mean[strong], scratch, names)]
         a, b = edges.a[best], edges.b[best]
         root[b] = a
         sizes.join(a, b)
@@ -181,12 +183,12 @@ def _open(edges: _Edges, which: Bools, n: int) -> Bools:
     return both
 
 
-def _mutual_best(a: Ints, b: Ints, mean: Floats, scratch: Ints) -> Bools:
+def _mutual_best(a: Ints, b: Ints, mean: Floats, scratch: Ints, names: Ints | None) -> Bools:
     """bool[e]: the edge is the best one of both its clusters; `scratch` int64[2, n] is overwritten."""
     rank = np.rint(mean * STEPS).astype(np.int64)
     highest = _highest(scratch[0], a, b, rank, rank)
     of_a, of_b = rank == highest[a], rank == highest[b]
-    order = scattered(a, b)
+    order = scattered(a, b) if names is None else scattered(names[a], names[b])
     first = _highest(scratch[1], a, b, np.where(of_a, order, _NONE), np.where(of_b, order, _NONE))
     found: Bools = of_a & of_b & (order == first[a]) & (order == first[b])
     return found

@@ -64,7 +64,7 @@ class ClusterReport:
             possible = sizes.within(head)
             yield batch(
                 CLUSTERS,
-                first[head],
+                rows.numbered(first[head]),
                 rows.named(first[head]),
                 row_counts[first[head]],
                 possible,
@@ -118,14 +118,14 @@ class ClusterReport:
             right_root = first[right[which]]
             yield batch(
                 BRIDGES,
-                of_left,
+                rows.numbered(of_left),
                 rows.positions(of_right),
                 rows.named(of_left),
                 rows.named(of_right),
                 weight,
                 probability(weight),
-                first[left[which]],
-                arrow.from_numpy(right_root, pa.uint64(), valid=~rows.of_second(right_root)),
+                rows.numbered(first[left[which]]),
+                arrow.from_numpy(rows.numbered(right_root), pa.uint64(), valid=~rows.of_second(right_root)),
                 mean[at[which]],
             )
 

@@ -48,8 +48,16 @@ class Clusters:
         return Sizes.of(self.root, self.second, self.copies)
 
 
-def cluster(pairs: Pairs, units: Units, second: Bools | None, marks: Marks | None, parameters: Link) -> Clusters:
-    """The clusters of all units, of pairs that are in order."""
+def cluster(
+    pairs: Pairs,
+    units: Units,
+    second: Bools | None,
+    marks: Marks | None,
+    parameters: Link,
+    *,
+    names: Ints | None = None,
+) -> Clusters:
+    """The clusters of all units, of pairs that are in order; names int64[u] as of `average_linkage`."""
     match, n = log2_odds(parameters.match), len(units.first)
     own = _own(pairs, units)
     listed = pairs.from_weight(LEAST)
@@ -75,6 +83,7 @@ def cluster(pairs: Pairs, units: Units, second: Bools | None, marks: Marks | Non
             copies=copies if (copies > 1).any() else None,
             marks=marks,
             single=by_components,
+            names=names,
         )
     joined = np.bincount(root, minlength=n)[root] > 1
     together = ~one_each & ((own >= match) | joined)

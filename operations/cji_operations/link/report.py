@@ -26,11 +26,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cji_core.format.records import arrow
-from cji_core.format.records.column import Ints
+from cji_core.format.records.column import Bools, Ints
 from cji_core.operations.link.model import Comparison, Level, Model, Rule
 from cji_core.operations.link.outputs import BLOCKS, LEVELS, PAIRS, PATTERNS, THRESHOLDS
 from cji_operations.link.blocking import Counted
-from cji_operations.link.false_share import thresholds
+from cji_operations.link.false_share import sums, thresholds
 from cji_operations.link.rows import Rows, batch, parts
 from cji_operations.link.score import Pairs, Weights, probability
 from cji_operations.link.training import Trained
@@ -41,55 +41,30 @@ _PATTERNS: Final = 1 << 12  # in a batch: their words are long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Report:
-    """The outputs of one job; `new_pairs` int64 by rule, `least` is the weight from which a pair is a match.
+class Summary:
+    """What one job's pairs have in common; `new_pairs` int64 by rule. `scores` are those of `thresholds`."""
 
-    `pairs` are of rows, root int64[n] is the lowest row of the cluster of each. `scores` are those of `thresholds`.
-    """
-
-    pairs: Pairs
-    root: Ints
-    rows: Rows
     weights: Weights
     model: Model
     trained: Trained
     blocks: Sequence[tuple[Rule, Counted]]
     new_pairs: Ints
-    least: float
     scores: Sequence[float]
 
-    def batches(self) -> dict[str, Iterator[pa.RecordBatch]]:
-        """The parts by name."""
-        codes, pattern = np.unique(self.pairs.pattern, return_inverse=True)
+    def of_pairs(self, codes: Ints, counts: Ints, summed: Ints) -> tuple[dict[str, Iterator[pa.RecordBatch]], Floats]:
+        """(the parts by name, float64[k]: the weight of each pattern without frequencies).
+
+        codes int64[k], ascending: the patterns of the listed pairs; counts int64[k]: pairs of each; the `sums` of all.
+        """
         levels = self.weights.radix.levels(codes)
         weights, dependence, relatives = self.weights.of(levels)
-        return {
-            PAIRS.name: self._pairs(pattern, weights),
-            PATTERNS.name: self._patterns(
-                levels, (weights, dependence, relatives), np.bincount(pattern, minlength=len(codes))
-            ),
+        found = {
+            PATTERNS.name: self._patterns(levels, (weights, dependence, relatives), counts),
             LEVELS.name: iter([self._levels()]),
             BLOCKS.name: iter([self._blocks()]),
-            THRESHOLDS.name: thresholds(self.pairs.weight, self.scores),
+            THRESHOLDS.name: thresholds(summed, self.scores),
         }
-
-    def _pairs(self, pattern: Ints, weights: Floats) -> Iterator[pa.RecordBatch]:
-        root, rows = self.root, self.rows
-        for part in parts(len(self.pairs)):
-            left, right, weight = self.pairs.left[part], self.pairs.right[part], self.pairs.weight[part]
-            yield batch(
-                PAIRS,
-                left,
-                rows.positions(right),
-                rows.named(left),
-                rows.named(right),
-                weight,
-                weight - weights[pattern[part]],
-                probability(weight),
-                pattern[part],
-                weight >= self.least,
-                root[left] == root[right],
-            )
+        return found, weights
 
     def _patterns(
         self, levels: npt.NDArray[np.int8], bits: tuple[Floats, Floats, Floats], counts: Ints
@@ -172,6 +147,50 @@ class Report:
                 pa.array([one.oversized_rows for one in counted], pa.uint64()),
             ],
             schema=BLOCKS.schema.arrow,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Report(Summary):
+    """The outputs of one job; `least` is the weight from which a pair is a match.
+
+    `pairs` are of rows, root int64[n] is the lowest row of the cluster of each.
+    """
+
+    pairs: Pairs
+    root: Ints
+    rows: Rows
+    least: float
+
+    def batches(self) -> dict[str, Iterator[pa.RecordBatch]]:
+        """The parts by name."""
+        pairs, root = self.pairs, self.root
+        codes, pattern, counts = np.unique(pairs.pattern, return_inverse=True, return_counts=True)
+        found, weights = self.of_pairs(codes, counts, sums(pairs.weight, self.scores))
+        joined = root[pairs.left] == root[pairs.right]
+        return {
+            PAIRS.name: pair_batches(pairs, joined, self.rows, least=self.least, pattern=pattern, weights=weights)
+        } | found
+
+
+def pair_batches(
+    pairs: Pairs, joined: Bools, rows: Rows, *, least: float, pattern: Ints, weights: Floats
+) -> Iterator[pa.RecordBatch]:
+    """The output of pairs of `rows`; joined bool[p]: in one cluster. pattern int64[p]: its place in `weights`."""
+    for part in parts(len(pairs)):
+        left, right, weight = pairs.left[part], pairs.right[part], pairs.weight[part]
+        yield batch(
+            PAIRS,
+            rows.numbered(left),
+            rows.positions(right),
+            rows.named(left),
+            rows.named(right),
+            weight,
+            weight - weights[pattern[part]],
+            probability(weight),
+            pattern[part],
+            weight >= least,
+            joined[part],
         )
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cji_core.format.records import arrow
-from cji_core.format.records.column import Bools
+from cji_core.format.records.column import Bools, Ints
 from cji_core.operations.declaration import OutputSpec
 
 BATCH: Final = 1 << 16
@@ -18,20 +18,34 @@ BATCH: Final = 1 << 16
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Rows:
-    """The rows of one table, or of two: those from `first_of_second` on are the second one's. `ids` are of all."""
+    """The rows of one table, or of two: those from `first_of_second` on are the second one's. `ids` are of all.
+
+    numbers int64[n], ascending: their numbers among more rows, if these are some of them.
+    """
 
     ids: pa.Array
     first_of_second: int | None
+    numbers: Ints | None = None
+
+    def numbered(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The numbers of rows in both tables together."""
+        return rows if self.numbers is None else self.numbers[rows]
 
     def positions(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The positions of rows in their own table."""
-        if self.first_of_second is None:
-            return rows
-        return np.where(self.of_second(rows), rows - self.first_of_second, rows)
+        found = self.numbered(rows)
+        return (
+            found
+            if self.first_of_second is None
+            else np.where(self.of_second(rows), found - self.first_of_second, found)
+        )
 
     def of_second(self, rows: npt.NDArray[Any]) -> Bools:
         """bool[k]: the rows are the second table's."""
-        return np.zeros(len(rows), np.bool_) if self.first_of_second is None else rows >= self.first_of_second
+        if self.first_of_second is None:
+            return np.zeros(len(rows), np.bool_)
+        found: Bools = self.numbered(rows) >= self.first_of_second
+        return found
 
     def named(self, rows: npt.NDArray[Any]) -> pa.Array:
         """The record ids of rows."""

@@ -103,7 +103,7 @@ def test_a_job_completes_under_an_owner_of_its_blobs(pool: Pool) -> None:
     alter_streams(own, other)
     own.run("observe")
     ask_again(own)
-    own.run("train", "pairs", "cluster", "label")
+    own.run("train", "pairs", "components", "gather", "list", "report", "cluster", "order", "label")
     alter_statements(own, other)
     assert isinstance(own.ask("finish"), Done)
     wanted = of_one_machine(pool, records, operation)

@@ -70,7 +70,7 @@ def test_ids_of_link(side: pa.Table, wanted: str) -> None:
 
 def test_no_ids_are_written_before_all_inputs_are_known() -> None:
     loop = linked(PERSONS)
-    stage = loop.streams.stage("cluster")
+    stage = loop.streams.stage("order")
     assert stage is not None
     keys = TaskKeys(loop.dek, header_sha384=loop.header.sha384, plan=parse_plan(loop.plan))
     some = {"records": PERSONS.schema}

@@ -133,8 +133,8 @@ JOBS: dict[str, Callable[[], Job]] = {
     "validate": _validate,
     "link, frequencies": lambda: _link("values", "value", "last"),
     "link, units": lambda: _link("read", "route", "last"),
-    "link, slots": lambda: _link("rows", "route", "last", "first", "DOB"),
-    "link, heavy slots": lambda: _link("rows", "route", "last first", "last DOB", "last"),
+    "link, slots": lambda: _link("table", "route", "last", "first", "DOB"),
+    "link, heavy slots": lambda: _link("table", "route", "last first", "last DOB", "last"),
 }
 
 

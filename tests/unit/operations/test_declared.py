@@ -164,20 +164,26 @@ DECLARED: list[tuple[Parameters, list[str]]] = [
             "bridges/1, blocks blocks/1, weights weights/1, completeness completeness/1, "
             "thresholds thresholds/1",
             "with link_to None",
-            "count of shards; records records; sides link_to; writes shards, read each, ids, facts aligned",
-            "unite of shards; reads shards read; writes counts, firsts, members, cut, tallies, slots, "
-            "values each, sample, columns aligned",
+            "count of shards; records records; sides link_to; writes shards, read each, facts aligned",
+            "unite of shards; reads shards read; writes counts, firsts, tallies, slots, values each, sample, "
+            "columns aligned, members aligned, named aligned",
             "plan of one; reads shards counts firsts tallies slots sample; writes plan, ranks each; plans plans",
             "frequencies of shards; reads plan values; writes frequencies each, squares",
-            "split of shards; reads columns plan ranks frequencies; writes rows each, random each, unkeyed, own, "
-            "filled, marked",
-            "observe of planned; reads plan rows random; writes bound aligned, counted, patterns",
+            "split of shards; reads columns members named plan ranks frequencies; writes table each, random each, "
+            "own, filled, rows each, marked each, twins, together",
+            "observe of planned; reads plan table random; writes bound aligned, counted, patterns",
             "train of one; reads plan squares filled counted patterns; writes model",
-            "pairs of planned; reads model bound; writes weighed, new_pairs",
-            "cluster of one; reads plan ids firsts members marked cut unkeyed model own weighed new_pairs; "
-            "writes labels each; outputs pairs "
-            "patterns levels clusters bridges blocks weights completeness thresholds",
-            "label of shards; records records; reads facts labels plan; outputs result row_status",
+            "pairs of planned; reads plan model bound; writes weighed each, forest, new_pairs",
+            "components of one; reads plan twins together forest; writes homes each, same",
+            "gather of planned; reads plan rows homes weighed; writes paired each, beside each",
+            "list of planned; reads plan rows homes marked paired beside; writes inside each, marks each, "
+            "linked each, apart aligned, across aligned, alone each, tallied, summed",
+            "report of one; reads model own new_pairs tallied summed; writes reported, codes; "
+            "outputs patterns levels blocks weights completeness thresholds",
+            "cluster of planned; reads plan same inside marks linked apart across reported codes; "
+            "writes of_pairs each, of_clusters each, of_bridges each, labels each",
+            "order of planned; reads of_pairs of_clusters of_bridges; outputs pairs clusters bridges",
+            "label of shards; records records; reads facts alone labels plan; outputs result row_status",
         ],
     ),
     (

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from cji_operations.link.stages import buckets, count, finish, split, unite
+from cji_operations.link.stages import buckets, clustering, components, count, finish, shares, split, unite
 from cji_operations.link.stages.routes import ROWS_OF_TASK
 from cji_operations.stages.task import StageFunctions
 
@@ -20,6 +20,11 @@ def stage_functions(rows_of_task: int = ROWS_OF_TASK) -> StageFunctions:
         "observe": buckets.observe,
         "train": finish.train,
         "pairs": buckets.pairs,
-        "cluster": finish.cluster,
+        "components": components.form,
+        "gather": shares.gather,
+        "list": shares.list_,
+        "report": finish.report,
+        "cluster": clustering.cluster,
+        "order": clustering.order,
         "label": finish.label,
     }

@@ -19,6 +19,7 @@ import numpy as np
 from cji_core.operations.link import edges
 from cji_core.operations.link.declaration import Link
 from cji_core.operations.link.model import Key
+from cji_operations.kernels.components import forest
 from cji_operations.link.blocking import Blocking, Counted, are_too_many, bind, further_keys, left_out, too_many
 from cji_operations.link.blocking import Bound as BoundRule
 from cji_operations.link.columns import Table
@@ -28,11 +29,12 @@ from cji_operations.link.facts import Facts
 from cji_operations.link.key_hashes import replayed, split_blocks
 from cji_operations.link.observation import found_by, is_trained, sampled
 from cji_operations.link.patterns import NONE, Patterns, Radix, compared, merged
-from cji_operations.link.score import Scorer
+from cji_operations.link.score import Scorer, log2_odds
 from cji_operations.link.stages import edge_data
 from cji_operations.link.stages.aligned_tables import read_tables, write_table
 from cji_operations.link.stages.count import Planned
 from cji_operations.link.stages.shard import Bound
+from cji_operations.link.stages.shares import chosen, share_of
 from cji_operations.link.stages.tables import assemble, collect
 from cji_operations.link.training import Trained
 from cji_operations.link.weight_report import count_weights, no_weights
@@ -151,7 +153,10 @@ def _write_patterns(task: Task, number: int, found: Patterns) -> None:
 def pairs(task: Task) -> None:
     """See the module."""
     bound = Bound.of(task)
+    (planned,) = edge_data.read_documents(task, edges.PLAN, Planned)
     (weighing,) = edge_data.read_documents(task, edges.MODEL, Weighing)
+    n, shares, match = planned.facts.n, planned.shares, log2_odds(task.parameters.match)
+    matches = [(np.empty(0, np.uint32), np.empty(0, np.uint32))]
     new, weights = np.zeros(len(bound.model.blocking), np.int64), no_weights()
     least = least_kept(task.parameters)
     further = further_keys(bound.model.split, task.parameters)
@@ -165,9 +170,14 @@ def pairs(task: Task) -> None:
         comparers = [bound_to(comparison, table) for comparison in bound.model.comparisons]
         scorer = Scorer(comparers, weighing.trained, weighing.facts, partial(count_weights, weights))
         for found in scorer.scored(blocking.chunks(), new, least):
-            rows = (table.rows[side].astype(np.int32) for side in (found.left, found.right))
-            for batch in edge_data.batches(edges.PAIRS, *rows, found.pattern, found.weight):
-                task.write(edges.PAIRS.name, batch)
+            left, right = (table.rows[side].astype(np.uint32) for side in (found.left, found.right))
+            matched = np.flatnonzero(found.weight >= match)
+            matches.append((left[matched], right[matched]))
+            columns = left, right, found.pattern, found.weight
+            for share, some in chosen(share_of(right, n, shares), shares):
+                edge_data.write(task, edges.WEIGHED, *(one[some] for one in columns), to=share)
+    joined = forest(*(np.concatenate(side) for side in zip(*matches, strict=True)))
+    edge_data.write(task, edges.FOREST, *(side.astype(np.uint32) for side in joined))
     edge_data.write_document(task, edges.NEW_PAIRS, [new.tolist(), weights.tolist()])
 
 

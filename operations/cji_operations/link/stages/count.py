@@ -9,19 +9,19 @@ from typing import Final
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cji_core.errors import Stage
+from cji_core.errors import Limit, Stage
 from cji_core.format.records import arrow
-from cji_core.format.records.column import Ints
 from cji_core.operations.link import edges
 from cji_core.operations.link.outputs import CLUSTER
 from cji_core.operations.parameters import bad_parameters
 from cji_operations.kernels import hashing
 from cji_operations.kernels.strings import words
 from cji_operations.link.blocking import pairs_of_sizes, too_many
-from cji_operations.link.conclusion import MEMORY, exceeds_memory
+from cji_operations.link.conclusion import MEMORY
 from cji_operations.link.facts import Facts, frequency_columns
 from cji_operations.link.frequent import Frequent, Sample, among, too_frequent
 from cji_operations.link.observation import random_total
@@ -33,11 +33,20 @@ from cji_operations.link.stages.unite import Counts, keys_of
 from cji_operations.link.units import homes
 from cji_operations.stages.task import Task
 
-PLANNED_STAGES: Final = ("observe", "pairs")
+_BY_ROUTE: Final = ("observe", "pairs")
+_BY_SHARE: Final = ("gather", "list", "cluster", "order")
+TASKS_OF_SHARE: Final = 8
+"""A share has the rows of so many tasks of `observe`: it holds few columns of them."""
+MOST_SHARES: Final = 32
+"""A share has streams of every shard, and of every other share."""
+
+
+ROW_BYTES: Final = 24
+"""Of a row in the largest tasks that there is only one of, `plan` and `components`."""
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows of every shard, what is known of all units, the rules that are left out, and the routes.
+    """Rows of every shard, what is known of all units, the rules that are left out, the routes, and the shares.
 
     `frequent` are the values that are missing from here on. `random` tasks compare the random pairs: as few as have
     about as many units of these as of the routes.
@@ -50,6 +59,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     assignment: Assignment
     maps: list[bytes]
     random: int
+    shares: int
 
 
 def count(task: Task) -> None:
@@ -63,13 +73,11 @@ def count(task: Task) -> None:
     side = None if shard.side is None else sum(batch.num_rows for batch in shard.side)
     edge_data.write_document(task, edges.SHARDS, [own, side])
     to = hashing.below(task.bucket_hash(homes(table, row, bound.columns, task.parameters)), task.tasks["unite"])
-    packer = Packer(table, bound.columns, {})
+    packer, ids = Packer(table, bound.columns, {}), shard.ids()
     for consumer in range(task.tasks["unite"]):
         mine = np.flatnonzero(to == consumer)
-        for batch in packer.pieces(0, mine, row[mine]):
+        for batch in packer.pieces(0, mine, row[mine], ids=ids.take(arrow.from_numpy(row[mine]))):
             task.write(edges.READ.name, batch, to=consumer)
-    second = np.arange(own + (side or 0)) >= own
-    edge_data.write(task, edges.IDS, second, shard.ids())
     edge_data.write_arrays(task, edges.FACTS, *read.facts.arrays())
 
 
@@ -78,8 +86,8 @@ def plan(task: Task, rows_of_task: int = ROWS_OF_TASK) -> None:
     bound = Bound.of(task)
     rows = Rows.of(edge_data.read_documents(task, edges.SHARDS, list[int | None]))
     counts = edge_data.read_documents(task, edges.COUNTS, Counts)
-    if exceeds_memory(rows.n, 0, MEMORY):
-        raise too_many()
+    if rows.n * ROW_BYTES > MEMORY:
+        raise too_many(Limit.LINK_MEMORY)
     facts = _facts(task, rows, counts)
     over = {number for one in counts for number in one.exceeds}
     linking = facts.first_of_second is not None
@@ -96,7 +104,8 @@ def plan(task: Task, rows_of_task: int = ROWS_OF_TASK) -> None:
     everything[0] = facts.n
     of_anchor = [everything if one.anchor is None else slot_rows[keys.index(one.anchor)] for one in anchors]
     assignment, maps = assign(bound.rules, anchors, of_anchor, rows_of_task)
-    task.plan(dict.fromkeys(PLANNED_STAGES, assignment.tasks))
+    shares = min(max(-(-rows.n // (TASKS_OF_SHARE * rows_of_task)), 1), MOST_SHARES)
+    task.plan(dict.fromkeys(_BY_ROUTE, assignment.tasks) | dict.fromkeys(_BY_SHARE, shares))
     planned = Planned(
         rows=rows,
         facts=facts,
@@ -105,23 +114,24 @@ def plan(task: Task, rows_of_task: int = ROWS_OF_TASK) -> None:
         assignment=assignment,
         maps=[one.tobytes() for one in maps],
         random=min(assignment.tasks, max(-(-2 * random_total(facts, task.parameters) // rows_of_task), 1)),
+        shares=shares,
     )
     edge_data.write_document(task, edges.PLAN, planned)
 
 
 def _facts(task: Task, rows: Rows, counts: list[Counts]) -> Facts:
     """Facts about all units, whose numbers go to the tasks that have them."""
-    firsts = list[list[Ints]]([] for _ in counts)
+    firsts = list[list[npt.NDArray[np.uint32]]]([] for _ in counts)
     for producer, batch in task.read(edges.FIRSTS.name):
-        firsts[producer].append(arrow.numbers(batch.column(0)).astype(np.int64))
+        firsts[producer].append(arrow.numbers(batch.column(0)))
     there = np.zeros(rows.n, np.bool_)
     for pieces in firsts:
         for first in pieces:
             there[first] = True
-    rank = np.cumsum(there) - 1
+    rank = np.cumsum(there, dtype=np.uint32) - np.uint32(1)
     for consumer, pieces in enumerate(firsts):
         for first in pieces:
-            edge_data.write(task, edges.RANKS, rank[first].astype(np.uint32), to=consumer)
+            edge_data.write(task, edges.RANKS, rank[first], to=consumer)
     sources = dict[int, int]()
     for one in counts:
         for source, units in one.sources:

@@ -1,10 +1,11 @@
-"""train, cluster and label: what is made of all patterns, of all pairs that count, and of all clusters.
+"""train, report and label: what is made of all patterns, of all counts, and of all clusters.
 
 train    one task: all pairs counted, and m, u and the prior; a job with too many pairs is refused
-cluster  one task: the clusters of the pairs that count, and all outputs besides the records
+report   one task: the outputs that list neither pairs nor clusters
 label    one task a shard: the records with their cluster, and their status
 """
 
+from collections.abc import Sequence
 from dataclasses import replace as replaced
 from typing import Final
 
@@ -15,24 +16,24 @@ from msgspec.structs import replace
 from cji_core.format.records import arrow
 from cji_core.operations.link import edges
 from cji_core.operations.link.outputs import CLUSTER
-from cji_operations.kernels.average_linkage import Marks
-from cji_operations.link.blocking import Counted, too_many
-from cji_operations.link.conclusion import MEMORY, conclude, exceeds_memory
-from cji_operations.link.marks import Marked, marks_of
+from cji_operations.link.blocking import Counted
+from cji_operations.link.copies import MOST_LISTED
 from cji_operations.link.observation import Observed, counted
 from cji_operations.link.patterns import Patterns, merged
 from cji_operations.link.read import RowFacts, read_rows
-from cji_operations.link.score import Pairs, gather
+from cji_operations.link.report import Summary
+from cji_operations.link.score import Weights
 from cji_operations.link.stages import edge_data
 from cji_operations.link.stages.buckets import FOUND, RANDOM, Blocks, Weighing, all_blocks
+from cji_operations.link.stages.clustering import Reported
 from cji_operations.link.stages.count import Planned
 from cji_operations.link.stages.shard import Bound, copied
+from cji_operations.link.stages.shares import Summed, added_up, scores_of
 from cji_operations.link.training import train as trained_on
-from cji_operations.link.units import Units
 from cji_operations.link.weight_report import OwnWeights
 from cji_operations.stages.task import Task
 
-_LABELS: Final = (pa.uint64(), pa.bool_(), pa.bool_())
+_LABELS: Final = edges.LABELS.schema.types
 
 
 def train(task: Task) -> None:
@@ -70,52 +71,44 @@ def _counted(blocks: Blocks, number: int, sample: Patterns, task: Task) -> tuple
     return counted(blocks.counted[number], sample, task.parameters), sample
 
 
-def cluster(task: Task) -> None:
-    """See the module. Raises: Refusal(LIMIT_EXCEEDED) at COMPUTE."""
+def report(task: Task) -> None:
+    """See the module."""
     bound = Bound.of(task)
-    (planned,) = edge_data.read_documents(task, edges.PLAN, Planned)
-    ids, units = _ids(task), _units(task)
-    marks = _marks(task, units)
-    cut, unkeyed = (edge_data.read_numbers(task, edge)[0] for edge in (edges.CUT, edges.UNKEYED))
     (weighing,) = edge_data.read_documents(task, edges.MODEL, Weighing)
     own = _own(task, bound, weighing)
-    pieces = list[Pairs]()
-    kept = 0
-    for _, batch in task.read(edges.PAIRS.name):
-        left, right, pattern, weight = (arrow.numbers(column) for column in batch.columns)
-        pieces.append(Pairs(left=left, right=right, pattern=pattern, weight=weight))
-        kept += batch.num_rows
-        if exceeds_memory(planned.rows.n, kept, MEMORY):
-            raise too_many()
-    every = gather(pieces)
-    pieces.clear()
     added = edge_data.read_documents(task, edges.NEW_PAIRS, tuple[list[int], list[int]])
     new, weights = (np.array(column, np.int64).sum(axis=0) for column in zip(*added, strict=True))
-    task.progress("cluster", 0)
-    found = conclude(
-        every,
-        units=units,
-        marks=marks,
-        ids=ids,
-        first_of_second=planned.rows.first_of_second,
+    pattern, *counts = edge_data.read_numbers(task, edges.TALLIED)
+    summed = edge_data.read_documents(task, edges.SUMMED, Summed)
+    fewer = sum(one.looked_at for one in summed) > MOST_LISTED
+    codes, place = np.unique(pattern, return_inverse=True)
+    found = added_up(place, counts[fewer], len(codes))
+    codes, found = codes[found > 0], found[found > 0]
+    sums = np.sum([one.fewer if fewer else one.sums for one in summed], axis=0)
+    summary = Summary(
+        weights=Weights(bound.model.comparisons, weighing.trained),
         model=bound.model,
         trained=weighing.trained,
-        counted=weighing.blocks.counted[: len(bound.model.blocking)],
+        blocks=list(zip(bound.model.blocking, weighing.blocks.counted[: len(bound.model.blocking)], strict=True)),
         new_pairs=new,
-        own=own,
-        weights=weights,
-        parameters=task.parameters,
+        scores=scores_of(task.parameters),
     )
-    keyed, is_cut = ~np.isin(units.of_row, unkeyed), np.isin(np.arange(units.n), cut)
-    start = 0
-    for consumer, rows in enumerate(planned.rows.own):
-        labels = (one[start : start + rows] for one in (found.root.astype(np.uint64), keyed, is_cut))
-        edge_data.write(task, edges.LABELS, *labels, to=consumer)
-        start += rows
-    for name, part in found.parts().items():
+    parts, of_pattern = summary.of_pairs(codes, found, sums)
+    edge_data.write_document(task, edges.REPORTED, Reported(fewer=fewer, bounds=bounds(summed)))
+    edge_data.write(task, edges.CODES, codes, of_pattern)
+    for name, part in (parts | own.batches(weights)).items():
         for batch in part:
             task.output(name, batch)
-    task.progress("cluster", 100)
+
+
+def bounds(summed: Sequence[Summed]) -> list[int]:
+    """The steps of weights that divide all matches, from the highest on, into about equal shares."""
+    counts = np.zeros(max(len(one.matches) for one in summed), np.int64)
+    for one in summed:
+        counts[: len(one.matches)] += one.matches
+    from_top = np.cumsum(counts[::-1])
+    wanted = -(-from_top[-1] * np.arange(1, len(summed)) // len(summed))
+    return [len(counts) - 1 - int(at) for at in np.searchsorted(from_top, wanted)]
 
 
 def _own(task: Task, bound: Bound, weighing: Weighing) -> OwnWeights:
@@ -127,37 +120,15 @@ def _own(task: Task, bound: Bound, weighing: Weighing) -> OwnWeights:
     return own
 
 
-def _units(task: Task) -> Units:
-    first = np.sort(edge_data.read_numbers(task, edges.FIRSTS)[0].astype(np.int64))
-    members = [one.astype(np.int64) for one in edge_data.read_numbers(task, edges.MEMBERS)]
-    order = np.argsort(members[0])
-    row, record, head, twin = (one[order] for one in members)
-    return Units(first=first, row=row, record=record, head=head, twin=twin)
-
-
-def _marks(task: Task, units: Units) -> Marks | None:
-    unit, column, value = edge_data.read_numbers(task, edges.MARKED)
-    found = Marked(unit=unit.astype(np.int64), column=column.astype(np.int64), value=value)
-    return marks_of(found, len(units.first), task.parameters)
-
-
-def _ids(task: Task) -> pa.Array:
-    own, side = list[pa.Array](), list[pa.Array]()
-    for _, batch in task.read(edges.IDS.name):
-        second = arrow.bools(batch.column(0))
-        cut = len(second) - int(np.count_nonzero(second))  # the side table's rows come last
-        own.append(batch.column(1).slice(0, cut))
-        side.append(batch.column(1).slice(cut))
-    return arrow.concat([*own, *side], pa.binary())
-
-
 def label(task: Task) -> None:
     """See the module."""
     schema = pa.schema([*task.schema, pa.field(CLUSTER, pa.uint64())], metadata=task.schema.metadata)
     held = [copied(batch, batch.schema.names) for batch in task.records()]
     ((names, arrays),) = edge_data.read_arrays(task, edges.FACTS, list[list[str]])
-    batches = [batch for _, batch in task.read(edges.LABELS.name)]
-    cluster, keyed, cut = (arrow.concat((one.column(i) for one in batches), kind) for i, kind in enumerate(_LABELS))
+    batches = [batch for edge in (edges.ALONE, edges.LABELS) for _, batch in task.read(edge.name)]
+    columns = [arrow.concat((one.column(i) for one in batches), kind) for i, kind in enumerate(_LABELS)]
+    by_row = arrow.from_numpy(np.argsort(arrow.numbers(columns[0])))
+    cluster, keyed, cut = (column.take(by_row) for column in columns[1:])
     start = 0
     for batch in held:
         column = arrow.concat([cluster.slice(start, batch.num_rows)], pa.uint64())

@@ -4,12 +4,15 @@ Each unit is compared with itself, for `weight_report`. A unit goes wherever one
 rows: blocks are made of that row, and all are compared.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
+from cji_core.format.records import arrow
 from cji_core.format.records.column import Bools, Ints
 from cji_core.operations.link import edges
 from cji_operations.kernels import hashing
@@ -21,30 +24,34 @@ from cji_operations.link.comparison import bound_to
 from cji_operations.link.facts import filled_of, frequency_columns
 from cji_operations.link.frequent import without
 from cji_operations.link.key_hashes import rule_hashes
-from cji_operations.link.marks import marked
+from cji_operations.link.marks import SOURCE, Marked, marked
 from cji_operations.link.observation import is_trained, random_pairs, random_total
 from cji_operations.link.stages import edge_data
 from cji_operations.link.stages.aligned_tables import read_tables
 from cji_operations.link.stages.count import Planned
 from cji_operations.link.stages.routes import SLOTS, anchor_hashes, slots
 from cji_operations.link.stages.shard import Bound
+from cji_operations.link.stages.shares import chosen, share_of, slices
 from cji_operations.link.stages.tables import Packer
 from cji_operations.link.stages.unite import value_tasks
+from cji_operations.link.units import Units
 from cji_operations.link.weight_report import beside_themselves
 from cji_operations.stages.task import Task
+
+_NAMED: Final = edges.NAMED.schema.types
 
 
 def split(task: Task) -> None:
     """See the module."""
     bound = Bound.of(task)
     ((table, _),) = read_tables(task, edges.COLUMNS)
+    ((_, members),) = edge_data.read_arrays(task, edges.MEMBERS, type(None))
+    names = [batch for _, batch in task.read(edges.NAMED.name)]
     (planned,) = edge_data.read_documents(task, edges.PLAN, Planned)
     ranks = edge_data.read_numbers(task, edges.RANKS)[0].astype(np.int64)
     table = without(replace(table, rows=ranks), planned.frequent)
     counts = _frequencies(task, table, bound)
     edge_data.write_document(task, edges.FILLED, filled_of(table))
-    marks = marked(table, task.parameters)
-    edge_data.write(task, edges.MARKED, marks.unit.astype(np.uint32), marks.column.astype(np.uint16), marks.value)
     packer = Packer(table, bound.columns, counts)
     tasks = planned.assignment.tasks
     numbers = ranks[table.units_of(np.arange(table.n))]
@@ -61,8 +68,59 @@ def split(task: Task) -> None:
     comparers = [bound_to(comparison, table) for comparison in bound.model.comparisons]
     for pattern, of_values in beside_themselves(comparers, table, bound.model, counts):
         edge_data.write(task, edges.OWN, *(pa.array([one.tobytes()], pa.binary()) for one in (pattern, of_values)))
-    keyed = _kept_rules(table, bound, planned).keyed
-    edge_data.write(task, edges.UNKEYED, ranks[~keyed].astype(np.uint32))
+    _write_units(task, planned, ranks, members, names, keyed=_kept_rules(table, bound, planned).keyed)
+    _write_marks(task, planned, marked(table, task.parameters))
+
+
+def _write_units(
+    task: Task,
+    planned: Planned,
+    ranks: Ints,
+    members: Sequence[npt.NDArray[np.uint32]],
+    names: Sequence[pa.RecordBatch],
+    *,
+    keyed: Bools,
+) -> None:
+    """All rows, with their ids, to the shares of their units, whose numbers are `ranks`."""
+    *of_units, cut = (one.astype(np.int64) for one in members)
+    first, row, record, head, twin = of_units
+    units = Units(first=first, row=row, record=record, head=head, twin=twin)
+    unit = np.concatenate((np.arange(len(first)), np.searchsorted(first, head)))
+    twin = np.concatenate((np.arange(len(first)), np.searchsorted(first, twin)))
+    row, record = np.concatenate((first, row)), np.concatenate((first, record))
+    order = np.lexsort((row, unit))
+    unit, twin, row, record = (one[order] for one in (unit, twin, row, record))
+    known = [arrow.concat((batch.column(at) for batch in names), kind) for at, kind in enumerate(_NAMED)]
+    ids = known[1].take(arrow.from_numpy(np.searchsorted(arrow.numbers(known[0]), row)))
+    columns = [
+        *(one.astype(np.uint32) for one in (ranks[unit], row, record, ranks[twin])),
+        keyed[unit],
+        np.isin(row, cut),
+    ]
+    to = share_of(ranks[unit], planned.facts.n, planned.shares)
+    for share, some in slices(to, planned.shares):
+        mine = ids.slice(some.start, some.stop - some.start)
+        edge_data.write(task, edges.ROWS, *(one[some] for one in columns), mine, to=share)
+    heavy, equal = units.twins
+    edge_data.write(task, edges.TWINS, ranks[equal].astype(np.uint32), ranks[heavy].astype(np.uint32))
+
+
+def _write_marks(task: Task, planned: Planned, found: Marked) -> None:
+    """What keeps units apart to their shares; values that one unit has together, and all sources."""
+    columns = found.unit.astype(np.uint32), found.column.astype(np.uint16), found.value
+    for share, some in chosen(share_of(found.unit, planned.facts.n, planned.shares), planned.shares):
+        edge_data.write(task, edges.MARKED, *(one[some] for one in columns), to=share)
+    order = np.lexsort((found.value, found.unit, found.column))
+    unit, column, value = found.unit[order], found.column[order].astype(np.uint16), found.value[order]
+    both = (column[1:] == column[:-1]) & (unit[1:] == unit[:-1]) & (value[1:] != value[:-1]) & (column[1:] != SOURCE)
+    sources = np.unique(value[column == SOURCE])
+    edge_data.write(
+        task,
+        edges.TOGETHER,
+        np.concatenate((column[1:][both], np.full(len(sources), SOURCE, np.uint16))),
+        np.concatenate((value[:-1][both], sources)),
+        np.concatenate((value[1:][both], sources)),
+    )
 
 
 def _whole(table: Table, which: Ints, to: Ints, tasks: int) -> tuple[Ints, Ints, Bools | None]:

@@ -18,7 +18,8 @@ from cji_operations.link.stages import edge_data
 from cji_operations.link.units import recounted
 
 _ROWS: Final = 0xFFFF
-"""In the place of a column's number: the rows' own numbers."""
+_IDS: Final = 0xFFFE
+"""In the place of a column's number: the rows' own numbers; their record ids."""
 
 
 class Packer:
@@ -37,15 +38,19 @@ class Packer:
             for name in names
         ]
 
-    def pieces(self, route: int, which: Ints, numbers: Ints, bound: Bools | None = None) -> Iterator[pa.RecordBatch]:
+    def pieces(
+        self, route: int, which: Ints, numbers: Ints, bound: Bools | None = None, ids: pa.Array | None = None
+    ) -> Iterator[pa.RecordBatch]:
         """Batches of the rows `which` for a route, under these numbers, ascending; those of a unit have one number.
 
-        bound bool: blocks are made of the row; None: of all.
+        bound bool: blocks are made of the row; None: of all. `ids` are of the rows `which`, if they go along.
         """
         numbers = (numbers << 1) | (1 if bound is None else bound)
         for start in range(0, len(which), edge_data.ROWS):
             some = slice(start, start + edge_data.ROWS)
             packed = [(_ROWS, numbers[some].astype(np.uint32).tobytes(), b"", b"", b"")]
+            if ids is not None:
+                packed.append((_IDS, *_packed_ids(arrow.concat([ids[some]], ids.type))))
             for number, (code, values, counts) in enumerate(self._columns):
                 packed.append((number, *_packed(code[which[some]], values, counts)))
             column_number, *data = zip(*packed, strict=True)
@@ -77,6 +82,13 @@ def _packed(
     )
 
 
+def _packed_ids(ids: pa.Array) -> tuple[bytes, bytes, bytes, bytes]:
+    """(which there are, their lengths, their bytes, nothing)."""
+    offsets, data = arrow.text(ids)
+    whole = data[offsets[0] : offsets[-1]].tobytes()
+    return arrow.present(ids).tobytes(), np.diff(offsets).astype(np.int32).tobytes(), whole, b""
+
+
 def _distinct(code: npt.NDArray[np.int32], k: int) -> Ints:
     """The values below k that rows have, in order; the cost does not grow with k where there are few rows."""
     if len(code) < k // 128:  # else it takes less time to look at a mark of every value than to sort
@@ -92,6 +104,7 @@ class _Piece:
     """The buffers of the columns, by their numbers."""
 
     rows: npt.NDArray[Any]
+    ids: tuple[bytes, bytes, bytes, bytes] | None
     columns: dict[int, tuple[bytes, bytes, bytes, bytes]]
 
 
@@ -106,8 +119,26 @@ def collect(found: Iterable[pa.RecordBatch]) -> Pieces:
         route, number, *data = (column.to_pylist() for column in batch.columns)
         by_number = dict(zip(number, zip(*data, strict=True), strict=True))
         rows = np.frombuffer(by_number.pop(_ROWS)[0], np.uint32)
-        pieces.setdefault(route[0], []).append(_Piece(rows=rows, columns=by_number))
+        ids = by_number.pop(_IDS, None)
+        pieces.setdefault(route[0], []).append(_Piece(rows=rows, ids=ids, columns=by_number))
     return pieces
+
+
+def ids_of(pieces: Sequence[_Piece]) -> tuple[Ints, pa.Array]:
+    """(int64[n], the rows of pieces with ids, ascending, each once; the id of each)."""
+    rows, found = [np.empty(0, np.int64)], list[pa.Array]()
+    for piece in pieces:
+        if piece.ids is None:
+            raise ValueError("a piece without ids")
+        there, lengths, data, _ = piece.ids
+        offsets = np.zeros(len(piece.rows) + 1, np.int32)
+        np.cumsum(np.frombuffer(lengths, np.int32), out=offsets[1:])
+        present = arrow.from_numpy(np.frombuffer(there, np.bool_)).buffers()[1]
+        rows.append(piece.rows.astype(np.int64) >> 1)
+        buffers = [present, pa.py_buffer(offsets), pa.py_buffer(data)]
+        found.append(pa.Array.from_buffers(pa.binary(), len(piece.rows), buffers))
+    row, first = np.unique(np.concatenate(rows), return_index=True)
+    return row, arrow.concat(found, pa.binary()).take(arrow.from_numpy(first))
 
 
 def moved(pieces: Sequence[_Piece], numbers: Callable[[Ints], Ints]) -> list[_Piece]:

@@ -25,7 +25,7 @@ from cji_operations.link.stages import edge_data
 from cji_operations.link.stages.aligned_tables import write_table
 from cji_operations.link.stages.routes import SLOTS, anchor_hashes, slots
 from cji_operations.link.stages.shard import Bound, Rows
-from cji_operations.link.stages.tables import assemble, collect, moved
+from cji_operations.link.stages.tables import assemble, collect, ids_of, moved
 from cji_operations.link.units import United, united
 from cji_operations.stages.task import Task
 
@@ -49,13 +49,10 @@ def unite(task: Task) -> None:
     """See the module."""
     bound = Bound.of(task)
     rows = Rows.of(edge_data.read_documents(task, edges.SHARDS, list[int | None]))
-    found = _united(task, bound, rows)
+    found, names = _united(task, bound, rows)
     table, units = found.table, found.units
     write_table(task, edges.COLUMNS, table, {})
     edge_data.write(task, edges.FIRSTS, units.first.astype(np.uint32))
-    members = (one.astype(np.uint32) for one in (units.row, units.record, units.head, units.twin))
-    edge_data.write(task, edges.MEMBERS, *members)
-    edge_data.write(task, edges.CUT, found.cut.astype(np.uint32))
     over, tallies = _tallies(table, bound)
     sample = sampled(table, rows.n, task.parameters)
     edge_data.write(task, edges.SAMPLE, sample.column.astype(np.uint16), sample.key, sample.surname, sample.birth)
@@ -69,15 +66,19 @@ def unite(task: Task) -> None:
         in_slot = np.bincount(slot, column.counts, SLOTS).astype(np.uint32)
         edge_data.write(task, edges.SLOTS, np.array([number], np.uint16), pa.array([in_slot.tobytes()], pa.binary()))
     _write_values(task, table, bound)
+    members = (units.first, units.row, units.record, units.head, units.twin, found.cut)
+    edge_data.write_arrays(task, edges.MEMBERS, None, [one.astype(np.uint32) for one in members])
+    edge_data.write(task, edges.NAMED, names[0].astype(np.uint32), names[1])
 
 
-def _united(task: Task, bound: Bound, rows: Rows) -> United:
+def _united(task: Task, bound: Bound, rows: Rows) -> tuple[United, tuple[Ints, pa.Array]]:
+    """(the units, rows and their record ids)."""
     pieces = []
     for producer, batch in task.read(edges.READ.name):
         pieces += moved(collect([batch]).get(0, []), partial(rows.numbers, producer))
     table = assemble(pieces, bound.columns, rows.first_of_second, task.parameters, count=True)
     row = table.rows if table.unit is None else table.rows[table.unit]
-    return united(table, row, bound.columns, task.parameters)
+    return united(table, row, bound.columns, task.parameters), ids_of(pieces)
 
 
 def _tallies(table: Table, bound: Bound) -> tuple[list[int], list[pa.RecordBatch]]:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from cji_core.errors import Reason
+from cji_core.errors import Limit, Reason
 from cji_core.operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
 from cji_core.operations.link.stages import STAGES
 from cji_core.operations.stages.stage import Stages
@@ -168,8 +168,9 @@ def test_a_job_without_rows_or_with_one_is_linked() -> None:
 
 @pytest.mark.parametrize("limits", [{"pairs": 3_000}, {"pairs": 1}])
 def test_too_many_pairs_are_refused_before_any_is_weighed(limits: dict[str, Any]) -> None:
-    with refused(Reason.LIMIT_EXCEEDED):
+    with refused(Reason.LIMIT_EXCEEDED) as caught:
         ran(_skewed(400, common=0.7), Link(model=_MODEL, **limits), [200], side=None, rows_of_task=80)
+    assert caught.value.limit is Limit.PAIRS
     names = [stage.name for stage in STAGES.in_order]
     assert names.index("train") < names.index("pairs")
 
@@ -181,8 +182,10 @@ def test_a_column_that_link_would_make_is_refused() -> None:
 
 
 def test_stages_with_aligned_streams_are_equally_wide() -> None:
-    assert [edge.name for edge in STAGES.edges if edge.aligned] == ["facts", "columns", "bound"]
+    assert [edge.name for edge in STAGES.edges if edge.aligned] == [
+        *("facts", "columns", "members", "named", "bound", "apart", "across")
+    ]
     label = next(stage for stage in STAGES.in_order if stage.name == "label")
-    for edge, message in (("rows", "cannot read rows"), ("bound", "not as wide as what writes bound")):
+    for edge, message in (("table", "cannot read table"), ("bound", "not as wide as what writes bound")):
         with pytest.raises(ValueError, match=message):
             Stages(in_order=(*STAGES.in_order[:-1], changed(label, reads=("labels", edge))))

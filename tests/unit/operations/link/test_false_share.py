@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cji_operations.link.false_share import false_share, thresholds
+from cji_operations.link.false_share import false_share, sums, thresholds
 from cji_operations.link.score import log2_odds
 from tests.reference.link import people
 from tests.support.link_tools import given_model, linked, part
@@ -28,9 +28,10 @@ def test_the_interval_is_wide_where_pairs_are_few_or_uncertain() -> None:
 
 
 def test_thresholds_that_no_pair_reaches_are_left_out() -> None:
-    (batch,) = thresholds(np.array([log2_odds(0.93)]), [0.95, 0.9, 0.5, 0.9])
+    scores = [0.95, 0.9, 0.5, 0.9]
+    (batch,) = thresholds(sums(np.array([log2_odds(0.93)]), scores), scores)
     assert batch.column("score").to_pylist() == [0.5, 0.9]
-    assert [one.num_rows for one in thresholds(np.empty(0), [0.5])] == [0]
+    assert [one.num_rows for one in thresholds(sums(np.empty(0), [0.5]), [0.5])] == [0]
 
 
 def test_a_job_states_the_thresholds_from_which_pairs_are_listed() -> None:
