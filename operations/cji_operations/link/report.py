@@ -42,7 +42,7 @@ _PATTERNS: Final = 1 << 12  # in a batch: their words are long
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Summary:
-    """What one job's pairs have in common; `new_pairs` int64 by rule. `scores` are those of `thresholds`."""
+    """Common to all pairs of one job; `new_pairs` int64 by rule. `scores` are those of `thresholds`."""
 
     weights: Weights
     model: Model

@@ -49,7 +49,7 @@ class Reported(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class _Outputs:
-    """Where the lines of the outputs go, and what pairs need."""
+    """Targets of the lines of the outputs, and the patterns of pairs."""
 
     task: Task
     planned: Planned

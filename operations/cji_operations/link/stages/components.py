@@ -1,6 +1,6 @@
 """components: one task brings together the matches of all, of each of which it gets a forest.
 
-Records of one cluster are joined by matches, so clusters are made within components of these, whoever has which. Units
+Records of one cluster are joined by matches, so clusters are made within components of these. Units
 that are equal to each other are in one component, too: the weight between them counts for those that they stand for.
 A component goes to one share; shares get about as many units. The task holds five bytes for each unit, and 16 for each
 that has a match: by its size, no engine learns more than how many there are.

@@ -106,7 +106,7 @@ def _write_units(
 
 
 def _write_marks(task: Task, planned: Planned, found: Marked) -> None:
-    """What keeps units apart to their shares; values that one unit has together, and all sources."""
+    """Marks of units to their shares; values that one unit has together, and all sources."""
     columns = found.unit.astype(np.uint32), found.column.astype(np.uint16), found.value
     for share, some in chosen(share_of(found.unit, planned.facts.n, planned.shares), planned.shares):
         edge_data.write(task, edges.MARKED, *(one[some] for one in columns), to=share)
