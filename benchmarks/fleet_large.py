@@ -130,7 +130,8 @@ def _alone(task: _FileTask, functions: StageFunctions, stage: Stage) -> tuple[fl
 def main() -> None:
     """Run it."""
     folder, rows = Path(sys.argv[1]), int(sys.argv[2])
-    shards = max(4, -(-rows // int(sys.argv[3]) if len(sys.argv) > 3 else -(-rows // _PORTION)))
+    of_shard = int(sys.argv[3]) if len(sys.argv) > 3 else _PORTION
+    shards = max(4, -(-rows // of_shard))
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     schema = _make(folder, rows, shards)

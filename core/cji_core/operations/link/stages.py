@@ -52,6 +52,12 @@ def _to_rows() -> tuple[Stage, ...]:
             writes=(edges.PLAN, edges.RANKS),
             plans=True,
         ),
+    )
+
+
+def _to_routes() -> tuple[Stage, ...]:
+    """From what is known of all units to their routes and shares."""
+    return (
         Stage(
             name="frequencies",
             width=Width.SHARDS,
@@ -100,8 +106,8 @@ def _to_pairs() -> tuple[Stage, ...]:
     )
 
 
-def _to_outputs() -> tuple[Stage, ...]:
-    """From the pairs that count to clusters, reports, and the records with their cluster."""
+def _to_shares() -> tuple[Stage, ...]:
+    """From the pairs that count to shares of components."""
     return (
         Stage(
             name="components",
@@ -130,6 +136,12 @@ def _to_outputs() -> tuple[Stage, ...]:
                 edges.SUMMED,
             ),
         ),
+    )
+
+
+def _to_outputs() -> tuple[Stage, ...]:
+    """From the pairs of each share to clusters, reports, and the records with their cluster."""
+    return (
         Stage(
             name="report",
             width=Width.ONE,
@@ -159,4 +171,4 @@ def _to_outputs() -> tuple[Stage, ...]:
     )
 
 
-STAGES: Final = Stages(in_order=(*_to_rows(), *_to_pairs(), *_to_outputs()))
+STAGES: Final = Stages(in_order=(*_to_rows(), *_to_routes(), *_to_pairs(), *_to_shares(), *_to_outputs()))

@@ -8,6 +8,7 @@ order    a share of rows, or of the weights of bridges: the outputs in their ord
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -124,7 +125,7 @@ def _write_inside(lines: _Outputs, pairs: Pairs, report: ClusterReport) -> None:
         lines.bridges(batch)
 
 
-def _write_across(lines: _Outputs, apart: list[npt.NDArray[np.int64]], across: list[pa.RecordBatch]) -> None:
+def _write_across(lines: _Outputs, apart: list[npt.NDArray[Any]], across: list[pa.RecordBatch]) -> None:
     """Pairs of two components, each with the records of its left unit, then those of its right one."""
     pattern, weight, left, right = apart
     left, right = left.astype(np.int64), right.astype(np.int64)

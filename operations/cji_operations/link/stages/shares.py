@@ -138,7 +138,7 @@ def starts(n: int, shares: int) -> Ints:
     return found
 
 
-def share_of(units: Ints, n: int, shares: int) -> Ints:
+def share_of(units: npt.NDArray[Any], n: int, shares: int) -> Ints:
     """int64[k]: the share of each unit."""
     found: Ints = units.astype(np.int64) * shares // max(n, 1)
     return found
