@@ -1,5 +1,6 @@
 """Planted mistakes in the image's configuration: each is found, with its file and, where there is one, its line."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -92,3 +93,37 @@ def test_a_missing_file_is_a_problem(tmp_path: Path) -> None:
     root = copy(tmp_path)
     (root / FSTAB).unlink()
     assert image_problems(root) == ["image/fstab: cannot be read"]
+
+
+def reach() -> dict[str, set[str]]:
+    """By destination of the image's firewall: the users that it lets through."""
+    text = (DEPLOY / "image/extra/etc/nftables.conf").read_text()
+    found: dict[str, set[str]] = {}
+    for users, to in re.findall(r"(?m)^\s+meta skuid (\{[^}]*\}|\S+) ip daddr (\S+) tcp dport \d+ accept$", text):
+        found.setdefault(to, set()).update(users.strip("{ }").split(", "))
+    return found
+
+
+def test_a_user_reaches_what_its_unit_names() -> None:
+    """The firewall stands for IPAddressAllow of the units, which systemd cannot enforce under the host profile."""
+    private = "IPAddressAllow=localhost 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16\n"
+    named = {
+        re.findall(r"(?m)^User=(\S+)$", text)[0] if "\nUser=" in text else "root"
+        for path in (DEPLOY / "systemd").glob("*.service")
+        if private in (text := path.read_text()) and f"enable {path.name}\n" in (DEPLOY / PRESET).read_text()
+    }
+    assert reach()["@private"] == named
+    assert {"cji-console", "cji-audit"} <= named
+    assert reach()["@public"] == {"cji"}
+    assert reach()["169.254.169.254"] == {"cji-broker"}
+    assert reach()["168.63.129.16"] == {"cji-provisioned"}
+
+
+def test_callers_reach_two_ports() -> None:
+    text = (DEPLOY / "image/extra/etc/nftables.conf").read_text()
+    inbound = text.partition("chain input")[2].partition("chain output")[0]
+    assert re.findall(r"ip saddr (\S+) tcp dport (\d+)(?: limit rate (\S+))?", inbound) == [
+        ("@private", "8443", ""),
+        ("168.63.129.16", "9465", ""),
+        ("@private", "9465", "10/second"),
+    ]
