@@ -25,7 +25,7 @@ _DOCUMENT: Final = "prints a document for another program"
 WITHOUT: Final[Mapping[str, str]] = {
     "cji serve": f"{_RUNS}; its log has one JSON object on each line",
     "cji fleet run": f"{_RUNS}; its log has one JSON object on each line",
-    "cji console": f"{_RUNS}; it serves metrics",
+    "cji console": f"{_RUNS}; it serves metrics, or sends them",
     "cji log serve": f"{_RUNS}; it answers over HTTP",
     "cji witness serve": f"{_RUNS}; it answers over HTTP",
     "cji probe": f"{_RUNS}; it answers over HTTP",
