@@ -5,8 +5,9 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cji_core.tlog.leaves import ConflictLeaf, LeafError, decode_leaf, encode_leaf
+from cji_core.tlog.leaves import ConflictLeaf, LeafError, StatementLeaf, decode_leaf, encode_leaf
 from cji_core.tlog.proofs import parse_proof
+from cji_core.tlog.releases import ReleaseLog, ReleaseLogError, decode_copy
 from cji_core.tlog.requests import parse_body
 from cji_core.tlog.tiles import encode_bundle, parse_path, split_bundle
 from cji_core.trail.checkpoint import CheckpointError, parse_cosigned, sign_checkpoint
@@ -21,6 +22,7 @@ from cji_core.trail.witnesses.records import (
 )
 from tests.fuzz.attestation_targets import target
 from tests.fuzz.mutators import BYTES, JSON
+from tests.support.release_log import a_release
 
 __all__ = ["WITNESSES"]
 
@@ -65,7 +67,20 @@ def _leaf() -> bytes:
     return encode_leaf(leaf)
 
 
+def _release() -> bytes:
+    return encode_leaf(StatementLeaf(salt="00" * 32, decision=a_release(), signature="AAAA"))
+
+
 WITNESSES: Final = (
+    target(
+        "release-log",
+        lambda: (ReleaseLog(entries=(_release().decode(),), checkpoint=_cosigned().decode()).encode(),),
+        decode_copy,
+        refusals=(ReleaseLogError,),
+        fair=_in_one_form,
+        mutators=JSON,
+        weight=10,
+    ),
     target(
         "log-checkpoint",
         lambda: (_cosigned(),),
@@ -95,7 +110,7 @@ WITNESSES: Final = (
     ),
     target(
         "log-entry",
-        lambda: (_leaf(),),
+        lambda: (_leaf(), _release()),
         decode_leaf,
         refusals=(LeafError,),
         fair=lambda data, value: encode_leaf(value) == data,

@@ -21,9 +21,19 @@ from cji_audit.tlog.monitor import Monitor, MonitorReport
 from cji_audit.tlog.store import LogStore
 from cji_audit.tlog.witness import Witness, WitnessState
 from cji_core.https import Client
-from cji_core.jose import public_jwk
+from cji_core.jose import es384_sign, public_jwk
 from cji_core.tlog.keys import LOG_TYPES, WITNESS_TYPES, NoteSigner, new_signers
-from cji_core.tlog.leaves import CheckpointLeaf, FirstLine, KeyBinding, LeafError, new_salt, sha384
+from cji_core.tlog.leaves import (
+    CheckpointLeaf,
+    Decision,
+    FirstLine,
+    KeyBinding,
+    LeafError,
+    StatementLeaf,
+    new_salt,
+    sha384,
+    sign_decision,
+)
 from cji_core.tlog.policy import Policy, PolicyFile, WitnessTable
 from cji_core.tlog.slots import identity_of
 from cji_core.tlog.submissions import MAX_SUBMISSION_BYTES
@@ -142,6 +152,11 @@ class Machine:
         )
 
 
+def signed(decision: Decision, key: ec.EllipticCurvePrivateKey) -> StatementLeaf:
+    """A statement, by a key in memory."""
+    return sign_decision(decision, partial(es384_sign, key))
+
+
 def subtree_of(lines: Sequence[bytes]) -> Callable[[int, int], bytes]:
     """The slow way to a complete subtree."""
 
@@ -210,9 +225,15 @@ class Site:
 
 @contextmanager
 def site(
-    folder: Path, *, count: int = 4, quorum: int = 3, faulty: int = 1, clock: Callable[[], float] = time.time
+    folder: Path,
+    *,
+    count: int = 4,
+    quorum: int = 3,
+    faulty: int = 1,
+    clock: Callable[[], float] = time.time,
+    publishers: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET,
 ) -> Iterator[Site]:
-    """A log with `count` witnesses, whose time is the clock's."""
+    """A log with `count` witnesses, whose time is the clock's; with `publishers` one of releases."""
     with ExitStack() as stack:
         signers, operator, hosts = new_signers(ORIGIN, LOG_TYPES), new_key(), []
         for number in range(count):
@@ -241,6 +262,7 @@ def site(
             operators=(public_jwk(operator.public_key()),),
             quorum=quorum,
             faulty=faulty,
+            publishers=publishers,
             witnesses=tuple(each.table(agency=number == 0) for number, each in enumerate(hosts)),
         )
         found = Site(
@@ -280,13 +302,18 @@ def a_policy(*, url: str, witness: str = "https://witness.example") -> Policy:
 
 
 def write_policy(path: Path, policy: Policy) -> None:
+    """The policy in a file."""
+    path.write_bytes(policy_toml(policy))
+
+
+def policy_toml(policy: Policy) -> bytes:
     """The policy as its file."""
     file = msgspec.to_builtins(policy.file)
     witnesses = file.pop("witnesses")
     lines = [f"{name} = {json.dumps(value)}" for name, value in file.items()]
     for each in witnesses:
         lines += ["[[witnesses]]", *(f"{name} = {json.dumps(value)}" for name, value in each.items())]
-    path.write_text("\n".join(lines))
+    return "\n".join(lines).encode()
 
 
 class Delivery:

@@ -32,7 +32,7 @@ from cji_core.format.job.policy.signatures import sign as sign_policy
 from cji_core.jose import es384_sign, es384_verify
 from cji_core.strict import b64url_decode
 from cji_core.suites import Suite
-from cji_core.tlog.leaves import TrailDecision, sign_decision
+from cji_core.tlog.leaves import TrailDecision
 from cji_core.trail import sign as sign_receipt
 from cji_core.trail import sign_failure
 from cji_core.trail.checkpoint import sign_checkpoint
@@ -45,6 +45,7 @@ from tests.support.column_keys import CEKS, statement, worker_key
 from tests.support.failures import FAILURE
 from tests.support.receipts import CLAIMS
 from tests.support.task_statements import Honest
+from tests.support.tlog_site import signed
 
 ROOT: Final = Path(__file__).parents[2]
 COMPOSITE: Final = b"CompositeAlgorithmSignatures2025"
@@ -140,7 +141,7 @@ SIGNED: Final[dict[str, tuple[bytes | str, Callable[[Any], object]]]] = {
     "table of advisories": ("cji-advisories+json", lambda key: sign_advisories("cji-advisories", b"{}", key)),
     "acceptance": ("cji-acceptance+json", lambda key: sign_advisories("cji-acceptance", b"{}", key)),
     "list of processors": ("cji-chips+json", lambda key: sign_advisories("cji-chips", b"{}", key)),
-    "decision about a log": (b"cji-log-statement/1\0", lambda key: sign_decision(DECIDED, key)),
+    "decision about a log": (b"cji-log-statement/1\0", lambda key: signed(DECIDED, key)),
     "bundle": (b"cji-bundle-sig/1\0", lambda key: sign_bundle(made(), FileSigner(key))),
 }
 """What is signed: bytes at its start, or the `typ` of its JWS; and its real signer."""
@@ -158,6 +159,7 @@ SITES: Final = {
     "core/cji_core/jose.py:es384_sign": "what is signed is the caller's",
     "core/cji_core/tlog/keys.py:signature_of": "Ed25519 or ML-DSA-44, of logs and witnesses",
     "core/cji_core/tlog/token_keys.py:_made": "Ed25519, of logs and witnesses",
+    "core/cji_core/pkcs11.py:es384": "job header, admission; decision about a log",
     "core/cji_core/tlog/leaves.py:sign_decision": "decision about a log",
     "core/cji_core/trail/checkpoint.py:sign_checkpoint": "checkpoint",
     "core/cji_core/trail/compact.py:sign": "receipt, failure receipt",
@@ -181,6 +183,7 @@ SITES: Final = {
     "audit/cji_audit/tlog/log.py:_cosign": "Ed25519 or ML-DSA-44, of logs and witnesses",
     "audit/cji_audit/tlog/witness.py:_sign": "Ed25519 or ML-DSA-44, of logs and witnesses",
     "deploy/cji_deploy/image/__main__.py:_sign": "an image's digest, by a key of P-256",
+    "deploy/cji_deploy/release/__main__.py:_sign": "a release's digests, by a key of P-256",
     "deploy/cji_deploy/image/signature.py:_sign": "an image's digest, or DSSE's encoding, by a key of P-256",
     "deploy/cji_deploy/vault_signer.py:es384": "bundle",
     "worker/cji_worker/door/est.py:_request": "PKCS#10: DER, by a key of the door alone",

@@ -1,11 +1,13 @@
 """Policy about vTPM and boot: its firmware, configuration, the PCRs of firmware and boot loader, the image."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Final
 
 from cji_attestation.appraisal.boot_image import differences, verity_roots
 from cji_attestation.appraisal.boot_state import BootState
 from cji_attestation.appraisal.reference import ReferenceValues
+from cji_attestation.appraisal.released import release_result
 from cji_attestation.checks import Failure, Result, Skipped, compared, requirement
 from cji_attestation.evidence import HclReport
 
@@ -13,12 +15,13 @@ _REQUIRED_ON: Final = ("secure-boot", "tpm-enabled")
 
 
 def boot_results(
-    report: HclReport, pcrs: Sequence[bytes], boot: BootState | None, reference: ReferenceValues
+    report: HclReport, pcrs: Sequence[bytes], boot: BootState | None, reference: ReferenceValues, *, now: datetime
 ) -> Iterator[Result]:
-    """E43, E19, E49 and E54. `pcrs` are 0 to 7; `boot` has all, if there is a second quote."""
+    """E43, E19, E49, E60 and E54. `pcrs` are 0 to 7; `boot` has all, if there is a second quote."""
     yield _configuration(report)
     yield _pcrs(boot.pcrs if boot else pcrs, reference)
     yield _boot_image(boot, reference)
+    yield release_result(boot, reference, now=now)
     yield _bundle(boot, reference)
 
 

@@ -114,6 +114,9 @@ class ReferenceValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     pcrs: dict[int, tuple[str, ...]] = msgspec.field(default_factory=dict)  # allowed values, hex, of the PCRs named
     boot_images: tuple[BootImage, ...] | None = None  # unified kernel images, each with its command line
     bundles: tuple[str, ...] | None = None  # SHA-384, hex, of configuration bundles, as `cji bundle show` prints them
+    releases: bytes | None = None  # a copy of the log of releases, as `cji release fetch` writes it; None: any boot
+    release_policy: bytes | None = None  # whom to believe about it: the policy of that log, TOML
+    release_bundle_keys: tuple[str, ...] | None = None  # SHA-384, hex, of the bundle keys of your agency's images
     bundle_serial: int | None = None  # the least serial number of a bundle: an older one was rolled back
     maa_policy_hashes: tuple[str, ...] | None = None  # x-ms-policy-hash values, as `cji policy hash` prints them
     maa_enclave: MaaEnclave | None = None  # None: the signing key is trusted because the provider publishes it
@@ -180,6 +183,9 @@ def check_reference(reference: ReferenceValues) -> None:
         and not (reference.boot_images and all(map(sound_image, reference.boot_images))),
         "bundles": reference.bundles is not None and not _hex(reference.bundles, 96),
         "bundle_serial": reference.bundle_serial is not None and not 0 <= reference.bundle_serial <= MAX_SERIAL,
+        "releases": (reference.releases is None) is not (reference.release_policy is None),
+        "release_bundle_keys": reference.release_bundle_keys is not None
+        and not (reference.releases is not None and _hex(reference.release_bundle_keys, 96)),
         "maa_policy_hashes": reference.maa_policy_hashes is not None
         and not (reference.maa_policy_hashes and all(map(_POLICY_HASH.fullmatch, reference.maa_policy_hashes))),
         "maa_enclave": reference.maa_enclave is not None

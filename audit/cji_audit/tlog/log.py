@@ -1,4 +1,4 @@
-"""The agency's log: takes checkpoints of trails by the rules of `cji_core.tlog.slots`, signs its tree, has it cosigned.
+"""A log: takes entries by the rules of its policy's kind (`rules`), signs its tree, has it cosigned.
 
 An entry is durable before the tree that has it is signed, and a checkpoint is published once a quorum cosigned it. A
 conflict becomes an entry of its own, so that a reader of the log finds it too.
@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from cji_audit.tlog.cosigning import Cosigner, CosigningError, KeyUnusableError, LogBehindError, with_signatures
+from cji_audit.tlog.rules import rules_of
 from cji_audit.tlog.store import LogStore
 from cji_core.errors import SpecError
 from cji_core.https import Client
@@ -35,7 +36,7 @@ from cji_core.tlog.leaves import (
 )
 from cji_core.tlog.policy import Cosigned, Policy, PolicyError, Witness
 from cji_core.tlog.proofs import LogProof
-from cji_core.tlog.slots import CONFLICTS, Slot, Slots
+from cji_core.tlog.slots import CONFLICTS, Slot
 from cji_core.tlog.submissions import Added, Newest, Submission, evidence_of
 from cji_core.trail.checkpoint import (
     Checkpoint,
@@ -70,7 +71,6 @@ class AgencyLog:
             raise PolicyError("the key file has other keys than the policy")
         self.store, self.policy = store, policy
         self._signers, self._appraise, self._client, self._clock = signers, appraise, client, clock
-        self._slots = Slots(store.slot, store.put_slot, operators=policy.operators, origin=policy.file.origin)
         self._adding, self._cosigning = threading.Lock(), threading.Lock()
         self._published: Cosigned | None = None
         self.stopped: LogBehindError | None = None
@@ -94,10 +94,12 @@ class AgencyLog:
         return found
 
     def state(self, statement: StatementLeaf) -> Added:
-        """Add an operator's statement and return its proof. Raises LeafError or CosigningError."""
+        """Add the statement of an operator or a publisher; return its proof. Raises LeafError or CosigningError."""
         self._require_one_history()
         with self._adding:
-            index = self._append(statement)
+            index = self._stated(statement)
+            if index is None:
+                index = self._append(statement)
         return self._proven(index)
 
     def newest(self, trail: str) -> Newest | None:
@@ -150,6 +152,13 @@ class AgencyLog:
         leaf = None if index is None else decode_leaf(self.store.entries(index, 1)[0])
         return index if isinstance(leaf, CheckpointLeaf) else None
 
+    def _stated(self, statement: StatementLeaf) -> int | None:
+        """The index of this very release or withdrawal, if it is there: an answer was lost."""
+        if not self.policy.publishers:
+            return None
+        entry = encode_leaf(statement)
+        return next((at for at in range(self.store.size) if self.store.entries(at, 1)[0] == entry), None)
+
     def _new(self, submission: Submission) -> int:
         key, evidence = self._attested(submission)
         leaf = CheckpointLeaf(
@@ -196,7 +205,7 @@ class AgencyLog:
         entry = encode_leaf(leaf)
         name = self._policy_statement(leaf)
         with self.store.writing():
-            self._slots.take(leaf)
+            rules_of(self.policy, self.store).take(leaf)
             if name:
                 self.store.set_meta(name, b"")
             if evidence:

@@ -1,7 +1,8 @@
-"""The agency's log over HTTP: tiles and checkpoint for everybody, entries for who has the reader's token.
+"""A log over HTTP: tiles and checkpoint for everybody, entries of trails for who has the reader's token.
 
 GET  <prefix>/checkpoint, <prefix>/tile/...      C2SP tlog-tiles: the newest published tree and no later hash
-GET  <prefix>/tile/entries/...                   with the reader's token; 403 without
+GET  <prefix>/tile/entries/...                   with the reader's token; of a log of releases, for everybody
+POST <prefix>/statements                         with the reader's token: a `StatementLeaf`
 POST <prefix>/entries, GET <prefix>/trails/<id>  with the submitter's token: `cji_core.tlog.submissions`
 """
 
@@ -40,8 +41,8 @@ RETRY_SECONDS: Final = 30
 class LogHandler:
     """Answers requests for one log."""
 
-    def __init__(self, agency_log: AgencyLog, *, reader: str, submitter: str) -> None:
-        """`reader` and `submitter` are bearer tokens."""
+    def __init__(self, agency_log: AgencyLog, *, reader: str, submitter: str | None) -> None:
+        """`reader` and `submitter` are bearer tokens; without the latter nothing is submitted."""
         self._log, self._reader, self._submitter = agency_log, reader, submitter
         self._prefix = urlsplit(agency_log.policy.file.url).path.rstrip("/") + "/"
 
@@ -66,7 +67,8 @@ class LogHandler:
             tile = parse_path(path)
         except CheckpointError:
             return Answer(status=404)
-        if tile.level is None and not bears(request.authorization, self._reader):
+        of_trails = not self._log.policy.publishers
+        if tile.level is None and of_trails and not bears(request.authorization, self._reader):
             return Answer(status=403)
         note = self._log.published()
         if note is None or not tile.is_in(note.size):
@@ -80,7 +82,7 @@ class LogHandler:
         return b"".join(store.hashes(tile.level, tile.first, tile.width))
 
     def _newest(self, trail: str, request: Request) -> Answer:
-        if not any(bears(request.authorization, each) for each in (self._submitter, self._reader)):
+        if not any(each and bears(request.authorization, each) for each in (self._submitter, self._reader)):
             return Answer(status=403)
         found = self._log.newest(trail)
         return Answer(status=404) if found is None else _json(200, found)

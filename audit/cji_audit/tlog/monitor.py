@@ -7,8 +7,8 @@
     entry        an entry that the rules refuse: two histories of a trail, or an entry without evidence
     frozen       a trail waits for a person's decision
 
-With the reader's token it reads entries, and finds two histories of one trail. Without, it reads hash tiles, and finds
-two histories of the log. It keeps what it read, and continues from there.
+With the reader's token, or of a log of releases, it reads entries, and finds two histories of one trail. Without, it
+reads hash tiles, and finds two histories of the log. It keeps what it read, and continues from there.
 """
 
 import time
@@ -21,12 +21,12 @@ from typing import Final
 import msgspec
 
 from cji_audit.errors import AuditError
+from cji_audit.tlog.rules import rules_of
 from cji_audit.tlog.store import MAX_KEPT_BYTES, LogStore
 from cji_core.documents import decode
 from cji_core.https import Client, ExchangeError
 from cji_core.tlog.leaves import LeafError, decode_leaf
 from cji_core.tlog.policy import Cosigned, Policy, PolicyError, Witness
-from cji_core.tlog.slots import Slots
 from cji_core.tlog.tiles import WIDTH, Tile, split_bundle, split_hashes, tiles_of
 from cji_core.trail.checkpoint import CheckpointError, parse_cosigned
 from cji_core.trail.merkle import leaf_hash
@@ -89,18 +89,18 @@ class Monitor:
     ) -> None:
         """`token` is the reader's; without it entries are not read. MonitorError for a store of the other kind."""
         self._store, self._policy, self._client, self._token, self._clock = store, policy, client, token, clock
-        mode = b"read" if token is not None else b"not read"
+        self._entries = token is not None or bool(policy.publishers)
+        mode = b"read" if self._entries else b"not read"
         if (store.meta(_MODE) or mode) != mode:
             raise MonitorError("this monitor's file was made with entries, or without", remedy="Name another file.")
         store.set_meta(_MODE, mode)
-        self._slots = Slots(store.slot, store.put_slot, operators=policy.operators, origin=policy.file.origin)
         self._found: list[MonitorFinding] = decode(
             store.meta(_FOUND) or b"[]", list[MonitorFinding], limit=MAX_KEPT_BYTES
         )
 
     def run(self) -> MonitorReport:
         """Read what is new. Raises MonitorError if the log does not answer."""
-        report = MonitorReport(size=self._store.size, with_entries=self._token is not None)
+        report = MonitorReport(size=self._store.size, with_entries=self._entries)
         found = self._newest(report)
         if found is not None:
             report.cosigned = found.seen
@@ -153,6 +153,7 @@ class Monitor:
         known = len(self._found)
         try:
             with self._store.writing():
+                self._rules = rules_of(self._policy, self._store)
                 for leaf, entry in self._leaves(have, note.size):
                     self._take(leaf, entry)
                 if self._store.root(note.size) != note.root:
@@ -175,7 +176,7 @@ class Monitor:
         try:
             found = decode_leaf(entry)
             trail = getattr(found, "trail", None)
-            self._slots.take(found)
+            self._rules.take(found)
         except LeafError as error:
             if len(self._found) < MAX_FINDINGS:
                 self._found.append(MonitorFinding(kind="entry", text=str(error), index=index, trail=trail))
@@ -187,7 +188,7 @@ class Monitor:
             tile = Tile(level=0, index=index, width=min(WIDTH, end - index * WIDTH))
             hashes = split_hashes(self._tile(tile), width=tile.width)
             entries: list[bytes] | list[None] = [None] * tile.width
-            if self._token is not None:
+            if self._entries:
                 bundle = Tile(level=None, index=index, width=tile.width)
                 entries = split_bundle(self._tile(bundle), width=tile.width)
             skip = max(0, start - tile.first)

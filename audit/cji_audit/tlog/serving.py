@@ -20,10 +20,10 @@ from cji_audit.tlog.settings import LogFile, WitnessFile
 from cji_audit.tlog.store import LogStore
 from cji_audit.tlog.witness import Witness, WitnessState
 from cji_core.errors import StartupError
-from cji_core.https import Client, tls_context
 from cji_core.log import log
+from cji_core.tlog.calls import log_client
 from cji_core.tlog.keys import LOG_TYPES, WITNESS_TYPES
-from cji_core.tlog.policy import load_policy
+from cji_core.tlog.policy import Policy, load_policy
 from cji_core.tlog.requests import MAX_BODY
 from cji_core.tlog.submissions import MAX_SUBMISSION_BYTES, read_token
 
@@ -46,9 +46,9 @@ def log_server(file: LogFile, *, trusts: Mapping[str, Trust], reference: Referen
                 policy,
                 signers,
                 appraise=appraiser(trusts, reference),
-                client=client_of(file.ca_file),
+                client=log_client(file.ca_file),
             )
-            reader, submitter = (read_token(Path(each)) for each in (file.reader_token_file, file.submitter_token_file))
+            reader, submitter = read_token(Path(file.reader_token_file)), _submitter(file, policy)
             if reader == submitter:
                 raise StartupError("Readers and submitters have one token", "Make another one for readers.")
             handler = LogHandler(found, reader=reader, submitter=submitter)
@@ -72,6 +72,17 @@ def witness_server(file: WitnessFile) -> Iterator[Server]:
             state.close()
 
 
+def _submitter(file: LogFile, policy: Policy) -> str | None:
+    """The token of deliverers, None for a log of releases."""
+    if (file.submitter_token_file is None) is not bool(policy.publishers):
+        kind = "releases, which nobody delivers" if policy.publishers else "trails"
+        raise StartupError(
+            f"The log is of {kind}, by its policy's publishers, and submitter_token_file does not fit",
+            "Name submitter_token_file for a log of trails, and leave it out for one of releases.",
+        )
+    return None if file.submitter_token_file is None else read_token(Path(file.submitter_token_file))
+
+
 def _listening(handle: Handle, file: LogFile | WitnessFile, *, max_body: int) -> Server:
     return Server(
         handle,
@@ -89,14 +100,6 @@ def run(server: Server, *, started: Callable[[], None]) -> None:
         signal.signal(each, lambda *_: threading.Thread(target=server.stop).start())
     started()
     server.serve()
-
-
-def client_of(ca_file: str | None) -> Client:
-    """A client with the system's roots, or those of a file. Raises StartupError."""
-    try:
-        return Client(tls_context(ca_file=ca_file), plain=True)
-    except (OSError, ValueError) as error:
-        raise StartupError(f"The roots of {ca_file or 'the system'} cannot be read", "Name a PEM file.") from error
 
 
 @contextmanager

@@ -62,11 +62,14 @@ class _Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class LogFile(_Server, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`log.toml`. `profile` is a client.toml whose reference values the evidence of machines must match."""
+    """`log.toml`. `profile` is a client.toml whose reference values the evidence of machines must match.
+
+    A log of releases has no submitter: the reader's token is for the publisher, since everybody reads its entries.
+    """
 
     policy: FilePath
     reader_token_file: FilePath
-    submitter_token_file: FilePath
+    submitter_token_file: FilePath | None = None
     profile: FilePath | None = None
     ca_file: FilePath | None = None
 

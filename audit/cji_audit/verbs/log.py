@@ -1,8 +1,10 @@
 """`cji log`: the agency's log of its trails' checkpoints, its operator's statements, and its monitor."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final, ParamSpec, TypeVar
 
@@ -15,7 +17,9 @@ from cji_audit.errors import AuditError
 from cji_audit.verbs.note_keys import EXISTING, KEY_FILE, OUT, PKCS11, NoteKeys, make_keys, show_keys
 from cji_core.command.common import FILE, Failure, explained, plural, signing_key
 from cji_core.command.json_output import answers, member, print_answer, print_document
-from cji_core.https import Client, ExchangeError
+from cji_core.https import Client
+from cji_core.jose import es384_sign
+from cji_core.tlog.calls import LogUnreachableError, call, log_client, state
 from cji_core.tlog.keys import LOG_TYPES
 from cji_core.tlog.leaves import (
     Decision,
@@ -24,13 +28,12 @@ from cji_core.tlog.leaves import (
     StatementLeaf,
     TrailDecision,
     decode_leaf,
-    encode_leaf,
     sign_decision,
     verify_decision,
 )
 from cji_core.tlog.policy import Policy, encode_policy, load_policy
 from cji_core.tlog.proofs import parse_proof
-from cji_core.tlog.submissions import Added, Newest, Refused, read_message, read_token
+from cji_core.tlog.submissions import Added, Newest, read_message, read_token
 from cji_core.trail.checkpoint import CheckpointError, parse_checkpoint
 from cji_core.trail.fields import utc_hundredths
 from cji_core.trail.merkle import leaf_hash
@@ -191,14 +194,14 @@ def monitor(
       cji log monitor --policy policy.toml --state hashes.db --export tiles/
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     from cji_audit.tlog.monitor import Monitor  # noqa: PLC0415 - for this verb alone
-    from cji_audit.tlog.serving import alone, client_of  # noqa: PLC0415
+    from cji_audit.tlog.serving import alone  # noqa: PLC0415
     from cji_audit.tlog.store import LogStore  # noqa: PLC0415
 
     policy, token = load_policy(policy_file), None if token_file is None else read_token(token_file)
     with alone(state):
         store = LogStore(state, origin=policy.file.origin)
         try:
-            found = Monitor(store, policy, client_of(str(ca_file) if ca_file else None), token=token)
+            found = Monitor(store, policy, _client(ca_file), token=token)
             report = found.run()
             exported = 0 if folder is None or report.findings else found.export(folder)
         finally:
@@ -258,7 +261,8 @@ def decide(  # noqa: PLR0917 - click passes by name
         --explanation "VM 17 restored from the backup of Monday, ticket 4711"
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     policy, token, client = load_policy(policy_file), read_token(token_file), _client(ca_file)
-    status, body = _call(client, "GET", f"{policy.file.url}/trails/{trail}", token)
+    with _reaching():
+        status, body = call(client, "GET", f"{policy.file.url}/trails/{trail}", token)
     if status != 200:
         raise Failure(f"the log does not show this trail (HTTP {status})", remedy=_IDENTITY, status=2)
     try:
@@ -386,26 +390,21 @@ def accept(policy_file: Path, new_file: Path, change: Path, *, as_json: bool) ->
 
 
 def _stated(client: Client, policy: Policy, token: str, decision: Decision, key_file: Path) -> Added:
-    leaf = sign_decision(decision, signing_key(key_file))
-    status, body = _call(client, "POST", f"{policy.file.url}/statements", token, encode_leaf(leaf))
-    if status != 200:
-        cause = read_message(body, Refused).cause if body.startswith(b"{") else f"HTTP {status}"
-        raise LeafError(cause, "the log did not take the statement")
-    return read_message(body, Added)
-
-
-def _call(client: Client, method: str, url: str, token: str, body: bytes | None = None) -> tuple[int, bytes]:
-    try:
-        answer = client.exchange(method, url, headers={"Authorization": f"Bearer {token}"}, body=body)
-    except ExchangeError as error:
-        raise Failure(f"the log cannot be reached: {error}", remedy=error.remedy, status=4) from error
-    return answer.status, answer.body
+    leaf = sign_decision(decision, partial(es384_sign, signing_key(key_file)))
+    with _reaching():
+        return state(client, policy, token, leaf)
 
 
 def _client(ca_file: Path | None) -> Client:
-    from cji_audit.tlog.serving import client_of  # noqa: PLC0415 - with the servers
+    return log_client(None if ca_file is None else str(ca_file))
 
-    return client_of(None if ca_file is None else str(ca_file))
+
+@contextmanager
+def _reaching() -> Iterator[None]:
+    try:
+        yield
+    except LogUnreachableError as error:
+        raise Failure(str(error), remedy=error.remedy, status=4) from error
 
 
 def _now() -> str:

@@ -4,15 +4,18 @@
                 later receipt key, says in `key` which machine attested that key.
     conflict    two histories of one trail, or two machines with one trail: no entry of it is taken until a person
                 decided
-    statement   such a decision, or another policy of the log, signed by a key that the policy names
+    statement   such a decision, or another policy of the log, signed by an operator's key that the policy names
 
-Outsiders get hash tiles alone. Because of the salt, the hash of an entry does not confirm a guess of it.
+A log of releases (`cji_core.tlog.releases`) has statements alone: a release, a withdrawal of one, signed by a
+publisher's key that the policy names, or another policy.
+
+Outsiders of a log of trails get hash tiles alone. Because of the salt, the hash of an entry does not confirm a guess.
 """
 
 import base64
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final, Literal, cast
 
 import msgspec
@@ -23,7 +26,7 @@ from msgspec import Meta
 from cji_core.digests import Hex64, Hex96
 from cji_core.documents import OneForm
 from cji_core.errors import CoreError
-from cji_core.jose import es384_sign, es384_verify
+from cji_core.jose import es384_verify
 from cji_core.strict import StrictError, b64_decode
 from cji_core.tlog.policy import MAX_BYTES as MAX_POLICY_BYTES
 from cji_core.tlog.policy import Origin
@@ -38,6 +41,15 @@ _SALT_BYTES: Final = 32
 Path = Annotated[tuple[Hex64, ...], Meta(max_length=MAX_SIZE.bit_length())]
 NoteText = Annotated[str, Meta(max_length=MAX_NOTE_BYTES)]
 Cause = Literal["fork", "rollback", "other_machine"]
+UKI_PCRS: Final = frozenset({4, 9, 11})
+"""Together they cover every byte of a unified kernel image; others depend on the machine's firmware too."""
+MAX_PCR: Final = 14
+"""The highest that an image can predict: PCR 15 is extended by each machine in its own way."""
+SEMVER: Final = (
+    r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)"
+    r"(-(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(\.(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?\Z"
+)
+"""A version of Semantic Versioning 2.0.0, without build metadata."""
 
 
 class LeafError(CoreError):
@@ -118,11 +130,77 @@ class PolicyDecision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     time: Utc
 
 
-Decision = TrailDecision | PolicyDecision
+class Artefact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file of a release, by its path below the release's folder."""
+
+    name: Annotated[str, Meta(pattern=r"^([a-z-]{1,32}/)?[A-Za-z0-9][A-Za-z0-9._+-]{0,127}\Z")]
+    sha256: Hex64
+
+
+class PcrValue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The predicted value of a PCR, SHA-256 bank, of every machine that boots the image."""
+
+    pcr: Annotated[int, Meta(ge=0, le=MAX_PCR)]
+    sha256: Hex64
+
+
+class Image(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The image of a release: the dm-verity root, the boot, and the keys whose bundles it takes.
+
+    `bundle_keys_sha384` is of the file `image/bundle-keys.sha256`: the keys in it decide for whom the image is.
+    """
+
+    flavour: Literal["production", "debug", "engine"]
+    platform: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}\Z")]
+    root_sha256: Hex64
+    pcrs: Annotated[tuple[PcrValue, ...], Meta(max_length=15)]
+    bundle_keys_sha384: Hex96
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        numbers = [each.pcr for each in self.pcrs]
+        if numbers != sorted(set(numbers)) or not set(numbers) >= UKI_PCRS:
+            raise ValueError("the PCRs of an image are in order, and 4, 9 and 11 are among them")
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="release"):
+    """One version of a product, with every file of it; `image` is null in a release of packages alone."""
+
+    origin: Origin
+    product: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,63}\Z")]
+    version: Annotated[str, Meta(pattern=SEMVER, max_length=64)]
+    commit: Annotated[str, Meta(pattern=r"^[0-9a-f]{40}\Z")]
+    time: Utc
+    artefacts: Annotated[tuple[Artefact, ...], Meta(min_length=1, max_length=128)]
+    image: Image | None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        names = [each.name for each in self.artefacts]
+        if names != sorted(set(names)):
+            raise ValueError("the artefacts of a release are in the order of their names, each once")
+
+    @property
+    def name(self) -> str:
+        """Product, version, flavour and platform: at most one release has them."""
+        of_image = () if self.image is None else (self.image.flavour, self.image.platform)
+        return " ".join((self.product, self.version, *of_image))
+
+
+class Withdrawal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="withdrawal"):
+    """A release counts no more. `release_sha384` is of its one form."""
+
+    origin: Origin
+    release_sha384: Hex96
+    explanation: Text
+    time: Utc
+
+
+Decision = TrailDecision | PolicyDecision | Release | Withdrawal
 
 
 class StatementLeaf(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="statement"):
-    """A decision, and the ES384 signature over it (base64)."""
+    """A decision, a release or a withdrawal, and the ES384 signature over it (base64)."""
 
     salt: Hex64
     decision: Decision
@@ -156,27 +234,32 @@ def decode_leaf(entry: bytes) -> Leaf:
     return leaf
 
 
-def sign_decision(decision: Decision, key: ec.EllipticCurvePrivateKey) -> StatementLeaf:
-    """The statement, signed by an operator's key. Raises LeafError for one that is too long."""
-    signature = es384_sign(key, _signed(decision))
+def sign_decision(decision: Decision, es384: Callable[[bytes], bytes]) -> StatementLeaf:
+    """The statement, signed by a key wherever it is. Raises LeafError for one that is too long."""
+    signature = es384(_signed(decision))
     leaf = StatementLeaf(salt=new_salt(), decision=decision, signature=base64.b64encode(signature).decode())
     encode_leaf(leaf)
     return leaf
 
 
-def verify_decision(leaf: StatementLeaf, operators: Sequence[ec.EllipticCurvePublicKey]) -> None:
-    """Return if one of these operators signed the statement. Raises LeafError."""
+def decision_sha384(decision: Decision) -> str:
+    """The name of a decision: hexadecimal SHA-384 of its one form. Raises LeafError."""
+    return sha384(_signed(decision).removeprefix(_DOMAIN))
+
+
+def verify_decision(leaf: StatementLeaf, keys: Sequence[ec.EllipticCurvePublicKey]) -> None:
+    """Return if one of these keys, of operators or publishers, signed the statement. Raises LeafError."""
     try:
         signature = b64_decode(leaf.signature)
     except StrictError:
         raise LeafError("signature", "not base64") from None
-    for key in operators:
+    for key in keys:
         try:
             es384_verify(key, signature, _signed(leaf.decision))
         except InvalidSignature:
             continue
         return
-    raise LeafError("signature", "no operator of the policy signed this statement")
+    raise LeafError("signature", "no key that the policy names for it signed this statement")
 
 
 def sha384(data: bytes) -> str:

@@ -8,6 +8,7 @@
     faulty = 1                            # witnesses that may be evil, or restored from a backup
     max_age_seconds = 86400               # of the quorum's cosignatures
     max_delay_seconds = 3600              # until a line of a trail is under a cosigned checkpoint
+    publishers = ["<JWK>"]                # of a log of releases alone: P-384 keys that sign them
 
     [[witnesses]]
     name = "other-agency"
@@ -26,13 +27,13 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from cji_core.documents import OneForm, toml
 from cji_core.errors import StartupError
 from cji_core.format.configuration.worker import DestinationName
 from cji_core.jose import parse_p384
-from cji_core.tlog.keys import LOG_TYPES, NOTE_ED25519, WITNESS_TYPES, NoteKey, parse_vkey
+from cji_core.tlog.keys import LOG_TYPES, MAX_TIME, NOTE_ED25519, WITNESS_TYPES, NoteKey, parse_vkey
 from cji_core.trail.checkpoint import Checkpoint, CheckpointError, parse_cosigned
 
 MAX_BYTES: Final = 56 * 1024  # it is an entry of the log when it changes
@@ -41,6 +42,7 @@ MAX_FUTURE_SECONDS: Final = 300
 """Of a cosignature, by the reader's clock."""
 _REMEDY: Final = "Compare it with docs/witnesses.md."
 
+Jwk = Annotated[str, Meta(max_length=1024)]
 Vkey = Annotated[str, Meta(min_length=1, max_length=2200)]
 Url = Annotated[
     str, Meta(pattern=r"^(https://[A-Za-z0-9._:/-]{1,500}|http://127\.0\.0\.1:[0-9]{1,5}[A-Za-z0-9._/-]{0,400})\Z")
@@ -64,12 +66,14 @@ class PolicyFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     origin: Origin
     url: Url
     keys: Annotated[tuple[Vkey, ...], Meta(min_length=1, max_length=2)]
-    operators: Annotated[tuple[Annotated[str, Meta(max_length=1024)], ...], Meta(min_length=1, max_length=8)]
+    operators: Annotated[tuple[Jwk, ...], Meta(min_length=1, max_length=8)]
     quorum: Annotated[int, Meta(ge=1, le=MAX_WITNESSES)] = 3
     faulty: Annotated[int, Meta(ge=0, le=MAX_WITNESSES)] = 1
     max_age_seconds: Annotated[int, Meta(ge=60, le=31 * 86_400)] = 86_400
     max_delay_seconds: Annotated[int, Meta(ge=300, le=7 * 86_400)] = 3600
     witnesses: Annotated[tuple[WitnessTable, ...], Meta(min_length=1, max_length=MAX_WITNESSES)]
+    publishers: Annotated[tuple[Jwk, ...], Meta(min_length=1, max_length=8)] | UnsetType = UNSET
+    """Not in the one form of a policy of trails."""
 
 
 class PolicyError(CheckpointError):
@@ -109,6 +113,7 @@ class Policy:
         if {each.name for each in self.keys} != {file.origin} or NOTE_ED25519 not in {each.kind for each in self.keys}:
             raise ValueError("the log's keys have its origin as their name, and one is Ed25519 (type 0x01)")
         self.operators = tuple(map(parse_p384, file.operators))
+        self.publishers = () if file.publishers is UNSET else tuple(map(parse_p384, file.publishers))
         self.witnesses = tuple(
             Witness(name=each.name, url=each.url, keys=_keys(each.keys, WITNESS_TYPES), agency=each.agency)
             for each in file.witnesses
@@ -150,15 +155,17 @@ class Policy:
                 seen[each.name] = min(found)
         return seen
 
-    def accept(self, note: Checkpoint, *, now: int | None) -> Cosigned:
+    def accept(self, note: Checkpoint, *, now: int | None, later: bool = False) -> Cosigned:
         """The checkpoint, if a quorum signed it: not longer ago than the policy allows, at `now`. Raises PolicyError.
 
-        Without `now`, a reader of an old record does not ask for its age.
+        Without `now`, a reader of an old record does not ask for its age. `later` takes cosignatures of after `now`
+        too: of somebody who looks back. They make no old checkpoint fresh: a quorum has more witnesses than are faulty.
         """
         self.signed_by_log(note)
         seen = self.cosigners(note)
         if now is not None:
-            fresh = range(now - self.file.max_age_seconds, now + MAX_FUTURE_SECONDS + 1)
+            end = MAX_TIME if later else now + MAX_FUTURE_SECONDS
+            fresh = range(now - self.file.max_age_seconds, end + 1)
             seen = {name: at for name, at in seen.items() if at in fresh}
         if len(seen) < self.file.quorum:
             fresh_text = "" if now is None else " within max_age_seconds"
@@ -187,14 +194,19 @@ def decode_policy(data: bytes) -> Policy:
     return Policy(_FORM.decode(data))
 
 
+def read_policy(data: bytes) -> Policy:
+    """The policy in the bytes of its file. Raises ValueError or CheckpointError."""
+    if len(data) > MAX_BYTES:
+        raise ValueError("larger than 56 KiB")
+    return Policy(toml(data, PolicyFile))
+
+
 def load_policy(path: Path) -> Policy:
     """Read a policy file. Raises StartupError."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise ValueError("larger than 56 KiB")
-        return Policy(toml(data, PolicyFile))
+        return read_policy(data)
     except OSError as error:
         raise StartupError(f"The policy {path} cannot be read", "Name a readable file.") from error
     except (ValueError, RecursionError, CheckpointError) as error:  # msgspec's errors are ValueErrors

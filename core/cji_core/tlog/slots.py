@@ -34,8 +34,10 @@ from cji_core.tlog.leaves import (
     Leaf,
     LeafError,
     NoteText,
+    Release,
     StatementLeaf,
     TrailDecision,
+    Withdrawal,
     verify_decision,
 )
 from cji_core.trail.chain import GENESIS, ChainError, verify_next
@@ -82,6 +84,8 @@ class Slots:
             case ConflictLeaf():
                 self._conflict(leaf)
             case StatementLeaf():
+                if isinstance(leaf.decision, Release | Withdrawal):
+                    raise LeafError("decision", "this log is of trails: its policy names no publishers")
                 verify_decision(leaf, self._operators)
                 if leaf.decision.origin != self._origin:
                     raise LeafError("decision", "a statement for another log")

@@ -16,14 +16,14 @@ from cji_audit.tlog.store import LogStore, StoreError
 from cji_audit.tlog.witness import Witness, WitnessStateError
 from cji_core.https import Client
 from cji_core.tlog.keys import WITNESS_TYPES, new_signers
-from cji_core.tlog.leaves import LeafError, TrailDecision, decode_leaf, encode_leaf, sign_decision
+from cji_core.tlog.leaves import LeafError, TrailDecision, decode_leaf, encode_leaf
 from cji_core.tlog.policy import Policy
 from cji_core.tlog.proofs import parse_proof
 from cji_core.tlog.submissions import Added, Submission
 from cji_core.tlog.tiles import Tile
 from cji_core.trail.checkpoint import parse_cosigned
 from cji_core.trail.merkle import leaf_hash
-from tests.support.tlog_site import ORIGIN, READER, SUBMITTER, Machine, Site, origin_hash, site
+from tests.support.tlog_site import ORIGIN, READER, SUBMITTER, Machine, Site, origin_hash, signed, site
 from tests.support.witness_trails import TIME
 
 
@@ -208,7 +208,7 @@ def test_an_older_store_stops_the_log(agency: Site, machine: Machine, tmp_path: 
         older.add(submission(agency, machine, 5))
     size = older.store.size
     with pytest.raises(LogBehindError):  # nor does it take a person's statement
-        older.state(sign_decision(decision(machine, older), agency.operator))
+        older.state(signed(decision(machine, older), agency.operator))
     assert older.store.size == size
 
 
@@ -316,7 +316,7 @@ def test_a_fork_of_a_trail_is_an_entry(agency: Site, machine: Machine) -> None:
     agency.log.refresh()
     (finding,) = agency.monitor().findings
     assert (finding.kind, finding.trail) == ("frozen", machine.identity)
-    agency.log.state(sign_decision(decision(machine, agency.log), agency.operator))
+    agency.log.state(signed(decision(machine, agency.log), agency.operator))
     assert agency.monitor().findings == []
 
 
@@ -434,19 +434,19 @@ def test_a_policy_follows_by_the_old_quorum(agency: Site, machine: Machine) -> N
         explanation="rotation",
         time=TIME,
     )
-    added: Added = agency.log.state(sign_decision(stated, agency.operator))
+    added: Added = agency.log.state(signed(stated, agency.operator))
     leaf = decode_leaf(added.entry.encode())
     assert isinstance(leaf, StatementLeaf)
     verify_decision(leaf, agency.policy.operators)
     agency.policy.accept(parse_proof(added.proof.encode()).note, now=int(time.time()))
     size = agency.log.store.size
-    for copy in (leaf, sign_decision(stated, agency.operator)):  # of a reader, who has the token for statements
+    for copy in (leaf, signed(stated, agency.operator)):  # of a reader, who has the token for statements
         with pytest.raises(LeafError, match="before"):
             agency.log.state(copy)
     assert agency.log.store.size == size
     again = msgspec.structs.replace(stated, previous_sha384="0" * 96)
     with pytest.raises(LeafError, match="another policy"):
-        agency.log.state(sign_decision(again, agency.operator))
+        agency.log.state(signed(again, agency.operator))
     agency.policy = decode_policy(encode_policy(file))
     for host in agency.witnesses:
         host.logs[ORIGIN] = [each.key for each in new]

@@ -17,11 +17,10 @@ from cji_core.tlog.leaves import (
     decode_leaf,
     encode_leaf,
     new_salt,
-    sign_decision,
 )
 from cji_core.tlog.slots import Slot, Slots
 from cji_core.trail.merkle import leaf_hash
-from tests.support.tlog_site import ORIGIN, Machine
+from tests.support.tlog_site import ORIGIN, Machine, signed
 from tests.support.witness_trails import TIME, new_key
 
 
@@ -199,11 +198,11 @@ def test_a_person_decides_once(log: Log, begun: Machine) -> None:
     log.freezes(begun.leaf(0, key=True, first=True), "rollback")
     begun.trail.write(1)
     size, base = len(begun.trail.lines), begun.note()
-    stranger = sign_decision(decision(log, begun, note=base), new_key())
+    stranger = signed(decision(log, begun, note=base), new_key())
     log.refuses(stranger, "signature")
-    log.refuses(sign_decision(decision(log, begun, origin="other.example/log"), log.operator), "decision")
-    log.refuses(sign_decision(decision(log, begun, entries=1), log.operator), "decision")
-    taken = sign_decision(decision(log, begun, note=base), log.operator)
+    log.refuses(signed(decision(log, begun, origin="other.example/log"), log.operator), "decision")
+    log.refuses(signed(decision(log, begun, entries=1), log.operator), "decision")
+    taken = signed(decision(log, begun, note=base), log.operator)
     log.take(taken)
     log.refuses(taken, "decision")
     log.take(begun.leaf(size, key=True))
@@ -214,7 +213,7 @@ def test_a_person_admits_another_machine(log: Log, begun: Machine) -> None:
     begun.ak = "b" * 64
     begun.restarted()
     log.freezes(begun.leaf(5, key=True, first=True), "other_machine")
-    log.take(sign_decision(decision(log, begun, ak_sha256=begun.ak), log.operator))
+    log.take(signed(decision(log, begun, ak_sha256=begun.ak), log.operator))
     log.take(begun.leaf(5, key=True))
     assert log.kept[begun.identity].key.ak_sha256 == begun.ak
 
@@ -225,7 +224,7 @@ def test_the_machine_that_lost_a_trail_adds_nothing(log: Log, begun: Machine) ->
     begun.ak = "b" * 64
     begun.restarted()
     log.freezes(begun.leaf(5, key=True, first=True), "other_machine")
-    log.take(sign_decision(decision(log, begun, ak_sha256=begun.ak), log.operator))
+    log.take(signed(decision(log, begun, ak_sha256=begun.ak), log.operator))
     other, begun.trail.key, begun.ak = begun.trail.key, old, ak
     begun.trail.write(2)
     log.refuses(begun.leaf(5), "other_machine")
@@ -237,7 +236,7 @@ def test_the_machine_that_lost_a_trail_adds_nothing(log: Log, begun: Machine) ->
 
 
 def test_a_decision_is_altered_in_vain(log: Log, begun: Machine) -> None:
-    taken = sign_decision(decision(log, begun), log.operator)
+    taken = signed(decision(log, begun), log.operator)
     other = msgspec.structs.replace(taken.decision, explanation="another one")
     log.refuses(msgspec.structs.replace(taken, decision=other), "signature")
     assert isinstance(log.operator, ec.EllipticCurvePrivateKey)
