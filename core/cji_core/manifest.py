@@ -27,7 +27,7 @@ import msgspec
 
 from cji_core.errors import StartupError
 
-VERSION: Final = "0.1.0"
+VERSION: Final = "0.2.0"
 """Of all our distributions, which a test compares: metadata take longer to read than to write down."""
 NAME: Final = "manifest.sha256"
 _MAPS: Final = Path("/proc/self/maps")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cji_core.manifest import VERSION
 from tests.support.paths import ROOT
 from tests.support.wheels import DISTRIBUTIONS, build
 
@@ -46,7 +47,7 @@ def test_a_wheel_has_the_files_of_its_folder(wheels: dict[str, zipfile.ZipFile],
     """Data included: tables, styles, scripts and marks of typing. No name that another program could have."""
     files = wheels[name].namelist()
     assert len(files) == len(set(files))
-    metadata = f"cji_{name}-0.1.0.dist-info/"
+    metadata = f"cji_{name}-{VERSION}.dist-info/"
     more = {f"cji_core/{CONTRACT}"} if name == "core" else set()
     assert {file for file in files if not file.startswith(metadata)} == tree(name) | more
 

@@ -6,7 +6,6 @@ it does not show which part of the evidence is sound. `cji.checks` are our numbe
 """
 
 import hashlib
-from importlib.metadata import version
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +14,7 @@ from cji_attestation.appraisal import ReferenceValues, Verdict
 from cji_attestation.checks import Check, Skipped
 from cji_attestation.errors import AttestationError
 from cji_attestation.verbs.evidence_file import AppraisedFile, RefusedEvidence
+from cji_core.manifest import VERSION
 
 PROFILE: Final = "tag:ietf.org,2026:rats/ear#04"
 _SUBMODULE: Final = "machine"
@@ -79,7 +79,7 @@ def _result(
         "eat_profile": PROFILE,
         "iat": at,
         **claims,
-        "ear_verifier_id": {"developer": "cji-worker", "build": version("cji-client")},
+        "ear_verifier_id": {"developer": "cji-worker", "build": VERSION},
         "submods": {
             _SUBMODULE: {
                 "ear_status": status,
