@@ -4,6 +4,7 @@
 |---|---|
 | cji-worker.vhd | the disk for Azure |
 | reference-values.toml, policy-pins.txt, pcrs.txt | the predicted boot: for verifiers, for release policies, to read |
+| bundle-keys.sha256 | digests of the keys whose bundles the image takes, as sha256sum prints them |
 | release-policy.json | the template of `deploy/policy`, with the PCRs pinned |
 | sbom.cdx.json, provenance.intoto.json | contents; inputs, as a signed statement |
 | SHA256SUMS, *.sig, cosign.pub | digests, signatures and their key |
@@ -28,7 +29,7 @@ from cji_deploy.image.pcrs import pins, prediction, reference_lines
 from cji_deploy.image.pe import PeImage
 from cji_deploy.image.provenance import enveloped, provenance
 from cji_deploy.image.sbom import debian, own, python, sbom, sections
-from cji_deploy.image.signature import digest_of, file_digest, sign, verify
+from cji_deploy.image.signature import BUNDLE_KEYS, digest_of, file_digest, sign, sums, verify
 from cji_deploy.image.vhd import write_vhd
 
 _NAME: Final = "cji-worker"
@@ -53,6 +54,7 @@ def main() -> int:
     folder: Path = given.folder
     raw, uki = folder / f"{_NAME}.raw", folder / f"{_NAME}.efi"
     _predict(folder, uki, given.keys)
+    (folder / BUNDLE_KEYS).write_bytes(sums(given.keys / "bundle-keys"))
     write_vhd(raw, folder / f"{_NAME}.vhd", uuid.UUID(bytes=file_digest(uki)[:16]), given.epoch)
     subjects = {one: file_digest(folder / one).hex() for one in (raw.name, uki.name, f"{_NAME}.vhd")}
     wheels = {
@@ -69,15 +71,15 @@ def main() -> int:
         *sections({one.name: one.data for one in image.sections if one.name in SECTIONS}),
     ]
     (folder / "sbom.cdx.json").write_bytes(
-        sbom(components, version=given.version, image_digest=subjects[f"{_NAME}.vhd"], created=given.epoch)
+        sbom(components, version=given.version, digest=subjects[f"{_NAME}.vhd"], created=given.epoch)
     )
     statement = provenance(
         subjects,
+        builder="deploy/image/build",
         commit=_git("rev-parse", "HEAD"),
         modified=bool(_git("status", "--porcelain", "--untracked-files=no")),
-        epoch=given.epoch,
-        seed=_setting("Seed"),
-        certificate_sha256=_certificate(given.keys / "db.pem"),
+        external={"secureBootCertificateSha256": _certificate(given.keys / "db.pem")},
+        internal={"sourceDateEpoch": given.epoch, "seed": _setting("Seed")},
         materials=[
             *((f"pkg:pypi-file/{name}", digest) for name, digest in wheels.items()),
             *((one.purl, digest) for one, digest in locked.items()),
@@ -88,12 +90,12 @@ def main() -> int:
     (folder / "provenance.intoto.json").write_bytes(enveloped(statement, given.keys / "cosign.key"))
     for name in ("root.files", "initrd.files", "build-packages"):
         (folder / name).unlink()
-    documents = ("reference-values.toml", "release-policy.json", "sbom.cdx.json", "provenance.intoto.json")
+    documents = (BUNDLE_KEYS, "reference-values.toml", "release-policy.json", "sbom.cdx.json", "provenance.intoto.json")
     digests = {**subjects, **{one: file_digest(folder / one).hex() for one in documents}}
-    sums = "".join(f"{digests[one]}  {one}\n" for one in sorted(digests))
-    (folder / "SHA256SUMS").write_text(sums)
+    lines = "".join(f"{digests[one]}  {one}\n" for one in sorted(digests))
+    (folder / "SHA256SUMS").write_text(lines)
     _sign(folder, given.keys / "cosign.key")
-    print(sums, end="")
+    print(lines, end="")
     return 0
 
 

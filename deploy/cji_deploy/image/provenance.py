@@ -28,21 +28,28 @@ __all__ = ["enveloped", "opened", "provenance"]
 _TYPE: Final = "application/vnd.in-toto+json"
 _MOST: Final = 16 << 20
 _MOST_SIGNATURES: Final = 16
-_BUILD_TYPE: Final = "urn:cji-worker:image-build:v1"
+BUILDERS: Final = {
+    "deploy/image/build": "urn:cji-worker:image-build:v1",
+    "tools/release": "urn:cji-worker:release-build:v1",
+}
+"""Each program that builds, and the type of its builds."""
 
 
 def provenance(
     subjects: Mapping[str, str],
     *,
+    builder: str,
     commit: str,
     modified: bool,
-    epoch: int,
-    seed: str,
-    certificate_sha256: str,
+    external: Mapping[str, Any],
+    internal: Mapping[str, Any],
     materials: Sequence[tuple[str, str]],
     tools: Mapping[str, str],
 ) -> bytes:
-    """JSON. `subjects` are {file: SHA-256}, `materials` (URI, SHA-256) of what went in, `tools` {name: version}."""
+    """JSON. `subjects` are {file: SHA-256}, `materials` (URI, SHA-256) of what went in, `tools` {name: version}.
+
+    `builder` is a key of `BUILDERS`; `external` are the parameters that its caller chose, `internal` all others.
+    """
     source: dict[str, Any] = {"uri": "git+file:.", "digest": {"gitCommit": commit}}
     if modified:
         source["annotations"] = {"modified": True}
@@ -52,17 +59,15 @@ def provenance(
         "predicateType": "https://slsa.dev/provenance/v1",
         "predicate": {
             "buildDefinition": {
-                "buildType": _BUILD_TYPE,
-                "externalParameters": {"secureBootCertificateSha256": certificate_sha256},
-                "internalParameters": {"sourceDateEpoch": epoch, "seed": seed},
+                "buildType": BUILDERS[builder],
+                "externalParameters": dict(external),
+                "internalParameters": dict(internal),
                 "resolvedDependencies": [
                     source,
                     *({"uri": uri, "digest": {"sha256": digest}} for uri, digest in sorted(materials)),
                 ],
             },
-            "runDetails": {
-                "builder": {"id": "urn:cji-worker:deploy/image/build", "version": dict(sorted(tools.items()))}
-            },
+            "runDetails": {"builder": {"id": f"urn:cji-worker:{builder}", "version": dict(sorted(tools.items()))}},
         },
     }
     return json.dumps(statement, indent=1).encode() + b"\n"

@@ -1,7 +1,8 @@
-"""The image's contents as CycloneDX 1.6: Debian's packages in root and initrd, Python's, our own, and what is signed.
+"""Contents as CycloneDX 1.6, of the image and of a release's packages.
 
-A package of which no file is left in the image is not listed; diet.toml removes some whole. Sources: CycloneDX 1.6
-JSON; package-url/purl-spec, types deb and pypi; core metadata of Python's packages.
+The image has Debian's packages in root and initrd, Python's, our own code, and what is signed. A package of which no
+file is left in the image is not listed; diet.toml removes some whole. Sources: CycloneDX 1.6 JSON; types deb and pypi
+of package-url/purl-spec; core metadata of Python's packages.
 """
 
 import email
@@ -15,13 +16,13 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from cji_deploy.image.deb import Deb
 from cji_deploy.image.packages import Package
 
-__all__ = ["debian", "locked", "own", "python", "sbom", "sections"]
+__all__ = ["debian", "dependencies", "locked", "own", "python", "sbom", "sections", "wheels"]
 
 _NAMESPACE: Final = uuid.UUID("5f3f1a0e-8a0f-4f3b-9d55-2a5a6f0b9c1d")
 _PIN: Final = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", re.MULTILINE)
@@ -31,6 +32,7 @@ _LONG: Final = 80
 _OWN: Final = ("core", "attestation", "operations", "worker")
 _PROGRAMS: Final = ("host-profile", "futile-start")
 _SUPPLIER: Final = "cji-worker"
+_SUBJECTS: Final = {"image": ("operating-system", "cji-worker-image"), "release": ("application", "cji-worker")}
 
 
 def locked(lock: str) -> list[tuple[str, str, tuple[str, ...]]]:
@@ -49,27 +51,35 @@ def locked(lock: str) -> list[tuple[str, str, tuple[str, ...]]]:
     return found
 
 
-def sbom(components: Iterable[dict[str, Any]], *, version: str, image_digest: str, created: int) -> bytes:
-    """The document, as JSON."""
+def sbom(
+    components: Iterable[dict[str, Any]],
+    *,
+    version: str,
+    digest: str,
+    created: int,
+    of: Literal["image", "release"] = "image",
+) -> bytes:
+    """The document, as JSON. `digest` is the SHA-256 of what it is about: a disk, or the digests of a release."""
+    kind, name = _SUBJECTS[of]
     listed = sorted(components, key=lambda one: str(one["bom-ref"]))
     document = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
-        "serialNumber": f"urn:uuid:{uuid.uuid5(_NAMESPACE, image_digest)}",
+        "serialNumber": f"urn:uuid:{uuid.uuid5(_NAMESPACE, digest)}",
         "version": 1,
         "metadata": {
             "timestamp": datetime.fromtimestamp(created, UTC).isoformat().replace("+00:00", "Z"),
             "supplier": {"name": _SUPPLIER},
             "component": {
-                "type": "operating-system",
-                "bom-ref": "image",
-                "name": "cji-worker-image",
+                "type": kind,
+                "bom-ref": of,
+                "name": name,
                 "version": version,
-                "hashes": _hashes(image_digest),
+                "hashes": _hashes(digest),
             },
         },
         "components": listed,
-        "dependencies": [{"ref": "image", "dependsOn": [one["bom-ref"] for one in listed]}],
+        "dependencies": [{"ref": of, "dependsOn": [one["bom-ref"] for one in listed]}],
     }
     return json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
 
@@ -113,6 +123,36 @@ def python(lock: str, files: Iterable[Path]) -> Iterator[dict[str, Any]]:
                 licences=_licences(metadata),
                 properties={"in": "root"},
             )
+
+
+def wheels(files: Iterable[Path]) -> Iterator[dict[str, Any]]:
+    """Components of our own wheels, each by its digest."""
+    for one in files:
+        metadata = email.message_from_bytes(_metadata(one))
+        name, version = str(metadata["Name"]), str(metadata["Version"])
+        yield _component(
+            name,
+            version,
+            f"pkg:pypi/{name}@{quote(version, safe='')}",
+            digests=[hashlib.sha256(one.read_bytes()).hexdigest()],
+            supplier=_SUPPLIER,
+            licences=_licences(metadata),
+            properties={"file": one.name},
+        )
+
+
+def dependencies(lock: str) -> Iterator[dict[str, Any]]:
+    """Components of the versions that a lock allows beside the wheels; each file that may be installed has a digest."""
+    for name, version, allowed in sorted(locked(lock)):
+        yield _component(
+            name,
+            version,
+            f"pkg:pypi/{name}@{quote(version, safe='')}",
+            digests=sorted(allowed),
+            supplier="",
+            licences=(),
+            properties={"from": "requirements.lock"},
+        )
 
 
 def own(tree: Path) -> Iterator[dict[str, Any]]:

@@ -6,6 +6,7 @@ The nonce is RFC 6979's, so that the same key and file give the same signature.
 import base64
 import hashlib
 from pathlib import Path
+from typing import Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -16,15 +17,21 @@ from cji_core.strict import b64_decode
 from cji_deploy.errors import DeploymentError
 
 __all__ = [
+    "BUNDLE_KEYS",
     "KeyUnusableError",
     "SignatureError",
     "digest_of",
     "file_digest",
     "sign",
     "sign_bytes",
+    "sums",
     "verify",
     "verify_bytes",
 ]
+
+
+BUNDLE_KEYS: Final = "bundle-keys.sha256"
+"""The file of an image with the digests of the keys whose bundles it takes."""
 
 
 class SignatureError(DeploymentError, ValueError):
@@ -45,6 +52,12 @@ def file_digest(path: Path) -> bytes:
     """SHA-256 of a file of any size."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
+
+
+def sums(folder: Path) -> bytes:
+    """Digests of all files below a folder, as sha256sum prints them, in the order of their names."""
+    files = sorted(one.relative_to(folder).as_posix() for one in folder.rglob("*") if one.is_file())
+    return "".join(f"{file_digest(folder / one).hex()}  {one}\n" for one in files).encode()
 
 
 def digest_of(data: bytes) -> bytes:

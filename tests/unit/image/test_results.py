@@ -188,7 +188,7 @@ def test_the_sbom_lists_installed_wheels_our_code_and_initrd(tmp_path: Path) -> 
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     lock = f"one==1.0 \\\n    --hash=sha256:{digest}\ntwo==2 \\\n    --hash=sha256:" + "b" * 64
     parts = [*python(lock, [wheel]), *own(ROOT), *sections({".initrd": b"an initrd"})]
-    document = json.loads(sbom(parts, version="1", image_digest="c" * 64, created=CREATED))
+    document = json.loads(sbom(parts, version="1", digest="c" * 64, created=CREATED))
     assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.6")
     found = {one["name"]: one for one in document["components"]}
     assert found.keys() == {
@@ -205,11 +205,11 @@ def test_the_sbom_lists_installed_wheels_our_code_and_initrd(tmp_path: Path) -> 
 def _statement() -> bytes:
     return provenance(
         {"a.vhd": "a" * 64},
+        builder="deploy/image/build",
         commit="f" * 40,
         modified=True,
-        epoch=CREATED,
-        seed=str(IDENTITY),
-        certificate_sha256="b" * 64,
+        external={"secureBootCertificateSha256": "b" * 64},
+        internal={"sourceDateEpoch": CREATED, "seed": str(IDENTITY)},
         materials=[("file:requirements.lock", "c" * 64)],
         tools={"mkosi": "25.3"},
     )
