@@ -20,7 +20,7 @@ FAILED ?= false
 DAYS ?= +40d +400d monday saving new-year leap-day
 TESTS ?= $(TOGETHER) -m "$(QUICK)"
 
-.PHONY: help setup demo test slow $(SLOW) many-fronts second-python other-days check lint format types contracts generated collect deploy-check image image-lock image-twice image-boot image-smoke fuzz fuzz-guided soak sink-faults fleet-faults parts-faults models mutants coverage bench oscal docs picture tutorial engine pkcs11 wheels install-walk container-walk fips lock clean
+.PHONY: help setup demo test slow $(SLOW) many-fronts second-python other-days check lint format types contracts generated collect deploy-check image image-lock image-twice image-boot image-smoke fuzz fuzz-guided soak sink-faults fleet-faults parts-faults models mutants coverage bench oscal docs picture tutorial engine pkcs11 wheels release install-walk container-walk fips lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,9 +68,10 @@ contracts: setup ## import contracts between the rooms, and the other rules of t
 	@PYTHONPATH=engine .venv/bin/lint-imports --no-logo >/dev/null || PYTHONPATH=engine .venv/bin/lint-imports --no-logo
 	@found=$$($(PY) -m pytest --no-header -q tests/unit/test_house.py) || { echo "$$found"; exit 1; }
 
-generated: setup ## stubs, descriptor snapshot and the tables of docs/ are what their sources generate
+generated: setup ## stubs, descriptor snapshot, the tables of docs/ and all versions are what their sources generate
 	@$(PY) protos/generate.py --check
 	@$(PY) -m tools.tables --check
+	@$(PY) -m tools.version --check
 
 collect: setup ## whether every test can be collected; leaves the tests compiled, as each process of `make test` else does
 	@found=$$(env -u PYTHONDONTWRITEBYTECODE $(PYTEST) --collect-only) || { echo "$$found" | tail -n 40; exit 1; }
@@ -131,6 +132,9 @@ pkcs11: setup ## test keys in PKCS#11 tokens with SoftHSM (apt-get install softh
 
 wheels: setup ## build and install the wheels: sizes, numbers of packages; the client resolved for three platforms; minutes
 	@tools/installations
+
+release: setup ## this commit's release in OUT: packages, image in IMAGE, SBOM, provenance, signatures by KEYS; PUBLISH="options of cji release publish" puts it into the log
+	@tools/release "$(KEYS)" "$(OUT)" $(if $(IMAGE),--image "$(IMAGE)") $(PUBLISH)
 
 oscal: setup ## the environment that validates OSCAL in tests, .oscal, from the hash-pinned lock; once, a minute
 	@tools/environment .oscal oscal

@@ -5,39 +5,28 @@ CKM_RSA_PKCS_OAEP §6.1.8. A token needs OAEP with SHA-256 to open results; Soft
 jobs but open nothing. Neither key makes jobs of the suite hybrid-1.
 """
 
-import hashlib
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cji_client.errors import SpecError
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.envelope import DEK_BYTES
-from cji_core.jose import RSA_MIN_BITS, RecipientKey, VerifyingKey
-from cji_core.pkcs11 import TokenKey, token_explained
+from cji_core.jose import RSA_MIN_BITS, RecipientKey
+from cji_core.pkcs11 import TokenKey, TokenP384, token_explained
 from cji_core.suites import Suite
 
 _REMEDY: Final = "Compare the library, the labels of token and key, and the PIN."
 
 
-class TokenSigner(TokenKey):
+class TokenSigner(TokenP384):
     """A `Signer` whose P-384 key is in a token."""
-
-    def public_key(self) -> VerifyingKey:
-        """As `Signer.public_key`."""
-        if not isinstance(self.public, ec.EllipticCurvePublicKey) or self.public.key_size != 384:
-            raise SpecError(f"{self.label} is not a P-384 key", remedy=_REMEDY)
-        return self.public
 
     def sign(self, message: bytes, suite: Suite) -> bytes:
         """As `Signer.sign`."""
-        import pkcs11  # noqa: PLC0415
-
         if suite is not Suite.CLASSICAL_1:
             raise SpecError(f"a token cannot sign a {suite} job", remedy="Sign it with a pair of keys in a file.")
-        with token_explained(self.label):
-            signature: bytes = self.private.sign(hashlib.sha384(message).digest(), mechanism=pkcs11.Mechanism.ECDSA)
-        return signature
+        return self.es384(message)
 
 
 class TokenDecrypter(TokenKey):

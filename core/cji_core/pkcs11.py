@@ -3,6 +3,7 @@
 Source: PKCS #11 Specification 3.1 (OASIS), §6.3, elliptic curves. What a token returns is checked by its user.
 """
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -107,6 +108,23 @@ class TokenKey:
     def close(self) -> None:
         """End the session."""
         self._session.close()
+
+
+class TokenP384(TokenKey):
+    """A P-384 key in a token, which signs with CKM_ECDSA."""
+
+    def public_key(self) -> ec.EllipticCurvePublicKey:
+        """The public half. Raises SpecError for another kind of key."""
+        if not isinstance(self.public, ec.EllipticCurvePublicKey) or self.public.key_size != 384:
+            raise SpecError(f"{self.label} is not a P-384 key", remedy=_COMPARE)
+        return self.public
+
+    def es384(self, message: bytes) -> bytes:
+        """ECDSA with SHA-384 over the message: r ‖ s, 96 bytes. Raises SpecError."""
+        import pkcs11  # noqa: PLC0415 - an extra
+
+        with token_explained(self.label):
+            return bytes(self.private.sign(hashlib.sha384(message).digest(), mechanism=pkcs11.Mechanism.ECDSA))
 
 
 def token_table(path: Path) -> TokenTable:

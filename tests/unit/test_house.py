@@ -54,7 +54,7 @@ def imported(path: Path) -> set[str]:
     return {name.partition(".")[0] for name in found}
 
 
-PROGRAMS = {"byok", "check", "expected.py", "identity", "image", "runbooks"}
+PROGRAMS = {"byok", "check", "expected.py", "identity", "image", "release", "runbooks"}
 """Of `cji_deploy`: programs for a clone of this repository."""
 PRODUCT = [
     path

@@ -7,7 +7,7 @@ ORDER: Final = {
         *("serve", "fleet", "status", "reload", "renew", "record", "console", "probe", "audit", "log", "witness"),
         *("job", "result", "receipt"),
         *("worker", "evidence", "advisories", "crl", "key", "ledger", "link", "policy", "provider", "schema", "clear"),
-        *("columns", "manifest", "image", "bundle", "door", "doctor", "support", "completion", "man"),
+        *("columns", "manifest", "release", "image", "bundle", "door", "doctor", "support", "completion", "man"),
     ),
     "audit": (
         *("day", "verify", "search", "prove", "verify-proof", "checkpoint", "export", "verify-export", "resume"),
@@ -18,6 +18,7 @@ ORDER: Final = {
     "evidence": ("show", "verify", "collect", "import", "pcrs", "reference-values", "stamp"),
     "fleet": ("run",),
     "job": ("run", "seal", "send", "open", "submit", "status", "fetch", "cancel", "explain"),
+    "release": ("verify", "list", "fetch", "publish", "withdraw"),
     "policy": ("check", "explain", "diff", "test", "sign", "signer", "build", "lint", "hash"),
 }
 """By the name of the group, "" for the command itself. A verb that is not in it is listed after those that are."""
@@ -46,6 +47,7 @@ An operator's first start:
   cji advisories show                      # what is open on which machines, and who accepted it?
   cji door config --config worker.toml     # for nginx, in front of the worker
   cji policy check policy.toml             # who may do what, and until when?
+  cji release verify cji-worker-0.2.0 --policy release-policy.toml    # is it a release, and still in force?
   cji bundle make config/ --serial 1 -o pool.bundle    # how a worker of the image gets its configuration
   cji doctor --config worker.toml
   cji doctor --azure --export export.json  # does a deployment match deploy/?
@@ -93,6 +95,7 @@ Exit status: 0 success, 2 unusable input, 3 do not trust the bundle, 4 try again
     "fleet": "Bring jobs by reference to the worker of this machine; docs/fleet.md explains how a pool works.",
     "image": "What is in an image of the worker, and what is known about it.",
     "job": "Send sealed jobs to a worker, or to a pool of workers by reference.",
+    "release": """Software releases in their log: verify, fetch, publish and withdraw them, docs/releases.md.""",
     "policy": """Check, explain and sign the policy of a worker, and write the policies that decide who gets its key.
 
 \b

@@ -7,20 +7,13 @@ import click
 import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from cji_attestation.bundle.errors import BundleRefused
-from cji_attestation.bundle.signatures import FileSigner, Signer
 from cji_attestation.bundle.signatures import sign as sign_bundle
 from cji_attestation.verbs.bundles import bundle_at, refusals, write_bundle
-from cji_core.command.common import FILE, signing_key
+from cji_core.command.common import FILE
 from cji_core.command.json_output import answers, member, print_answer, print_document
 from cji_core.jose import key_id
 from cji_core.strict import b64url
-
-_VAULT = click.option(
-    "--vault-key",
-    metavar="ID",
-    help="https://VAULT.vault.azure.net/keys/NAME/VERSION, EC-HSM P-384; with your own sign-in.",
-)
+from cji_deploy.verbs.signers import VAULT, signer
 
 
 class BundleKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +34,7 @@ class BundleSignatures(msgspec.Struct, frozen=True, kw_only=True):
 @click.command()
 @click.argument("file", type=FILE)
 @click.option("--key", "key_file", type=FILE, help="P-384 key of the signer, `cji key new-signing`.")
-@_VAULT
+@VAULT
 @answers(BundleSignatures)
 @refusals
 def sign(file: Path, *, key_file: Path | None, vault_key: str | None, as_json: bool) -> None:
@@ -54,9 +47,9 @@ def sign(file: Path, *, key_file: Path | None, vault_key: str | None, as_json: b
       cji bundle sign pool.bundle --key bundle.key
       cji bundle sign pool.bundle --vault-key https://agency.vault.azure.net/keys/bundles/0123456789abcdef0123456789abcdef
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    signed = sign_bundle(bundle_at(file), signer := _signer(key_file, vault_key))
+    signed = sign_bundle(bundle_at(file), own := signer(key_file, vault_key))
     write_bundle(file, signed)
-    kid, count = key_id(signer.public_key()), len(signed.signatures)
+    kid, count = key_id(own.public_key()), len(signed.signatures)
     if as_json:
         kids = [b64url(each.thumbprint) for each in signed.signatures]
         print_document({"sha384": signed.sha384.hex(), "key": kid, "signatures": kids}, indent=2)
@@ -66,7 +59,7 @@ def sign(file: Path, *, key_file: Path | None, vault_key: str | None, as_json: b
 
 @click.command()
 @click.argument("key_file", type=FILE, metavar="[KEY]", required=False)
-@_VAULT
+@VAULT
 @answers(BundleKey)
 @refusals
 def key(key_file: Path | None, *, vault_key: str | None, as_json: bool) -> None:
@@ -76,18 +69,6 @@ def key(key_file: Path | None, *, vault_key: str | None, as_json: bool) -> None:
     Example:
       cji bundle key bundle.key > bundle-keys/me.pem
     """  # noqa: D301 - as above
-    public = _signer(key_file, vault_key).public_key()
+    public = signer(key_file, vault_key).public_key()
     pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     print_answer(BundleKey(pem=pem, thumbprint=key_id(public)), pem.removesuffix("\n"), as_json=as_json)
-
-
-def _signer(key_file: Path | None, vault_key: str | None) -> Signer:
-    if (key_file is None) is (vault_key is None):
-        raise BundleRefused("One key signs: in a file, or in a vault", "Give either the file of a key or --vault-key.")
-    if key_file is not None:
-        return FileSigner(signing_key(key_file))
-    # Microsoft's clients, for those who sign by a vault
-    from cji_deploy.vault_signer import VaultSigner, own_sign_in  # noqa: PLC0415
-
-    assert vault_key is not None  # noqa: S101 - the other case returned above
-    return VaultSigner(vault_key, credential=own_sign_in())
