@@ -136,6 +136,40 @@ def test_a_task_that_every_node_refuses_stops_the_job() -> None:
     assert not {stage for stage, _, _ in cluster.ran} & {"pairs", FINISH}
 
 
+def test_a_node_with_a_full_disk_gets_no_job_stuck() -> None:
+    """It cannot write its audit trail, so it refuses every task; what it refused runs on the others."""
+    refusals = Counter[str]()
+
+    def fault(_request: Request, node: str) -> Answer | None:
+        if node != "b":
+            return None
+        refusals[node] += 1
+        return Refused(reason="AUDIT_UNAVAILABLE", stage="admit", retry_after_ms=1000)
+
+    cluster = Pretended(fault)
+    run(cluster)
+    assert Counter(cluster.ran) == Counter(EVERYTHING)
+    assert refusals["b"] > 0
+
+
+def test_a_slow_node_holds_up_its_own_tasks_alone() -> None:
+    """All other tasks of a stage have ended before its one does, and the next stage begins after that."""
+
+    class Slow(Pretended):
+        async def run(self, request: Request, *, avoid: frozenset[str]) -> tuple[str, Answer]:
+            if (request.stage, request.task) == ("pairs", 0):
+                while sum(stage == "pairs" for stage, _, _ in self.ran) < AFTER["pairs"] - 1:
+                    await asyncio.sleep(0)
+                assert not any(stage == FINISH for stage, _, _ in self.ran)
+            return await super().run(request, avoid=avoid)
+
+    cluster = Slow()
+    run(cluster)
+    pairs = [task for stage, task, _ in cluster.ran if stage == "pairs"]
+    assert pairs[-1] == 0
+    assert stages_in_order(cluster.ran)[-1] == FINISH
+
+
 def test_a_job_that_is_the_reason_stops_at_the_first_node() -> None:
     """No other node is asked, and what is printed names the limit, its value and where to change it."""
     asked: list[str] = []
