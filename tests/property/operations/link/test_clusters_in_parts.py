@@ -15,7 +15,9 @@ from cji_core.errors import Limit, Refusal
 from cji_core.format.records import arrow
 from cji_core.format.records.column import Ints
 from cji_core.operations.link import Link, edges, outputs
-from cji_core.operations.stages.stage import Edge
+from cji_core.operations.link.stages import STAGES
+from cji_core.operations.stages.stage import Edge, Width
+from cji_core.operations.stages.streams import TaskStreams
 from cji_operations.kernels import components as kernel
 from cji_operations.kernels.components import Components, forest
 from cji_operations.link.cluster_report import ClusterReport
@@ -25,14 +27,16 @@ from cji_operations.link.facts import Facts
 from cji_operations.link.report import pair_batches
 from cji_operations.link.rows import Rows
 from cji_operations.link.score import Pairs, gather, log2_odds
-from cji_operations.link.stages import clustering, components, edge_data, shares
+from cji_operations.link.stages import clustering, components, count, edge_data, shares
 from cji_operations.link.stages.clustering import Reported
-from cji_operations.link.stages.count import Planned
+from cji_operations.link.stages.count import MOST_SHARES, Planned
 from cji_operations.link.stages.finish import bounds
-from cji_operations.link.stages.routes import Assignment
+from cji_operations.link.stages.routes import MOST_TASKS, Assignment
 from cji_operations.link.stages.shard import Rows as RowsOfShards
 from cji_operations.link.stages.shares import Summed
 from cji_operations.link.units import Units
+from tests.reference.link import people
+from tests.support.in_parts import ran
 
 _STREAMS = dict[tuple[str, int], list[tuple[int, pa.RecordBatch]]]
 
@@ -279,4 +283,27 @@ def test_a_share_beyond_its_memory_names_the_limit(monkeypatch: pytest.MonkeyPat
     graph = Graph.of(21, left, left + 1, np.full(20, 9.0), np.empty(0, np.int64))
     with pytest.raises(Refusal) as refused:
         in_shares(graph, Link(), tasks=1, width=1, shards=[21])
+    assert refused.value.limit is Limit.LINK_MEMORY
+
+
+@pytest.mark.parametrize(("number", "fits"), [(100, True), (120, False)])
+def test_100_shards_have_as_many_streams_as_a_job_may(number: int, fits: bool) -> None:
+    """As docs/fleet.md advises, with as many tasks and shares as there can be."""
+    widths = {Width.ONE: 1, Width.SHARDS: number}
+    tasks = {stage.name: widths[stage.width] for stage in STAGES.in_order if stage.width in widths}
+    job = TaskStreams(stages=STAGES, inputs=("records",), outputs=(), shards=number, tasks=tasks)
+    planned = {name: MOST_TASKS if name in {"observe", "pairs"} else MOST_SHARES for name in job.to_plan}
+    if fits:
+        job.under(planned)
+        return
+    with pytest.raises(Refusal) as refused:
+        job.under(planned)
+    assert refused.value.limit is Limit.STREAMS
+
+
+def test_rows_beyond_the_memory_of_one_task_name_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = people(last=["A", "B", "C"], first=["D", "E", "F"], DOB=["19800102"] * 3)
+    monkeypatch.setattr(count, "MEMORY", 3 * count.ROW_BYTES - 1)
+    with pytest.raises(Refusal) as refused:
+        ran(records, Link(), [], side=None, rows_of_task=10)
     assert refused.value.limit is Limit.LINK_MEMORY
