@@ -62,6 +62,8 @@ BLOB_USGOV: Final = "https://{account}.blob.core.usgovcloudapi.net"
 FIRMWARE_LOG: Final = "/sys/kernel/security/tpm0/binary_bios_measurements"
 USERSPACE_LOG: Final = "/run/log/systemd/tpm2-measure.log"
 
+BUNDLE_KEYS: Final = "/usr/share/cji/bundle-keys"
+
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 _HOST_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-")
 
@@ -88,6 +90,7 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     firmware_log: str = FIRMWARE_LOG  # path of the event log that the kernel keeps for this TPM
     userspace_log: str = USERSPACE_LOG  # path of systemd's
     blob: str = BLOB  # address of Blob Storage, with {account} where the name of the account stands
+    bundle_keys: str = BUNDLE_KEYS  # folder of the keys that sign configuration bundles, in the measured image
     entra: str = ENTRA  # base URL of the authority that issues access tokens to submitters, and of its key sets
 
 

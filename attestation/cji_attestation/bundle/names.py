@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from cji_core.format.configuration.operator_files import head_path
 from cji_core.format.configuration.table_files import NAMES as TABLES
 
 
@@ -34,8 +35,10 @@ CONSOLE: Final = "console.toml"
 SUBMITTER: Final = "log/submitter.token"
 DOOR: Final = "door.conf"
 """Is written on the machine, beside the files of a bundle, for the build of nginx that it has."""
-MANIFEST: Final = "bundle.json"
-"""The manifest of the bundle that was applied; also written beside its files."""
+HEAD: Final = head_path("")
+"""Manifest and signatures of the bundle whose files these are; also written beside them."""
+HOT: Final = frozenset({POLICY, f"{POLICY}.signatures", "tls/client-roots.pem", "tls/client-crl.pem"})
+"""The files that a running worker takes from a later bundle; another one of them needs a restart."""
 DOOR_ACCESS: Final = Access("cji-door")
 PUBLIC: Final = Access(None)
 

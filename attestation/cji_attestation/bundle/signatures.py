@@ -1,31 +1,48 @@
 """The reasons to trust a bundle: signatures of accepted keys, its dates, and a serial number that never goes back.
 
 The accepted keys are in a folder of the measured image, `/usr/share/cji/bundle-keys`: public keys of P-384 in PEM, each
-in a file `*.pem`. Two more files are optional, a decimal number in each: `signatures`, how many of the keys must have
-signed (1), and `minimum-serial`, the least serial number that this image takes (1).
+in a file `NAME.pem`. More files are optional, a decimal number in each: `signatures`, how many of the keys must have
+signed (1), `minimum-serial`, the least serial number that this image takes (1), and `NAME.epoch`, which grows with each
+replacement of a key (1).
+
+Bundles compare by their `Rank`: the epoch first, so that a key of a later epoch outranks every serial number that the
+holder of a stolen earlier key can choose.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cji_attestation.bundle.archive import MAX_SERIAL, MAX_SIGNATURES, Bundle, Signature
 from cji_attestation.bundle.errors import BundleRefused
+from cji_attestation.bundle.head import MAX_SERIAL, MAX_SIGNATURES, Head, Signature
+from cji_attestation.trust import BUNDLE_KEYS
 from cji_core.boot_codes import BootCode
 from cji_core.certs import CertificateRefused, WrongKey, load_ec_public_key
 from cji_core.jose import es384_sign, es384_verify, thumbprint
 from cji_core.strict import b64url
 
-KEYS_FOLDER: Final = Path("/usr/share/cji/bundle-keys")
+KEYS_FOLDER: Final = Path(BUNDLE_KEYS)
 MAX_KEYS: Final = 16
+MAX_EPOCH: Final = 2**31 - 1
 _MAX_KEY_BYTES: Final = 4096
 _SKEW: Final = timedelta(minutes=5)
 _FORM: Final = "Use public keys of P-384 in PEM, as `cji bundle key` prints them, each in a file NAME.pem."
+
+
+H = TypeVar("H", bound=Head)
+
+
+class Rank(NamedTuple):
+    """The place of a bundle among those of its pool: a later one has a higher rank."""
+
+    epoch: int
+    """The highest of which enough keys signed."""
+    serial: int
 
 
 class Signer(Protocol):
@@ -60,6 +77,8 @@ class Accepted:
     keys: Mapping[bytes, ec.EllipticCurvePublicKey]
     signatures: int = 1
     least_serial: int = 1
+    epochs: Mapping[bytes, int] = field(default_factory=dict)
+    """By thumbprint, of the keys with another than 1."""
 
 
 def accepted_in(folder: Path) -> Accepted:
@@ -69,6 +88,7 @@ def accepted_in(folder: Path) -> Accepted:
         if not paths or len(paths) > MAX_KEYS:
             raise BundleRefused(f"{folder} has {len(paths)} keys, not 1 to {MAX_KEYS}", _FORM)
         keys = [_key(path) for path in paths]
+        epochs = [_number(path.with_suffix(".epoch"), most=MAX_EPOCH) for path in paths]
         needed = _number(folder / "signatures", most=MAX_SIGNATURES)
         least = _number(folder / "minimum-serial", most=MAX_SERIAL)
     except OSError as error:
@@ -76,7 +96,8 @@ def accepted_in(folder: Path) -> Accepted:
     found = {thumbprint(key): key for key in keys}
     if len(found) < needed:
         raise BundleRefused(f"{folder} has {len(found)} different keys, and demands {needed} signatures", _FORM)
-    return Accepted(keys=found, signatures=needed, least_serial=least)
+    by_key = dict(zip(map(thumbprint, keys), epochs, strict=True))
+    return Accepted(keys=found, signatures=needed, least_serial=least, epochs=by_key)
 
 
 def _key(path: Path) -> ec.EllipticCurvePublicKey:
@@ -102,7 +123,7 @@ def _number(path: Path, *, most: int) -> int:
     return int(text)
 
 
-def sign(bundle: Bundle, signer: Signer) -> Bundle:
+def sign(bundle: H, signer: Signer) -> H:
     """The bundle with a signature by this signer. Raises BundleRefused if the signer returns another key's."""
     key, value = signer.public_key(), signer.es384(bundle.message)
     try:
@@ -112,19 +133,42 @@ def sign(bundle: Bundle, signer: Signer) -> Bundle:
     return bundle.signed(Signature(thumbprint(key), value))
 
 
-def verify(bundle: Bundle, accepted: Accepted, *, now: datetime, least_serial: int = 1) -> tuple[str, ...]:
+def verify(head: Head, accepted: Accepted, *, now: datetime, least_serial: int = 1) -> tuple[str, ...]:
     """The thumbprints (base64url) of the accepted keys that signed, after every check. Raises BundleRefused, status 3.
 
-    `least_serial` is what the caller knows beside the image. Signatures of other keys are not counted; a false one in
-    the name of an accepted key is refused.
+    `least_serial` is what the caller knows beside the image.
     """
-    signers = []
-    for each in bundle.signatures:
+    found = signers(head, accepted)
+    check_dates(head, now)
+    least = max(accepted.least_serial, least_serial)
+    if head.manifest.serial < least:
+        raise BundleRefused(
+            f"The bundle has the serial number {head.manifest.serial}; {least} is the least that is accepted",
+            "Deploy the current bundle. To go back to an earlier configuration, make it again with a higher number.",
+            status=3,
+            boot_code=BootCode.SERIAL,
+        )
+    return tuple(map(b64url, found))
+
+
+def rank(head: Head, accepted: Accepted) -> Rank:
+    """The rank of a head that enough accepted keys signed. Raises BundleRefused, status 3."""
+    epochs = sorted((accepted.epochs.get(each, 1) for each in signers(head, accepted)), reverse=True)
+    return Rank(epochs[accepted.signatures - 1], head.manifest.serial)
+
+
+def signers(head: Head, accepted: Accepted) -> tuple[bytes, ...]:
+    """The thumbprints of the accepted keys that signed, if they are enough. Raises BundleRefused, status 3.
+
+    Signatures of other keys are not counted; a false one in the name of an accepted key is refused.
+    """
+    found = []
+    for each in head.signatures:
         key = accepted.keys.get(each.thumbprint)
         if key is None:
             continue
         try:
-            es384_verify(key, each.value, bundle.message)
+            es384_verify(key, each.value, head.message)
         except InvalidSignature as error:
             raise BundleRefused(
                 f"The signature of {b64url(each.thumbprint)} is false",
@@ -132,37 +176,29 @@ def verify(bundle: Bundle, accepted: Accepted, *, now: datetime, least_serial: i
                 status=3,
                 boot_code=BootCode.SIGNATURE,
             ) from error
-        signers.append(b64url(each.thumbprint))
-    if len(signers) < accepted.signatures:
+        found.append(each.thumbprint)
+    if len(found) < accepted.signatures:
         raise BundleRefused(
-            f"The bundle has {len(signers)} of {accepted.signatures} signatures by accepted keys",
+            f"The bundle has {len(found)} of {accepted.signatures} signatures by accepted keys",
             "Sign it with `cji bundle sign`, by a key whose public half is in the image.",
             status=3,
             boot_code=BootCode.SIGNATURE,
         )
-    _check_dates(bundle, now)
-    least = max(accepted.least_serial, least_serial)
-    if bundle.manifest.serial < least:
-        raise BundleRefused(
-            f"The bundle has the serial number {bundle.manifest.serial}; {least} is the least that is accepted",
-            "Deploy the current bundle. To go back to an earlier configuration, make it again with a higher number.",
-            status=3,
-            boot_code=BootCode.SERIAL,
-        )
-    return tuple(signers)
+    return tuple(found)
 
 
-def _check_dates(bundle: Bundle, now: datetime) -> None:
-    if now + _SKEW < bundle.created:
+def check_dates(head: Head, now: datetime) -> None:
+    """Raise BundleRefused, status 3, for a bundle of the future or one that has expired."""
+    if now + _SKEW < head.created:
         raise BundleRefused(
-            f"The bundle is of {bundle.manifest.created}, which is in the future",
+            f"The bundle is of {head.manifest.created}, which is in the future",
             "Correct the machine's clock.",
             status=3,
             boot_code=BootCode.DATES,
         )
-    if now > bundle.expires:
+    if now > head.expires:
         raise BundleRefused(
-            f"The bundle expired at {bundle.manifest.expires}",
+            f"The bundle expired at {head.manifest.expires}",
             "Make it again with a higher serial number, sign and deploy it.",
             status=3,
             boot_code=BootCode.DATES,

@@ -8,8 +8,9 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 
 import msgspec
 
-from cji_attestation.bundle.archive import MAX_BYTES, Bundle, read
+from cji_attestation.bundle.archive import Bundle, read
 from cji_attestation.bundle.errors import BundleRefused
+from cji_attestation.bundle.head import MAX_BYTES
 from cji_core.command.common import Failure, explained
 from cji_core.command.json_output import member
 from cji_core.errors import StartupError

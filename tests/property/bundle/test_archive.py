@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cji_attestation.bundle.archive import MAX_BYTES, MAX_MANIFEST, Bundle, make, read
+from cji_attestation.bundle.archive import Bundle, make, read
 from cji_attestation.bundle.errors import BundleRefused
+from cji_attestation.bundle.head import MAX_BYTES, MAX_MANIFEST
 from cji_attestation.bundle.names import access_of
 from cji_attestation.bundle.private_keys import private_key_in
 from cji_attestation.bundle.signatures import FileSigner, sign

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cji_attestation.bundle.archive import MAX_SERIAL, MAX_SIGNATURES, Bundle, Signature, read
+from cji_attestation.bundle.archive import Bundle, read
 from cji_attestation.bundle.errors import BundleRefused
+from cji_attestation.bundle.head import MAX_SERIAL, MAX_SIGNATURES, Signature
 from cji_attestation.bundle.signatures import MAX_KEYS, FileSigner, accepted_in, sign, verify
 from cji_core.jose import key_id, thumbprint
 from tests.support.bundles import KEY, NOW, accepted, keys_folder, made, public_pem

@@ -21,8 +21,8 @@ from azure.core.credentials import TokenCredential
 from msgspec import Meta
 
 from cji_attestation import Trust
-from cji_attestation.bundle.archive import MAGIC, MAX_BYTES
 from cji_attestation.bundle.errors import BundleRefused
+from cji_attestation.bundle.head import MAGIC, MAX_BYTES
 from cji_attestation.errors import AttestationError, Fault
 from cji_attestation.evidence.imds import MAX_USER_DATA, user_data
 from cji_attestation.strict import parse_object

@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from cji_core.errors import StartupError
 
-FileKey = Literal["policy_file", "policy_signatures", "client_roots", "client_crl"]
+FileKey = Literal["policy_file", "policy_signatures", "client_roots", "client_crl", "bundle"]
 MAX_BYTES: Final = 1 << 20
 """Of each file."""
 
@@ -24,10 +24,14 @@ _File = Annotated[bytes, Meta(max_length=MAX_BYTES)]
 
 
 class PolicyFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The bytes of the policy, and of the signatures beside it; no `signatures` if none are required."""
+    """The bytes of the policy, and of the signatures beside it; no `signatures` if none are required.
+
+    `head` is that of the configuration bundle whose file the policy is, where it came in one.
+    """
 
     policy: _File
     signatures: _File | None
+    head: _File | None = None
 
 
 class ClientFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,11 +74,18 @@ def signatures_path(policy_file: str) -> str:
     return f"{policy_file}.signatures"
 
 
+def head_path(policy_file: str) -> str:
+    """The file beside a policy that has the head of its bundle; there is none if it came in none."""
+    return os.path.join(os.path.dirname(policy_file), "bundle.head")
+
+
 def read_policy_files(policy_file: str, *, signed: bool) -> PolicyFiles:
     """The policy at this path, and if `signed` its signatures. Raises FileRefused for the first that is unreadable."""
+    head = head_path(policy_file)
     return PolicyFiles(
         policy=read_file("policy_file", policy_file),
         signatures=read_file("policy_signatures", signatures_path(policy_file)) if signed else None,
+        head=read_file("bundle", head) if os.path.lexists(head) else None,
     )
 
 

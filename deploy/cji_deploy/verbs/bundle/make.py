@@ -7,10 +7,10 @@ from typing import Annotated, Final
 
 import click
 
-from cji_attestation.bundle.archive import MAX_BYTES, MAX_FILES, MAX_LIFETIME, MAX_SERIAL
 from cji_attestation.bundle.archive import make as make_bundle
 from cji_attestation.bundle.contents import check_contents
 from cji_attestation.bundle.errors import BundleRefused
+from cji_attestation.bundle.head import MAX_BYTES, MAX_FILES, MAX_LIFETIME, MAX_SERIAL
 from cji_attestation.bundle.names import LISTED, access_of
 from cji_attestation.verbs.bundles import Summary, refusals, summary, write_bundle
 from cji_attestation.verbs.trusts import trusts_of

@@ -7,8 +7,9 @@ from typing import Annotated, Final
 
 import click
 
-from cji_attestation.bundle.archive import MAX_SERIAL, Bundle
+from cji_attestation.bundle.archive import Bundle
 from cji_attestation.bundle.contents import check_contents, check_pool
+from cji_attestation.bundle.head import MAX_SERIAL
 from cji_attestation.bundle.names import access_of
 from cji_attestation.bundle.signatures import KEYS_FOLDER, accepted_in
 from cji_attestation.bundle.signatures import verify as verify_signatures

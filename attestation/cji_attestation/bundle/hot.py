@@ -1,0 +1,39 @@
+"""Hot updates: a later bundle whose files differ in what a running worker takes without a restart, and in nothing else.
+
+Pure: heads in, the names of the files that differ out. Who wrote the heads is for `signatures` to say.
+"""
+
+from cji_attestation.bundle.errors import BundleRefused
+from cji_attestation.bundle.head import Head
+from cji_attestation.bundle.names import HOT
+from cji_core.boot_codes import BootCode
+
+
+def changed_files(before: Head, after: Head) -> frozenset[str]:
+    """The files that `after` changes. Raises BundleRefused if `before` cannot become `after` without a restart."""
+    if after.sha384 == before.sha384:
+        return frozenset()
+    if after.manifest.pool != before.manifest.pool:
+        raise BundleRefused(
+            f"The bundle is of pool {after.manifest.pool!a}, the one in force of {before.manifest.pool!a}",
+            "Deploy a bundle of this machine's pool.",
+            status=3,
+            boot_code=BootCode.POOL,
+        )
+    if after.manifest.serial <= before.manifest.serial:
+        raise BundleRefused(
+            f"The bundle has the serial number {after.manifest.serial}; {before.manifest.serial} is in force",
+            "Deploy the current bundle. To go back to an earlier configuration, make it again with a higher number.",
+            status=3,
+            boot_code=BootCode.SERIAL,
+        )
+    old, new = ({entry.name: entry.sha384 for entry in head.manifest.files} for head in (before, after))
+    differ = frozenset(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    cold = sorted({*(differ - HOT), *(old.keys() ^ new.keys())})
+    if cold:
+        raise BundleRefused(
+            f"{', '.join(cold)} needs a restart: a running worker takes {', '.join(sorted(HOT))} alone",
+            "Restart the machines one by one, or make a bundle in which nothing else differs.",
+            boot_code=BootCode.ANOTHER,
+        )
+    return differ
