@@ -124,6 +124,7 @@ def verify_attestation(
         maa_url=maa_url,
         jwks=b"",
         reference=encoded_values(reference),
+        bundle_update=response.bundle_update or msgspec.UNSET,
     )
     keys = _keys(maa_url, trust)
 
@@ -200,15 +201,17 @@ def _appraise(
     keys: SigningKeys,
     time: Callable[[], AppraisalTime],
 ) -> AttestedWorker:
-    """Appraise both bundles and the token between them."""
+    """Appraise both bundles and the token between them. They are of one boot, of which the second shows the update."""
     try:
         key = parse_canonical_verifying(shown.receipt_jwk)
     except ValueError:
         raise Unverified("receipt_jwk", "not the canonical JWK of a P-384 public key or of a pair") from None
     try:
         check_reference(reference)
-        when, started = time(), thumbprint(key)
-        appraised = partial(appraise, trust=trust, reference=reference, now=when.time.at, crl=shown.amd_crl)
+        when, started, update = time(), thumbprint(key), shown.update
+        appraised = partial(
+            appraise, trust=trust, reference=reference, now=when.time.at, crl=shown.amd_crl, update=update
+        )
         bound = qualifying_data(started, shown.token_nonce)
         earlier = appraised(
             Evidence.from_json(shown.token_evidence), expected_qualifying_data=bound, start=(b"", started)
@@ -224,7 +227,7 @@ def _appraise(
         )
         verdict = appraised(
             Evidence.from_json(shown.evidence),
-            expected_qualifying_data=qualifying_data(started, shown.nonce, shown.nonce_path),
+            expected_qualifying_data=qualifying_data(started, shown.nonce, shown.nonce_path, update=update),
             start=(started,),
             earlier=earlier,
         )

@@ -8,7 +8,9 @@ import msgspec
 from msgspec import Meta
 
 from cji_attestation.appraisal import ReferenceValues, Verdict
+from cji_attestation.errors import invalid
 from cji_attestation.evidence import MAX_PATH_BYTES, NONCE_BYTES
+from cji_attestation.evidence.event_log import AppliedBundle, bundle_event, read_bundle_event
 from cji_core.documents import convert
 from cji_core.errors import SpecError
 from cji_core.moments import moment
@@ -40,15 +42,34 @@ class EvidenceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     reference: bytes  # JSON of the reference values that its maker appraised it with, without lists of AMD's
     amd_crl: bytes = b""  # DER; the list that it was appraised with, or that its maker fetched
     timestamp: bytes = b""  # DER of an RFC 3161 response over `stamped`
+    bundle_update: str | msgspec.UnsetType = msgspec.UNSET  # the text that the quote commits to; absent without one
 
     def encode(self) -> bytes:
         """The text of the file."""
         return msgspec.json.format(msgspec.json.encode(self))
 
     @property
+    def update(self) -> AppliedBundle | None:
+        """The hot update of the configuration that it was made under. EVIDENCE_INVALID for a text that names none."""
+        return read_update("" if isinstance(self.bundle_update, msgspec.UnsetType) else self.bundle_update)
+
+    @property
     def stamped(self) -> bytes:
         """The message of a timestamp: it has SHA-384 of all other members, in their one encoding."""
         return stamped(msgspec.json.encode(msgspec.structs.replace(self, timestamp=b"")))
+
+
+def read_update(text: str) -> AppliedBundle | None:
+    """The hot update that a worker names, none for no text. EVIDENCE_INVALID "E59" for any other."""
+    try:
+        return read_bundle_event(text.encode()) if text else None
+    except ValueError as error:
+        raise invalid("E59", found="the text of a hot update that names none") from error
+
+
+def written_update(update: AppliedBundle | None) -> str:
+    """The text for `read_update`."""
+    return "" if update is None else bundle_event(update).decode()
 
 
 def encoded_values(reference: ReferenceValues) -> bytes:

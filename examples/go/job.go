@@ -168,7 +168,7 @@ func attest(ctx context.Context, worker workerv1.CjiWorkerClient, given settings
 		"version": 6, "cloud": given.values["cloud"], "attested_at": time.Now().UTC(), "nonce": base64(nonce),
 		"nonce_path": base64(answer.NoncePath), "evidence": base64(answer.Evidence), "token_nonce": base64(answer.TokenNonce),
 		"token_evidence": base64(answer.TokenEvidence), "receipt_jwk": answer.ReceiptJwk, "maa_token": answer.MaaToken,
-		"maa_url": given.values["maa_url"], "jwks": base64(keys), "reference": "",
+		"maa_url": given.values["maa_url"], "jwks": base64(keys), "reference": "", "bundle_update": answer.BundleUpdate,
 	}, "", "  ")
 	return answer, shown, err
 }

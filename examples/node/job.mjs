@@ -90,10 +90,10 @@ async function evidence(client, { maa_url, cloud, read, maa_ca }) {
     const request = get(`${maa_url}/certs`, options, async (response) => done(Buffer.concat(await response.toArray())));
     request.on("error", fail);
   });
-  const { receipt_jwk, maa_token, admission_nonce, ...bytes } = answer;
+  const { receipt_jwk, maa_token, bundle_update, admission_nonce, ...bytes } = answer;
   const base64 = Object.fromEntries(Object.entries({ ...bytes, nonce, jwks }).map(([k, v]) => [k, v.toString("base64")]));
   const attested_at = new Date().toISOString();
-  const shown = { version: 6, cloud, attested_at, ...base64, receipt_jwk, maa_token, maa_url, reference: "" };
+  const shown = { version: 6, cloud, attested_at, ...base64, receipt_jwk, maa_token, bundle_update, maa_url, reference: "" };
   return [shown, answer];
 }
 

@@ -23,6 +23,7 @@ from cji_attestation.checks import Check, Skipped
 from cji_attestation.errors import AttestationError, Fault, Record, invalid
 from cji_attestation.evidence import Evidence, HclReport, parse_hcl
 from cji_attestation.evidence.binding import report_user_data
+from cji_attestation.evidence.event_log import AppliedBundle
 from cji_attestation.evidence.foreign import bare_report, looks_like
 from cji_attestation.evidence.tpm_structures import PCRS
 from cji_attestation.trust import Trust
@@ -39,6 +40,7 @@ def appraise(
     reference: ReferenceValues,
     expected_qualifying_data: bytes,
     start: tuple[bytes, ...] | None,
+    update: AppliedBundle | None = None,
     now: datetime,
     earlier: Verdict | None = None,
     crl: bytes | None = None,
@@ -47,6 +49,7 @@ def appraise(
 
     `start` is the receipt key, by its thumbprint, of the worker whose evidence this is: it must be the only one that
     started in this boot. An empty one stands for no start; of several, one must be so. None: whatever runs there.
+    `update` is the hot update of the configuration that `expected_qualifying_data` commits to, where it does.
     `earlier` is the last verdict on the same machine in the same boot, where there is one.
     `crl` is AMD's list that came with the evidence, DER: it counts where the reference values have none.
     CONFIG_INVALID, UNTRUSTED_ROOT (E04, E23, E44), POLICY_MISMATCH (E26, E27, E33, E40 and policy), EVIDENCE_INVALID.
@@ -63,7 +66,9 @@ def appraise(
         )
         required = reference.ak_certificate == "required"
         record.add(check_ak_issuer(evidence.ak_cert, added=reference.vtpm_roots, now=now, required=required))  # E44
-        boot = authenticate_boot(evidence, vtpm.quote, report.ak, start=start, record=record)  # E46, E47, E50, E48
+        boot = authenticate_boot(  # E46, E47, E50, E48, E53, E59
+            evidence, vtpm.quote, report.ak, start=start, update=update, record=record
+        )
         # E45, E31; E08 to E10, E41, E42, E11, E12, E32, E34 or E29, E30, E55, E11, E32; E57, E56; E58, E43, E19, E49,
         # E60
         decided = check_policy(

@@ -29,15 +29,21 @@ from cji_core.strict import hex_decode
 
 
 def authenticate_boot(
-    evidence: Evidence, first: TpmAttest, ak: rsa.RSAPublicKey, *, start: tuple[bytes, ...] | None, record: Record
+    evidence: Evidence,
+    first: TpmAttest,
+    ak: rsa.RSAPublicKey,
+    *,
+    start: tuple[bytes, ...] | None,
+    update: AppliedBundle | None,
+    record: Record,
 ) -> BootState | None:
     """The state of a machine beyond PCR 7, or None for a bundle without a second quote.
 
-    `first` is the authentic quote of PCRs 0 to 7; `start` is as in `appraise`.
+    `first` is the authentic quote of PCRs 0 to 7; `start` and `update` are as in `appraise`.
     """
     boot = evidence.boot
     if not isinstance(boot, MeasuredBoot):
-        if start is not None:
+        if start is not None or update is not None:
             raise invalid("E46", found="no second quote")
         record.add(Skipped("E46", "no second quote: PCRs 8 to 15 are not shown"))
         return None
@@ -47,6 +53,7 @@ def authenticate_boot(
     record.add(_check_texts(events))
     starts = record.take(_check_start(events, start, replayed[START_PCR] == quoted[START_PCR]))
     bundle = record.take(_check_bundle(events))
+    record.add(_check_update(bundle, update))
     before = tuple(event for event in events if not _is_start(event))
     return BootState(
         pcrs=(*quoted[:START_PCR], replay(before)[START_PCR]),
@@ -54,6 +61,7 @@ def authenticate_boot(
         starts=starts,
         command_line=boot.command_line,
         bundle=bundle,
+        update=update,
     )
 
 
@@ -147,3 +155,10 @@ def _check_bundle(events: tuple[Event, ...]) -> tuple[AppliedBundle | None, Chec
         except ValueError as error:
             raise invalid("E53", found="the event of a bundle that names none") from error
     return found, Check("E53", f"configuration bundle: {found or 'none was applied'}")
+
+
+def _check_update(bundle: AppliedBundle | None, update: AppliedBundle | None) -> Check:
+    """A hot update follows the bundle of this boot: without one, nobody verified what the worker was started with."""
+    if update is not None and (bundle is None or update.serial <= bundle.serial):
+        raise invalid("E59", found=f"hot update {update}", expected=f"later than {bundle or 'an applied bundle'}")
+    return Check("E59", f"hot update: {update or 'none'}")

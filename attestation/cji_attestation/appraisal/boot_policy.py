@@ -72,10 +72,10 @@ def _boot_image(boot: BootState | None, reference: ReferenceValues) -> Result:
 
 
 def _bundle(boot: BootState | None, reference: ReferenceValues) -> Result:
-    """The serial number is the word of the image that verified the bundle before it measured it."""
+    """The serial number is the word of the image, which verified a bundle before it measured or took it."""
     if reference.bundles is None and reference.bundle_serial is None:
         return Skipped("E54", "configuration bundle not pinned")
-    bundle = None if boot is None else boot.bundle
+    bundle = None if boot is None else boot.in_force
     allowed, least = reference.bundles, reference.bundle_serial or 0
     holds = bundle is not None and bundle.serial >= least and (allowed is None or bundle.sha384.hex() in allowed)
     named = "" if allowed is None else f" and SHA-384 {' or '.join(allowed)}"

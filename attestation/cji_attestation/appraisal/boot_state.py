@@ -13,7 +13,8 @@ class BootState:
     `events` are the extensions that lead to them, those of IMA in PCR 10 excepted. `starts` are the receipt keys of
     workers that started in this boot, by their thumbprints. `command_line` is the kernel's own report of it, which only
     `cji_attestation.appraisal.boot_image` compares with what was measured. `bundle` is the
-    configuration bundle that was applied.
+    configuration bundle that was applied, `update` a later one whose policy, client authorities and revocation lists
+    the worker took since.
     """
 
     pcrs: tuple[bytes, ...]
@@ -21,3 +22,9 @@ class BootState:
     starts: tuple[bytes, ...]
     command_line: str
     bundle: AppliedBundle | None = None
+    update: AppliedBundle | None = None
+
+    @property
+    def in_force(self) -> AppliedBundle | None:
+        """The bundle whose configuration the worker uses."""
+        return self.update or self.bundle

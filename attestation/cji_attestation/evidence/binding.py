@@ -8,20 +8,29 @@ import hashlib
 from typing import Final
 
 from cji_attestation.errors import AttestationError, Fault
+from cji_attestation.evidence.event_log import AppliedBundle, bundle_event
 from cji_attestation.evidence.nonces import root_of
 
 RECEIPT_KEY_BYTES: Final = 32  # RFC 7638 SHA-256 thumbprint
 
 
-def qualifying_data(receipt_key: bytes, nonce: bytes, path: bytes = b"") -> bytes:
+def qualifying_data(
+    receipt_key: bytes, nonce: bytes, path: bytes = b"", *, update: AppliedBundle | None = None
+) -> bytes:
     """`bind` for the root that this nonce, 32 bytes, has by this path."""
-    return bind(receipt_key, root_of(nonce, path))
+    return bind(receipt_key, root_of(nonce, path), update)
 
 
-def bind(receipt_key: bytes, root: bytes) -> bytes:
-    """SHA-256("cji-attest/2" NUL ‖ receipt key thumbprint, 32 bytes ‖ root of the nonces, 48 bytes)."""
+def bind(receipt_key: bytes, root: bytes, update: AppliedBundle | None = None) -> bytes:
+    """SHA-256("cji-attest/2" NUL ‖ receipt key thumbprint, 32 bytes ‖ root of the nonces, 48 bytes).
+
+    With a hot update in force SHA-256("cji-attest/3" NUL ‖ thumbprint ‖ root ‖ "cji-bundle:SERIAL:SHA384"). So a quote
+    shows the update, and not a PCR that was extended after the start, which root could do for another bundle.
+    """
     if len(receipt_key) != RECEIPT_KEY_BYTES:
         raise AttestationError(Fault.CONFIG_INVALID, check="nonce-length")
+    if update is not None:
+        return hashlib.sha256(b"cji-attest/3\0" + receipt_key + root + bundle_event(update)).digest()
     return hashlib.sha256(b"cji-attest/2\0" + receipt_key + root).digest()
 
 

@@ -15,19 +15,21 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from cji_attestation.appraisal import ReferenceValues, Verdict, appraise, check_reference
 from cji_attestation.errors import AttestationError, Fault, invalid
 from cji_attestation.evidence import NONCE_BYTES, Evidence, bind, gather, maa_nonce, qualifying_data
 from cji_attestation.evidence.boot_logs import BootLogs
 from cji_attestation.evidence.collect import collect, ephemeral_salt
-from cji_attestation.evidence.event_log import START_PCR, after_start, start_event
+from cji_attestation.evidence.event_log import START_PCR, AppliedBundle, after_start, start_event
 from cji_attestation.evidence.imds import imds_endpoint
 from cji_attestation.evidence.imds import region as imds_region
 from cji_attestation.evidence.pcs import IntelPcs
 from cji_attestation.evidence.tpm import Tpm
 from cji_attestation.evidence.tpm_structures import PCRS, SYSTEM_PCRS
 from cji_attestation.evidence.tpm_templates import Padding
-from cji_attestation.evidence_file import EvidenceFile, crl_of, encoded_values
+from cji_attestation.evidence_file import EvidenceFile, crl_of, encoded_values, written_update
 from cji_attestation.maa import SigningKeys, VerifiedToken, guest_request, open_reply, send_request, verify_token
 from cji_attestation.release.keyspec import KeySpec, locate
 from cji_attestation.release.policy import PolicyVerdict, check_release_policy
@@ -171,24 +173,32 @@ class Attester:
             region=where,
         )
 
-    def quote(self, *, receipt_key: bytes, root: bytes) -> Evidence:
-        """Fresh evidence for the nonces under this root (`cji_attestation.evidence.gather`).
+    def hot_update(self, in_force: AppliedBundle | None) -> AppliedBundle | None:
+        """The bundle in force, if it is another than the one that PCR 15 has: quotes have to commit to it."""
+        boot = None if self._earlier is None else self._earlier.boot
+        return None if boot is not None and in_force == boot.bundle else in_force
+
+    def quote(self, *, receipt_key: bytes, root: bytes, update: AppliedBundle | None = None) -> Evidence:
+        """Fresh evidence for the nonces under this root (`cji_attestation.evidence.gather`), and for a hot update.
 
         It is appraised here too, so nothing unsound is handed out. EVIDENCE_UNAVAILABLE "not-started" before the first
         release: nobody could accept it.
         """
         if not self._started:
             raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="not-started")
-        bound = bind(receipt_key, root)
+        bound = bind(receipt_key, root, update)
         evidence = self._collect(bound, self._known)
-        self._appraise(evidence, bound)
+        self._appraise(evidence, bound, update)
         return evidence
 
-    def shown(self, attestation: Attestation, *, receipt_jwk: str) -> EvidenceFile:
+    def shown(
+        self, attestation: Attestation, *, receipt_jwk: str, in_force: AppliedBundle | None = None
+    ) -> EvidenceFile:
         """Fresh evidence of this start for a nonce of its own, as a submitter keeps it. Raises as `quote`."""
         nonce = secrets.token_bytes(NONCE_BYTES)
         root, (path,) = gather([nonce])
-        evidence = self.quote(receipt_key=attestation.receipt_key, root=root)
+        update = self.hot_update(in_force)
+        evidence = self.quote(receipt_key=attestation.receipt_key, root=root, update=update)
         return EvidenceFile(
             version=6,
             cloud=self._trust.name,
@@ -204,6 +214,7 @@ class Attester:
             jwks=self._keys.document,
             reference=encoded_values(self._reference),
             amd_crl=crl_of(attestation.verdict, self._reference),
+            bundle_update=written_update(update) or msgspec.UNSET,
         )
 
     def check_pcrs(self, attestation: Attestation) -> None:
@@ -285,7 +296,7 @@ class Attester:
                 tpm.measure(START_PCR, start_event(receipt_key))
             self._started = receipt_key
 
-    def _appraise(self, evidence: Evidence, bound: bytes) -> Verdict:
+    def _appraise(self, evidence: Evidence, bound: bytes, update: AppliedBundle | None = None) -> Verdict:
         try:
             verdict = appraise(
                 evidence,
@@ -293,6 +304,7 @@ class Attester:
                 reference=self._reference,
                 expected_qualifying_data=bound,
                 start=(self._started,),
+                update=update,
                 now=datetime.fromtimestamp(self._clock(), UTC),
                 earlier=self._earlier,
             )

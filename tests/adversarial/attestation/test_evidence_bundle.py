@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from cji_attestation import Fault
 from cji_attestation.appraisal import check_reference
-from cji_attestation.evidence import Evidence, MeasuredBoot, read_logs
+from cji_attestation.evidence import Evidence, MeasuredBoot, qualifying_data, read_logs
 from cji_attestation.evidence.event_log import MAX_SERIAL, AppliedBundle, bundle_event, bundle_record, read_bundle_event
+from cji_attestation.evidence_file import read_update, written_update
 from cji_simulator.measured_boot import USERSPACE, Measurement, encode, record, said
 from tests.support.boot_forge import LINE, firmware, replayed, second_quote, start_of, with_boot
 from tests.support.evidence import refused
@@ -79,6 +80,38 @@ def test_a_machine_without_a_bundle() -> None:
 )
 def test_another_or_an_older_bundle_is_refused(pins: dict[str, Any]) -> None:
     refused(of(event(BUNDLE)), "E54", Fault.POLICY_MISMATCH, reference=decided(**pins))
+
+
+def test_a_hot_update_is_shown_and_pinned() -> None:
+    """What counts for pins is the bundle in force, not the one that the machine started with."""
+    evidence = of(event(BUNDLE))
+
+    def found(**pins: Any) -> dict[str, str]:
+        verdict = machine().appraise(evidence, start=(RECEIPT_KEY,), reference=decided(**pins), update=OTHER)
+        assert verdict.boot is not None
+        assert (verdict.boot.bundle, verdict.boot.in_force) == (BUNDLE, OTHER)
+        return dict(verdict.checks)
+
+    assert found()["E59"] == f"hot update: serial 8, SHA-384 {'cd' * 48}"
+    assert checks(evidence)["E59"] == "hot update: none"
+    assert found(bundles=("cd" * 48,), bundle_serial=8)["E54"] == f"configuration bundle serial 8, SHA-384 {'cd' * 48}"
+    reference = decided(bundles=("ab" * 48,))
+    refused(evidence, "E54", Fault.POLICY_MISMATCH, start=(RECEIPT_KEY,), reference=reference, update=OTHER)
+
+
+def test_a_hot_update_is_of_a_later_bundle_than_the_boot() -> None:
+    for evidence in (of(event(OTHER)), of(event(AppliedBundle(8, BUNDLE.sha384))), of()):
+        refused(evidence, "E59", start=(RECEIPT_KEY,), update=OTHER)
+    refused(machine().evidence(), "E46", update=OTHER)
+
+
+def test_a_quote_commits_to_one_hot_update() -> None:
+    """So nobody on the way can add one, take it away, or name another."""
+    updates = (None, BUNDLE, OTHER, AppliedBundle(7, OTHER.sha384))
+    assert len({qualifying_data(bytes(32), b"n" * 32, update=each) for each in updates}) == len(updates)
+    assert [read_update(written_update(each)) for each in updates] == list(updates)
+    with rejected("E59"):
+        read_update("cji-bundle:7")
 
 
 def test_two_bundles_are_refused() -> None:

@@ -1067,7 +1067,7 @@ class AttestRequest(_message.Message):
     def __init__(self, nonce: _Optional[bytes] = ...) -> None: ...
 
 class AttestResponse(_message.Message):
-    __slots__ = ("evidence", "maa_token", "receipt_jwk", "nonce_path", "token_evidence", "token_nonce", "admission_nonce")
+    __slots__ = ("evidence", "maa_token", "receipt_jwk", "nonce_path", "token_evidence", "token_nonce", "admission_nonce", "bundle_update")
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     MAA_TOKEN_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_JWK_FIELD_NUMBER: _ClassVar[int]
@@ -1075,6 +1075,7 @@ class AttestResponse(_message.Message):
     TOKEN_EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     TOKEN_NONCE_FIELD_NUMBER: _ClassVar[int]
     ADMISSION_NONCE_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_UPDATE_FIELD_NUMBER: _ClassVar[int]
     evidence: bytes
     maa_token: str
     receipt_jwk: str
@@ -1082,7 +1083,8 @@ class AttestResponse(_message.Message):
     token_evidence: bytes
     token_nonce: bytes
     admission_nonce: bytes
-    def __init__(self, evidence: _Optional[bytes] = ..., maa_token: _Optional[str] = ..., receipt_jwk: _Optional[str] = ..., nonce_path: _Optional[bytes] = ..., token_evidence: _Optional[bytes] = ..., token_nonce: _Optional[bytes] = ..., admission_nonce: _Optional[bytes] = ...) -> None: ...
+    bundle_update: str
+    def __init__(self, evidence: _Optional[bytes] = ..., maa_token: _Optional[str] = ..., receipt_jwk: _Optional[str] = ..., nonce_path: _Optional[bytes] = ..., token_evidence: _Optional[bytes] = ..., token_nonce: _Optional[bytes] = ..., admission_nonce: _Optional[bytes] = ..., bundle_update: _Optional[str] = ...) -> None: ...
 
 class GetReceiptRequest(_message.Message):
     __slots__ = ("job_id",)

@@ -80,6 +80,7 @@ def test_what_a_reboot_helps_against() -> None:
         "E48",
         "E50",
         "E53",
+        "E59",
         "T11",
     }  # a stale certificate; a TPM that was reset; PCRs; a setting that takes effect at boot
 
