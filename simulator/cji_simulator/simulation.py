@@ -250,6 +250,7 @@ class Simulation:
             tpm_is_shared=True,
             firmware_log=self.machine.firmware_log,
             userspace_log=self.machine.userspace_log,
+            bundle_keys=str(self.state / "bundle-keys"),
         )
 
     @property

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from cji_attestation.bundle.archive import Bundle, read
 from cji_attestation.bundle.errors import BundleRefused
+from cji_attestation.bundle.head import Head, read_head
 from cji_attestation.bundle.names import access_of
 from cji_attestation.bundle.private_keys import private_key_in
 from cji_attestation.bundle.signatures import verify
@@ -40,6 +41,15 @@ def _same(data: bytes, value: object) -> bool:
     """What is read has this one encoding, and names that a bundle can have."""
     assert isinstance(value, Bundle)
     return value.to_bytes() == data and all(access_of(name) is not None for name in value.files)
+
+
+def _heads() -> tuple[bytes, ...]:
+    return tuple(read(one).to_head() for one in _bundles())
+
+
+def _same_head(data: bytes, value: object) -> bool:
+    """What is read has this one encoding."""
+    return isinstance(value, Head) and value.to_head() == data
 
 
 def _signed(_: bytes, value: object) -> bool:
@@ -87,6 +97,7 @@ def _event(data: bytes) -> Any:
 BUNDLES: Final = (
     target("bundle", _bundles, read, refusals=(BundleRefused,), fair=_same, mutators=(*BYTES, *IN_PLACE), weight=60),
     target("bundle-signed", _bundles, _verified, refusals=(BundleRefused,), fair=_signed, weight=30),
+    target("bundle-head", _heads, read_head, refusals=(BundleRefused,), fair=_same_head, mutators=BYTES, weight=20),
     target("user-data", _pointers, read_pointer, refusals=(BundleRefused,), fair=_inside, mutators=JSON, weight=20),
     target(
         "est-answer",

@@ -314,7 +314,8 @@ def _take_files(kind: type[Any], data: bytes) -> object:
 def _policy_files() -> tuple[bytes, ...]:
     unsigned = PolicyFiles(policy=b"p", signatures=None)
     return tuple(
-        msgspec.msgpack.encode(each) for each in (unsigned, msgspec.structs.replace(unsigned, signatures=b"s"))
+        msgspec.msgpack.encode(each)
+        for each in (unsigned, msgspec.structs.replace(unsigned, signatures=b"s", head=b"h"))
     )
 
 

@@ -93,6 +93,7 @@ KEYHOLDER: Final = KeyholderReport(
     cells_warm=1,
     cells_busy=1,
     jobs_waiting=3,
+    bundle=None,
     policy_sha384=bytes(48),
     keys_opened=53,
     audit_writable=True,

@@ -157,11 +157,12 @@ class Pool:
         cells: int = 1,
         program: Sequence[str] = PROGRAM,
         one_id: bool = False,
+        prepare: Callable[[Member], None] = lambda _: None,
         **fleet: Any,
     ) -> None:
         """`program` is that of all workers, see `Worker`; `fleet` has more keys of [fleet], and `tries` of [ledger].
 
-        `one_id`: all have one bundle, so one `worker.id`.
+        `one_id`: all have one bundle, so one `worker.id`. `prepare` is called for each before its worker starts.
         """
         self.storage = storage
         self._program = program
@@ -186,6 +187,7 @@ class Pool:
         try:
             for member in self.members:
                 self._cleanup.callback(member.stop)
+                prepare(member)
                 member.start()
         except BaseException:
             self.close()

@@ -13,7 +13,7 @@ from cji_core.pool.queue import Queue
 from cji_core.pool.store import Blobs
 from tests.support.azurite import Azurite, StorageCredential, azurite
 
-CONTAINERS: Final = ("jobs", "results", "ledger", "shuffle")
+CONTAINERS: Final = ("jobs", "results", "ledger", "floors", "shuffle")
 QUEUES: Final = ("jobs", "jobs-poison")
 
 

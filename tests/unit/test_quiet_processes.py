@@ -32,7 +32,7 @@ _BODIES: Final[dict[str, Callable[..., Any]]] = {
     "cji_worker.broker": broker,
     "cji_worker.provisioned": provisioned,
 }
-_ENDS: Final = {"audit delivered", "bundle apply", "door enroll", "door check", "door limit", "reload"}
+_ENDS: Final = {"audit delivered", "bundle apply", "bundle update", "door enroll", "door check", "door limit", "reload"}
 """Verbs that end by themselves: `main` of the command silences libraries, and says errors in its own words."""
 
 

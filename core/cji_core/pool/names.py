@@ -6,8 +6,14 @@ results    {job}/{attempt}/result-header, {job}/{attempt}/parts/{part:05d}
            {job}/{attempt}/sources, {job}/progress, {job}/receipt, {job}/failure
            {job}/evidence/{token}
 shuffle    {job}/{plan}/{stage}/{task:05d}, the same with .{attempt} and .{attempt}.statement, {job}/plan
+floors     {number:08d}; operators create, keyholders read
 ledger     {job}/attempts/{number}, {job}/end, {job}/end.{number}; keyholders alone write there
 """
+
+
+def floor(number: int) -> str:
+    """An entry of the pool's floors: 1, 2, and so on without a gap."""
+    return f"{number:08d}"
 
 
 def header(job: str) -> str:

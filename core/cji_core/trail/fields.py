@@ -31,7 +31,7 @@ OptionalText = Annotated[str, Meta(pattern=f"^[^{_UNPRINTABLE}]*\\Z", max_length
 DropCause = Literal["expired", "revoked", "pcr-drift", "evidence", "stopped"]
 ReleaseFailure = Literal["denied", "unavailable"]
 ReferenceCause = Literal["expired", "replaced", "key", "policy"]
-ReloadSubject = Literal["policy_file", "policy_signatures", "client_roots", "client_crl", "reload"]
+ReloadSubject = Literal["policy_file", "policy_signatures", "client_roots", "client_crl", "bundle", "reload"]
 ReloadRequester = Literal["signal", "command"]
 DisagreementAbout = Literal["result_header", "inputs", "outputs", "rows", "plan"]
 StatementFault = Literal["form", "proof", "job", "order", "streams", "parts", "missing", "rows", "machine"]
@@ -134,6 +134,13 @@ class FileDigests(Strict, frozen=True, kw_only=True):
     policy_file: Hex96
     client_roots: Hex96
     client_crl: Hex96 | None = None
+
+
+class BundleName(Strict, frozen=True, kw_only=True):
+    """A configuration bundle: its serial number, and the SHA-384 that names it."""
+
+    serial: Count
+    sha384: Hex96
 
 
 class Volumes(Strict, frozen=True, kw_only=True):

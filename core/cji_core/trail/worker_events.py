@@ -7,6 +7,7 @@ from msgspec import Meta
 from cji_core.digests import Hex64, Hex96
 from cji_core.errors import Reason
 from cji_core.trail.fields import (
+    BundleName,
     Count,
     DocumentKind,
     EventBase,
@@ -39,7 +40,7 @@ from cji_core.trail.meaning import (
 class WorkerStarted(EventBase, frozen=True, kw_only=True, tag="worker_started"):
     """The keyholder started with this code, configuration and policy; `policy_signers` are keys that signed it.
 
-    `policy_serial` is never lower than in an earlier line.
+    `policy_serial` is never lower than in an earlier line. `bundle` is the configuration bundle whose files these are.
     """
 
     meaning = lifecycle(Activity.START, Severity.INFORMATIONAL, "Worker started")
@@ -53,6 +54,7 @@ class WorkerStarted(EventBase, frozen=True, kw_only=True, tag="worker_started"):
     policy_serial: Count = 0
     simulated: bool
     host_profile: Token
+    bundle: BundleName | None = None
 
 
 class WorkerReady(EventBase, frozen=True, kw_only=True, tag="worker_ready"):
@@ -87,6 +89,7 @@ class FilesReloaded(EventBase, frozen=True, kw_only=True, tag="files_reloaded"):
 
     `uid` is the user whose process asked for it, by SIGHUP or by `cji reload`, as the kernel reports it;
     `policy_signers` are the listed keys that signed the new policy, and `policy_serial` is never lower than before.
+    `bundle` is the configuration bundle that the files are of; another than before is a hot update.
     """
 
     meaning = entity(Activity.UPDATE, Severity.LOW, "Policy and authorities reloaded", object="policy_file", **POLICY)
@@ -98,6 +101,7 @@ class FilesReloaded(EventBase, frozen=True, kw_only=True, tag="files_reloaded"):
     after: FileDigests
     policy_signers: tuple[KeyId, ...] = ()
     policy_serial: Count = 0
+    bundle: BundleName | None = None
 
 
 class ReloadRefused(EventBase, frozen=True, kw_only=True, tag="reload_refused"):

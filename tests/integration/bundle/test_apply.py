@@ -7,7 +7,7 @@ import shutil
 import stat
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,8 +20,9 @@ from click.testing import CliRunner, Result
 
 from cji_attestation import AttestationError, Fault
 from cji_attestation.appraisal import appraise
-from cji_attestation.bundle.archive import MAX_BYTES, Bundle, read
+from cji_attestation.bundle.archive import Bundle, read
 from cji_attestation.bundle.errors import BundleRefused
+from cji_attestation.bundle.head import MAX_BYTES
 from cji_attestation.bundle.signatures import Accepted, sign, verify
 from cji_attestation.evidence import Evidence
 from cji_attestation.evidence.event_log import AppliedBundle
@@ -32,6 +33,7 @@ from cji_deploy.vault_signer import VaultSigner
 from cji_simulator.simulation import Simulation
 from cji_worker.bundle.apply import apply, least_serial
 from cji_worker.bundle.source import fetch
+from cji_worker.bundle.update import take
 from tests.support.azurite import ACCOUNT, Azurite, StorageCredential, azurite
 from tests.support.bundles import NOW, files, keys_folder, made
 from tests.support.refusals import rejected
@@ -122,11 +124,11 @@ def test_a_bundle_is_measured_and_its_files_have_readers(vm: Simulation, run: Pa
     owners = {
         "worker.toml": (0, 4001, "0640"), "policy.toml": (0, 4001, "0640"), "audit.toml": (0, 4003, "0640"),
         "console.toml": (0, 4004, "0640"), "door.conf": (0, 4002, "0640"), "tls/client-roots.pem": (0, 0, "0644"),
-        "bundle.json": (0, 0, "0644"), "machine.json": (0, 0, "0644"),
+        "bundle.head": (0, 0, "0644"), "machine.json": (0, 0, "0644"),
     }  # fmt: skip
     assert {name: rest for name, (_, *rest) in found.items()} == {name: list(each) for name, each in owners.items()}
     assert {name: found[name][0] for name in bundle.files} == dict(bundle.files)
-    assert found["bundle.json"][0] == bundle.manifest_bytes
+    assert found["bundle.head"][0] == bundle.to_head()
     assert [stat.S_IMODE(each.stat().st_mode) for each in (folder, folder / "tls")] == [0o755, 0o755]
     assert os.listdir(folder.parent) == ["config"]
     assert shown(vm) == AppliedBundle(7, bundle.sha384)
@@ -213,6 +215,90 @@ def test_the_serial_number_is_kept_and_never_goes_back(vm: Simulation, run: Path
     (state / "applied.json").write_text("{}")
     with pytest.raises(BundleRefused, match="cannot be read"):
         least_serial(state, "pool-7")
+
+
+# ------------------------------------------------------------------ hot updates
+
+
+def updated(vm: Simulation, run: Path, bundle: Bundle) -> Result:
+    file = run / "pool.bundle"
+    file.write_bytes(bundle.to_bytes())
+    options = {"--from-file": file, "--keys": keys_folder(run / "keys"), "--folder": run / "cji" / "config"}
+    command = [str(each) for pair in {**options, "--state": run / "state"}.items() for each in pair]
+    return CliRunner().invoke(build(vm.trust), ["bundle", "update", *command, "--cloud", "simulation", "--json"])
+
+
+@pytest.fixture
+def _groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grp, "getgrnam", lambda name: SimpleNamespace(gr_gid=gid(name)))
+
+
+def hot(serial: int = 7, changed: Mapping[str, bytes] | None = None, **more: Any) -> Bundle:
+    top = 'control_socket = "/run/cji/control/control.sock"'
+    return made(files(cloud="simulation", top=top, changed=changed), serial=serial, **more)
+
+
+@pytest.mark.usefixtures("_groups")
+def test_a_running_machine_takes_files_of_a_later_bundle(vm: Simulation, run: Path) -> None:
+    first, folder = hot(), run / "cji" / "config"
+    assert applied(vm, run, first)
+    later = hot(8, {"policy.toml": first.files["policy.toml"] + b"# later\n"})
+    before = (folder / "tls" / "client-roots.pem").stat().st_ino
+    for changed in (["policy.toml"], []):
+        result = updated(vm, run, later)
+        assert result.exit_code == 0, result.output
+        answer = json.loads(result.stdout)
+        assert (answer["serial"], answer["changed"], answer["reloaded"]) == (8, changed, False)  # no worker runs
+    found = (folder / "policy.toml").stat()
+    assert (folder / "policy.toml").read_bytes() == later.files["policy.toml"]
+    assert (found.st_uid, found.st_gid, oct(found.st_mode)[-4:]) == (0, 4001, "0640")
+    assert (folder / "tls" / "client-roots.pem").stat().st_ino == before
+    assert (folder / "bundle.head").read_bytes() == later.to_head()
+    assert least_serial(run / "state", "pool-7") == 8
+    assert shown(vm) == AppliedBundle(7, first.sha384)  # root could measure another one, too
+
+
+@pytest.mark.usefixtures("_groups")
+def test_an_update_that_needs_a_restart_changes_nothing(vm: Simulation, run: Path) -> None:
+    folder = run / "cji" / "config"
+    assert applied(vm, run, hot())
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    toml = files(cloud="simulation")["audit.toml"] + b"# later\n"
+    for bundle, status, says in (
+        (hot(8, {"audit.toml": toml}), 2, "audit.toml needs a restart"),
+        (hot(6), 3, "serial number 6"),
+        (hot(8, by=None), 3, "0 of 1 signatures"),
+        (of(vm, serial=8), 2, "there is no control_socket"),
+    ):
+        result = updated(vm, run, bundle)
+        assert (result.exit_code, says in result.output) == (status, True), result.output
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    shutil.rmtree(run / "cji")
+    assert "No bundle is in force" in updated(vm, run, hot(9)).output
+
+
+@pytest.mark.usefixtures("_groups")
+def test_a_door_that_is_not_reloaded_is_asked_again(vm: Simulation, run: Path) -> None:
+    """The head is replaced last, so an attempt that failed between two files is made again as a whole."""
+    first, folder = of(vm), run / "cji" / "config"
+    assert applied(vm, run, first)
+    roots = first.files["tls/client-roots.pem"]
+    later, calls = made(files(cloud="simulation", changed={"tls/client-roots.pem": roots * 2}), serial=8), list[bytes]()
+
+    def reload_door() -> None:
+        calls.append((folder / "tls" / "client-roots.pem").read_bytes())
+        if len(calls) == 1:
+            raise BundleRefused("no", "again", status=4)
+
+    def once() -> frozenset[str]:
+        return take(later, folder=folder, state=run / "state", reload_door=reload_door, gid=gid)
+
+    with pytest.raises(BundleRefused):
+        once()
+    assert (folder / "bundle.head").read_bytes() == first.to_head()
+    assert once() == {"tls/client-roots.pem"}
+    assert once() == frozenset()
+    assert calls == [roots * 2] * 2
 
 
 # ------------------------------------------------------------------ fetch

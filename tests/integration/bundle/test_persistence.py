@@ -215,7 +215,7 @@ def test_a_refused_bundle_is_replaced_by_nothing_but_the_next(
     assert done.exit_code == 0, done.output
     assert waits.codes == [code for _, code in bundles]
     assert all(240 <= each <= 360 for each in waits.seconds)
-    assert (config / "bundle.json").read_bytes() == good.manifest_bytes
+    assert (config / "bundle.head").read_bytes() == good.to_head()
     shown = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
     told = [line for line in shown if line["event"] == "no bundle in force"]
     assert [line["check"] for line in told] == list(dict.fromkeys(waits.codes))

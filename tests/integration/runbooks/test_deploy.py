@@ -127,6 +127,8 @@ def test_a_bundle_becomes_a_worker_that_opens_the_first_job(agency: Agency, memo
         "create",
         "ledger-etag",
         "ledger-lock",
+        "floors-etag",
+        "floors-lock",
         "export",
         "drift",
     ]

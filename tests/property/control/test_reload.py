@@ -32,6 +32,7 @@ from cji_worker.ipc.messages import (
     ClientsChange,
     CommitClients,
     CommitPolicy,
+    EverywhereInForce,
     Reloaded,
     reload_fault,
 )
@@ -70,6 +71,9 @@ class World:
                     assert self.policy == self.version, "the policy comes first"
                     self.clients = self.version
                     self.took.clear()
+                case Send("keyholder", EverywhereInForce()):
+                    assert self.policy == self.clients == self.version, "a quote would show what is not in use"
+                    assert self.took == self.fronts, "a front has not switched"
                 case Send("keyholder", AbandonReload()):
                     self.trail.append("refused")
                 case Send("fronts", AbandonReload()):
@@ -166,7 +170,8 @@ def test_the_way_of_a_reload_that_goes_well() -> None:
         assert steps(BEGUN, *order)[1] == (Send("keyholder", commit),)
     assert steps(BEGUN, FRONT, KEYHOLDER, WRITTEN)[1] == (Send("fronts", CommitClients(number=1)),)
     done = steps(BEGUN, FRONT, KEYHOLDER, WRITTEN, SWITCHED)
-    assert done == (State(fronts=FRONTS, number=1), (Send("control", Reloaded(fault=None)),))
+    in_force = Send("keyholder", EverywhereInForce(number=1))
+    assert done == (State(fronts=FRONTS, number=1), (in_force, Send("control", Reloaded(fault=None))))
 
 
 def test_a_trail_that_cannot_be_written_changes_nothing() -> None:
@@ -207,7 +212,8 @@ def test_every_front_checks_and_switches_before_it_counts() -> None:
     written = (*ready, OTHER, WRITTEN)
     assert steps(*written, SWITCHED, fronts=TWO)[1] == ()
     other = Switched("front-1", 1, None, 2.0)
-    assert steps(*written, SWITCHED, other, fronts=TWO)[1] == (Send("control", Reloaded(fault=None)),)
+    in_force = Send("keyholder", EverywhereInForce(number=1))
+    assert steps(*written, SWITCHED, other, fronts=TWO)[1] == (in_force, Send("control", Reloaded(fault=None)))
     assert steps(*written, SWITCHED, SWITCHED, fronts=TWO)[1] == (EndWorker(),)
     assert steps(*written, SWITCHED, Tick(2 + STEP_S), fronts=TWO)[1] == (EndWorker(),)
 

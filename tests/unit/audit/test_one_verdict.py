@@ -44,6 +44,7 @@ from cji_core.trail import (
     verify_receipt,
 )
 from cji_core.trail.checkpoint import sign_checkpoint
+from cji_core.trail.fields import BundleName
 from cji_core.trail.rules import RULES
 from tests.support.audit_events import admitted, completed, ended
 from tests.support.trails import HEADER, Writer, attested, job_id, released, started
@@ -146,6 +147,15 @@ def job_under_another_policy(writer: Writer) -> None:
 def reload_of_another_policy(writer: Writer) -> None:
     before, after = (FileDigests(policy_file=text, client_roots="12" * 48) for text in (OTHER, "09" * 48))
     writer.add(FilesReloaded(by="command", uid=0, before=before, after=after))
+
+
+@attack("bundle_went_back")
+def reload_of_an_earlier_bundle(writer: Writer) -> None:
+    """Files of a bundle, then of an earlier one, then of none."""
+    same = FileDigests(policy_file="09" * 48, client_roots="12" * 48)
+    for serial in (8, 7):
+        bundle = BundleName(serial=serial, sha384=f"{serial:02}" * 48)
+        writer.add(FilesReloaded(by="command", uid=0, before=same, after=same, bundle=bundle))
 
 
 @attack("key_not_held")

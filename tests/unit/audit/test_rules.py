@@ -36,6 +36,7 @@ from cji_core.trail import (
     utc_hundredths,
     verify_receipt,
 )
+from cji_core.trail.fields import BundleName
 from cji_core.trail.fleet_events import TicketPoisoned, TicketRefused
 from cji_core.trail.rules import (
     RULES,
@@ -247,6 +248,12 @@ def test_reloads() -> None:
     assert (found.rule, found.found, found.expected) == ("policy_not_in_force", OTHER, STARTED.policy_sha384)
     details = [each.detail for each in seen(*BEGUN, reload)][1:]
     assert details == [f"now {digest}; user 7, by command" for digest in ("0f" * 48, "13" * 48, "14" * 48)]
+    for first, then, expected in ((7, 8, ["files_changed"] * 2), (8, 7, ["files_changed", "bundle_went_back"])):
+        bundles = [
+            but(reload, before=before, after=before, bundle=BundleName(serial=n, sha384=OTHER)) for n in (first, then)
+        ]
+        assert [rule for rule, *_ in after_start(*bundles)] == expected
+        assert [rule for rule, *_ in after_start(bundles[0], but(reload, after=before))][1:] == ["bundle_went_back"]
     cleared = FilesReloaded(by="signal", uid=0, before=after, after=but(after, client_crl=None))  # type: ignore[arg-type]
     assert seen(*BEGUN, reload, cleared)[-1].detail == "now none; user 0, by signal"
     assert {each.rule for each in seen(reload, state=State(policy=None))} == {"files_changed"}

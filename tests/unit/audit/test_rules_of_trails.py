@@ -296,6 +296,7 @@ READERS = {
     "receipt_evidence": ("receipt", "attested-machines"),
     "receipt_configuration": ("receipt", "changes-recorded"),
     "policy_not_in_force": ("event", "policy-in-force"),
+    "bundle_went_back": ("event", "policy-in-force"),
     "key_not_held": ("event", "released-keys"),
     "release_evidence": ("event", "attested-machines"),
     "hold_order": ("hold", "chain"),
@@ -321,7 +322,8 @@ OF_SEVERITY = {
     "alert": """
         head_differs mixed_workers receipt_key checkpoint_differs anchor_went_back job_order completed_again
         receipt_contradicts receipt_admission receipt_sequence receipt_anchor receipt_evidence
-        receipt_configuration receipt_without_event receipt_copy confirmation_differs policy_not_in_force key_not_held
+        receipt_configuration receipt_without_event receipt_copy confirmation_differs policy_not_in_force
+        bundle_went_back key_not_held
         release_evidence hold_order hold_broken pruned_wrongly trail_started_within worker_renamed
         anchor_after_resumption trail_refused refusal_unexplained trail_resumed trail_pruned hold_released
         witnesses_disagreed simulated admitted_while_unmet release_policy_changed delivery_overdue

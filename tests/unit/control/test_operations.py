@@ -23,6 +23,7 @@ from cji_worker.ipc.messages import (
     CommitPolicy,
     Committed,
     ControlFromSupervisor,
+    EverywhereInForce,
     FrontFromSupervisor,
     KeyholderFromSupervisor,
     NewFiles,
@@ -122,6 +123,7 @@ def test_files_go_to_their_checkers_and_none_is_kept(family: Family) -> None:
     for front in ("front", "front-1"):
         assert family.hear(front)[0] == CommitClients(number=1)
         family.say(front, Committed(number=1))
+    assert family.hear("keyholder")[0] == EverywhereInForce(number=1)
     assert family.hear("control")[0] == Reloaded(fault=None)
     assert family.operations.service_state() == {"READY": "1", "STATUS": "serving"}
 

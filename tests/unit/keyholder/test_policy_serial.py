@@ -17,6 +17,7 @@ from cji_core.trail import FilesReloaded, WorkerStarted, read
 from cji_worker.ipc import Boot, hand_over
 from cji_worker.ipc.messages import ClientDigests, ClientsChange, CommitPolicy, PreparePolicy
 from cji_worker.keyholder.__main__ import _record_start as record_start
+from cji_worker.keyholder.bundle_in_force import BundleInForce
 from cji_worker.keyholder.policy import PolicyInForce, PolicyReload, require_serial
 from tests.support.audit_events import opened
 from tests.support.keyholder_bench import bench
@@ -61,10 +62,11 @@ def test_a_start_takes_no_older_policy(tmp_path: Path) -> None:
 def test_a_worker_that_starts_with_an_older_policy_ends(tmp_path: Path, config: Config) -> None:
     """Before its start is recorded: the trail has no line of it."""
     with bench(tmp_path) as at:
+        none = BundleInForce(config)
         boot = Boot(config=config, code=msgspec.structs.replace(UNVERIFIED, sha384=bytes(48)))
-        record_start(at.audit, boot, at.signer, Policy.load(data(serial=5)), at.host)
+        record_start(at.audit, boot, at.signer, policy=Policy.load(data(serial=5)), bundle=none, host=at.host)
         with pytest.raises(FileRefused, match="serial 5 was in force"):
-            record_start(at.audit, boot, at.signer, Policy.load(data(serial=4)), at.host)
+            record_start(at.audit, boot, at.signer, policy=Policy.load(data(serial=4)), bundle=none, host=at.host)
         lines = at.path.read_bytes().splitlines(keepends=True)
     assert [getattr(read(line).event, "policy_serial", None) for line in lines] == [5]
 
@@ -72,7 +74,7 @@ def test_a_worker_that_starts_with_an_older_policy_ends(tmp_path: Path, config: 
 def test_a_reload_takes_no_older_policy(tmp_path: Path, config: Config) -> None:
     with opened(tmp_path / "audit") as audit:
         in_force = PolicyInForce(Policy.load(data(serial=1)))
-        reload = PolicyReload(config, in_force, audit, lambda _: None)
+        reload = PolicyReload(config, in_force, BundleInForce(config), audit, lambda _: None)
         digests = ClientDigests(client_roots=bytes(48), client_crl=None)
         clients = ClientsChange(before=digests, after=digests)
 

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,17 +11,17 @@ import pytest
 
 from cji_attestation.evidence import NONCE_BYTES, Evidence
 from cji_core.errors import Reason
-from cji_worker.keyholder.quotes import Quoted, Quotes
+from cji_worker.keyholder.quotes import MakeQuote, Quoted, Quotes
 
 LONG_S = 120.0
 PROMPT_S = 60.0
 
 
-def evidence(_: bytes) -> Evidence:
-    return cast("Evidence", SimpleNamespace(to_json=lambda: b"{}"))
+def evidence(_: bytes) -> tuple[Evidence, None]:
+    return cast("Evidence", SimpleNamespace(to_json=lambda: b"{}")), None
 
 
-def quotes(quote: Callable[[bytes], Evidence] = evidence) -> Quotes:
+def quotes(quote: MakeQuote = evidence) -> Quotes:
     return Quotes(quote, reason_of=lambda _: Reason.NOT_READY)
 
 
@@ -45,7 +45,7 @@ def test_an_interrupt_among_requests_is_not_lost() -> None:
     began, go = threading.Event(), threading.Event()
     answers: list[Any] = []
 
-    def slow(root: bytes) -> Evidence:
+    def slow(root: bytes) -> tuple[Evidence, None]:
         began.set()
         assert go.wait(PROMPT_S)
         return evidence(root)

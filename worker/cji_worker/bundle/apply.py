@@ -6,7 +6,7 @@ bundle can be applied before the next boot. Files are written beside the folder,
 Contract and invariants
 * The folder is in memory (tmpfs): it is empty after each boot, and nobody can change it from outside.
 * Every file has the owner, group and mode of `names`, root's but for a seed; folders are for everybody to enter.
-* Applied again in the same boot, the same bundle changes nothing; another one is refused.
+* Applied again in the same boot, the same bundle changes nothing; another one is refused (but see `update`).
 * The serial number is kept in the state folder, which outlives the boot where the machine has a disk of its own.
 """
 
@@ -27,12 +27,13 @@ from cji_attestation import Trust
 from cji_attestation.bundle.archive import Bundle
 from cji_attestation.bundle.contents import Contents, write_files
 from cji_attestation.bundle.errors import BundleRefused
-from cji_attestation.bundle.names import DOOR, DOOR_ACCESS, MANIFEST, PUBLIC, Access, access_of
+from cji_attestation.bundle.head import Head, read_head
+from cji_attestation.bundle.names import DOOR, DOOR_ACCESS, HEAD, PUBLIC, Access, access_of
 from cji_attestation.evidence.collect import vm_id
-from cji_attestation.evidence.event_log import AppliedBundle
 from cji_attestation.evidence.measured_bundle import measure_bundle
 from cji_core.boot_codes import BootCode
 from cji_core.documents import decode
+from cji_core.durable import replace_file
 from cji_core.format.configuration.machine import MACHINE, Machine
 from cji_worker.door.config import Build, door_config
 
@@ -148,8 +149,8 @@ def apply(
     files = _with_access(bundle, door, Machine(vm_id=vm_id(trust)))
     stage = _staged(folder, files, gid, uid)
     try:
-        measured = measure_bundle(trust, AppliedBundle(bundle.manifest.serial, bundle.sha384))
-        _keep_state(state, bundle)
+        measured = measure_bundle(trust, bundle.name)
+        keep_serial(state, bundle)
         _publish(stage, folder, bundle)
     except OSError as error:
         raise _unfit(f"{folder} cannot be written: {error.strerror}", "Run this as root.") from error
@@ -160,7 +161,7 @@ def apply(
 
 def _with_access(bundle: Bundle, door: bytes | None, machine: Machine) -> Mapping[str, tuple[bytes, Access]]:
     files = {name: (data, access_of(name) or Access("root")) for name, data in bundle.files.items()}
-    files[MANIFEST] = (bundle.manifest_bytes, PUBLIC)
+    files[HEAD] = (bundle.to_head(), PUBLIC)
     files[MACHINE] = (msgspec.json.encode(machine), PUBLIC)
     if door is not None:
         files[DOOR] = (door, DOOR_ACCESS)
@@ -194,7 +195,8 @@ def _staged(
 
 def _publish(stage: Path, folder: Path, bundle: Bundle) -> None:
     if folder.is_dir() and any(folder.iterdir()):
-        if _applied(folder) != bundle.manifest_bytes:
+        applied = applied_head(folder)
+        if applied is None or applied.sha384 != bundle.sha384:
             raise BundleRefused(
                 f"{folder} has files that are not of this bundle",
                 "Restart the machine to apply another bundle.",
@@ -204,18 +206,16 @@ def _publish(stage: Path, folder: Path, bundle: Bundle) -> None:
     os.rename(stage, folder)
 
 
-def _applied(folder: Path) -> bytes:
+def applied_head(folder: Path) -> Head | None:
+    """The head of the bundle whose files these are, if they are a bundle's. Raises BundleRefused for another file."""
     try:
-        return (folder / MANIFEST).read_bytes()
+        return read_head((folder / HEAD).read_bytes())
     except FileNotFoundError:
-        return b""
+        return None
 
 
-def _keep_state(state: Path, bundle: Bundle) -> None:
+def keep_serial(state: Path, bundle: Head) -> None:
+    """Keep the serial number, which this machine never goes back from."""
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = state / f"{_STATE_FILE}.new"
-    with new.open("wb") as file:
-        file.write(msgspec.json.encode(_State(pool=bundle.manifest.pool, serial=bundle.manifest.serial)))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(new, state / _STATE_FILE)
+    kept = _State(pool=bundle.manifest.pool, serial=bundle.manifest.serial)
+    replace_file(state / _STATE_FILE, msgspec.json.encode(kept), mode=0o600)

@@ -23,6 +23,7 @@ from cji_worker.ipc.messages import (
     ClientsChange,
     CommitClients,
     CommitPolicy,
+    EverywhereInForce,
     Reloaded,
     ReloadFault,
     Requester,
@@ -124,7 +125,7 @@ class Send:
     """Send a message to a child, or to every front."""
 
     to: Literal["keyholder", "fronts", "control"]
-    message: AbandonReload | CommitPolicy | CommitClients | Reloaded
+    message: AbandonReload | CommitPolicy | CommitClients | EverywhereInForce | Reloaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,7 @@ def _switched(state: State, event: Switched) -> Step:
         case Phase.SWITCHING, front, None if front in state.fronts - state.done:
             done = state.done | {front}
             if done == state.fronts:
-                return _idle(state), (Send("control", Reloaded(fault=None)),)
+                return _done(state)
             return replace(state, done=done), ()
     return state, (EndWorker(),)
 
@@ -200,8 +201,13 @@ def _without(state: State, front: str) -> Step:
     """A reload that is being prepared, or written, is not begun again for the others: it ends by its time."""
     left = replace(state, fronts=state.fronts - {front}, done=state.done - {front})
     if state.phase is Phase.SWITCHING and left.done == left.fronts:
-        return _idle(left), (Send("control", Reloaded(fault=None)),)
+        return _done(left)
     return left, ()
+
+
+def _done(state: State) -> Step:
+    in_force = EverywhereInForce(number=state.number)
+    return _idle(state), (Send("keyholder", in_force), Send("control", Reloaded(fault=None)))
 
 
 def _abandoned(state: State, fault: ReloadFault) -> Step:

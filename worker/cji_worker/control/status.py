@@ -67,6 +67,10 @@ class Reports:
     draining: bool = False
 
 
+def _silent(processes: Sequence[ProcessStatus]) -> bool:
+    return any(p.name in FRONT_NAMES and p.silent for p in processes)
+
+
 def snapshot(
     config: Config,
     reports: Reports,
@@ -78,8 +82,7 @@ def snapshot(
 ) -> bytes:
     """The document."""
     fronts, keyholder = reports.fronts, reports.keyholder
-    silent = any(p.name in FRONT_NAMES and p.silent for p in processes)
-    serve = sum(front.serving for front in fronts.values())
+    silent, serve = _silent(processes), sum(front.serving for front in fronts.values())
     serving = serve == reports.count and not silent
     status = Status(
         version=VERSION,
@@ -113,6 +116,7 @@ def snapshot(
         audit=_audit(keyholder),
         clients=_clients(fronts.values()),
         policy_sha384=keyholder.policy_sha384.hex() if keyholder else None,
+        bundle=keyholder.bundle if keyholder else None,
         config_sha384=config.sha384,
         reload=_reload(reports.reload, reloading=reloading),
     )

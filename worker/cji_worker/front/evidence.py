@@ -31,6 +31,7 @@ async def evidence_for(keyholder: KeyholderClient, nonce: bytes) -> pb.AttestRes
         token_evidence=token_evidence,
         token_nonce=message.token_nonce,
         admission_nonce=message.admission_nonce,
+        bundle_update=message.bundle_update,
     )
 
 

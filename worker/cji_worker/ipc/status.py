@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from cji_core.digests import Hex96
 from cji_core.errors import Reason
+from cji_core.trail.fields import BundleName
 from cji_worker.host import ConditionId
 from cji_worker.ipc.messages import (
     MAX_DELIVERIES,
@@ -140,6 +141,7 @@ class Status(_Part, frozen=True, kw_only=True):
     audit: Audit | None
     clients: Clients | None
     policy_sha384: Hex96 | None
+    bundle: BundleName | None
     config_sha384: Text
     reload: Reload
 

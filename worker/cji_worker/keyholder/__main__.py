@@ -13,7 +13,8 @@ from cji_attestation.evidence.tpm_counter import NvCounter
 from cji_core.documents import decode
 from cji_core.errors import Refusal, StartupError
 from cji_core.fips import CryptoModule, module_in_force, require_usable
-from cji_core.format.configuration.policy_files import entra_audience, read_policy
+from cji_core.format.configuration.operator_files import read_policy_files
+from cji_core.format.configuration.policy_files import checked, entra_audience
 from cji_core.format.configuration.worker import Config
 from cji_core.format.job import Policy
 from cji_core.log import events_only, log
@@ -30,6 +31,7 @@ from cji_worker.ipc.messages import (
     Up,
 )
 from cji_worker.keyholder.anchor import Anchor, establish, is_alone
+from cji_worker.keyholder.bundle_in_force import BundleInForce, bundle_at_start, name_of
 from cji_worker.keyholder.checkpoints import Checkpoints
 from cji_worker.keyholder.custody import Custody
 from cji_worker.keyholder.delivery import DeliveryWatch
@@ -60,7 +62,9 @@ def _custody(boot: Boot, trust: Trust, logs: BootLogs, signer: ReceiptSigner, ho
     )
 
 
-def _record_start(audit: AuditFile, boot: Boot, signer: ReceiptSigner, policy: Policy, host: HostState) -> None:
+def _record_start(
+    audit: AuditFile, boot: Boot, signer: ReceiptSigner, *, policy: Policy, bundle: BundleInForce, host: HostState
+) -> None:
     require_serial(policy, audit)
     audit.append(
         WorkerStarted(
@@ -72,6 +76,7 @@ def _record_start(audit: AuditFile, boot: Boot, signer: ReceiptSigner, policy: P
             policy_serial=policy.serial,
             simulated=signer.simulated,
             host_profile=host.profile,
+            bundle=None if bundle.now is None else name_of(bundle.now),
         )
     )
 
@@ -96,15 +101,14 @@ async def _serve(
     crypto: CryptoModule,
 ) -> None:
     config, tables = boot.config, decode_tables(boot.tables)
-    policy = read_policy(config)
+    policy, bundle = _files(config, trust)
     host = HostState(boot.host, production=is_production(trust))
     open_counter = partial(NvCounter, trust.tcti, config.audit_counter)
     with open_trail(config) as audit:
         anchor = Anchor(audit, open_counter, value=establish(audit, open_counter, alone=is_alone(config, trust)))
         simulated = not is_production(trust) or memory != "memfd_secret"
         signer = _signer(boot, audit, anchor, host, crypto, tables=tables, simulated=simulated)
-        _record_start(audit, boot, signer, policy, host)
-        checkpoints = Checkpoints(audit, signer)
+        _record_start(audit, boot, signer, policy=policy, bundle=bundle, host=host)
         custody = _custody(boot, trust, logs, signer, host)
         supervisor: Channel[KeyholderFromSupervisor, SupervisorFromKeyholder] = Channel(
             boot.supervisor, KeyholderFromSupervisor
@@ -114,10 +118,11 @@ async def _serve(
         keyholder = Keyholder(
             config=config,
             policy=PolicyInForce(policy),
+            bundle=bundle,
             tables=tables,
             audit=audit,
             anchor=anchor,
-            checkpoints=checkpoints,
+            checkpoints=Checkpoints(audit, signer),
             custody=custody,
             signer=signer,
             second=second,
@@ -137,11 +142,18 @@ async def _serve(
         await keyholder.serve()
 
 
+def _files(config: Config, trust: Trust) -> tuple[Policy, BundleInForce]:
+    files = read_policy_files(config.policy_file, signed=bool(config.policy_signatures))
+    return checked(files, config), bundle_at_start(files, config, trust)
+
+
 def _pool(config: Config, trust: Trust) -> PoolLedger | None:
     section = config.ledger
     if section is None:
         return None
-    return PoolLedger(partial(open_pool_ledger, section, trust), seconds=section.seconds)
+    floors = None if section.floors is None else partial(open_pool_ledger, section, trust, section.floors)
+    opener = partial(open_pool_ledger, section, trust, section.container)
+    return PoolLedger(opener, open_floors=floors, seconds=section.seconds)
 
 
 def _signer(

@@ -4,6 +4,7 @@ import asyncio
 import os
 from datetime import UTC, datetime
 
+from cji_attestation.evidence_file import written_update
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.pool.entries import Outcome
 from cji_core.pool.one_end import Ended
@@ -142,6 +143,7 @@ class EvidenceAnswers:
                 nonce_path=result.nonce_path,
                 token_nonce=attestation.nonce,
                 admission_nonce=self._admissions.nonce(attestation.token.sha384),
+                bundle_update=written_update(result.update),
             )
             fds = [hand_over(result.evidence), hand_over(attestation.evidence.to_json())]
             self._fronts.send(message, fds)

@@ -30,7 +30,9 @@ from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
 from cji_attestation import AttestationError, Fault, Trust
 from cji_attestation.appraisal import ReferenceValues, review_of
 from cji_attestation.checks import NAMED
+from cji_attestation.evidence import Evidence
 from cji_attestation.evidence.boot_logs import BootLogs
+from cji_attestation.evidence.event_log import AppliedBundle
 from cji_attestation.release import Attestation, Attester, KeySpec, ReleasedKey
 from cji_core.documents import convert
 from cji_core.errors import Reason, RebootError, Refusal, StartupError
@@ -106,9 +108,9 @@ class Custody:
         self._attestation: Attestation | None = None
         self._failures: dict[str, ReleaseFailure] = {}
         """By key: why it was last not released, until it is."""
-        self.quotes = Quotes(
-            lambda root: self._attester.quote(receipt_key=self._receipt_key, root=root), reason_of=reason_of
-        )
+        self.quotes = Quotes(self._quote, reason_of=reason_of)
+        self.bundle: AppliedBundle | None = None
+        """The bundle whose configuration is in force; a change is in every quote that begins after it."""
         self._renewal = threading.Event()
         self._lock = threading.Lock()
         self._events: deque[CustodyEvent] = deque()
@@ -186,6 +188,10 @@ class Custody:
 
     # ---- below: the custody thread ----
 
+    def _quote(self, root: bytes) -> tuple[Evidence, AppliedBundle | None]:
+        update = self._attester.hot_update(self.bundle)
+        return self._attester.quote(receipt_key=self._receipt_key, root=root, update=update), update
+
     def _attest(self) -> None:
         started, utc = time.monotonic(), time.time()
         try:
@@ -251,7 +257,7 @@ class Custody:
         assert own is not None  # noqa: S101 - the schedule has this step
         assert attestation is not None  # noqa: S101 - only with both
         try:
-            if own.write(self._attester.shown(attestation, receipt_jwk=own.receipt_jwk)):
+            if own.write(self._attester.shown(attestation, receipt_jwk=own.receipt_jwk, in_force=self.bundle)):
                 self._schedule.shown()
             else:
                 self._schedule.not_shown(time.monotonic())

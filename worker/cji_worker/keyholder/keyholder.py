@@ -23,6 +23,7 @@ from cji_worker.ipc.messages import (
     CellGone,
     CellReady,
     CommitPolicy,
+    EverywhereInForce,
     FetchReceipt,
     GiveUp,
     HostConditions,
@@ -51,6 +52,7 @@ from cji_worker.keyholder.admission import AdmissionControl
 from cji_worker.keyholder.admissions import Admissions
 from cji_worker.keyholder.anchor import Anchor
 from cji_worker.keyholder.answers import EvidenceAnswers, StoredReceipts
+from cji_worker.keyholder.bundle_in_force import BundleInForce
 from cji_worker.keyholder.by_reference import ByReference, Pool, came_by_reference
 from cji_worker.keyholder.cells import Cells
 from cji_worker.keyholder.checkpoints import Checkpoints
@@ -59,6 +61,7 @@ from cji_worker.keyholder.delivery import DeliveryWatch
 from cji_worker.keyholder.effects import Effects
 from cji_worker.keyholder.entra import SecondIdentity
 from cji_worker.keyholder.finishing import Finishes
+from cji_worker.keyholder.floors import Floors
 from cji_worker.keyholder.fronts import Fronts
 from cji_worker.keyholder.holdings import Dropped, HeldKey, NotReleased
 from cji_worker.keyholder.host import HostState
@@ -84,6 +87,7 @@ class Keyholder:
         *,
         config: Config,
         policy: PolicyInForce,
+        bundle: BundleInForce,
         tables: Tables,
         audit: AuditFile,
         anchor: Anchor,
@@ -103,6 +107,8 @@ class Keyholder:
         self._custody, self._signer, self._host = custody, signer, host
         self._fronts, self._zygote, self._supervisor = fronts, zygote, supervisor
         self._policy, self._second, self._delivery = policy, second, delivery
+        self._bundle, self._floors = bundle, self._make_floors(pool, config, bundle)
+        custody.bundle = None if bundle.now is None else bundle.now.name
         self._touching = self._settled = self._told_waiting = False
         self._cells, self._loop = Cells(key_slots), asyncio.get_running_loop()
         self._admissions = Admissions(signer.thumbprint)
@@ -118,7 +124,7 @@ class Keyholder:
         self._finishes = Finishes(effects=self._effects, signer=signer, custody=custody, settlements=self._settlements)
         self._jobs = self._make_jobs(config, tables)
         self._receipts = self._make_receipts()
-        self._reload = PolicyReload(config, policy, audit, self._policy_changed)
+        self._reload = PolicyReload(config, policy, bundle, audit, self._policy_changed)
         second.follow(policy.now)
         fronts.broadcast(Identities(sha256=policy.now.identities))
         self._readiness = self._make_readiness(pool)
@@ -137,7 +143,14 @@ class Keyholder:
             delivery=self._delivery,
             fronts=self._fronts,
             pool=pool,
+            floors=self._floors,
         )
+
+    @staticmethod
+    def _make_floors(pool: PoolLedger | None, config: Config, bundle: BundleInForce) -> Floors | None:
+        if pool is None or config.ledger is None or config.ledger.floors is None or bundle.now is None:
+            return None
+        return Floors(pool, bundle, pool_name=config.worker.audience)
 
     def _make_effects(self, worker_id: str) -> Effects:
         return Effects(
@@ -166,7 +179,7 @@ class Keyholder:
         if pool is None or config.ledger is None:
             return None
         entrant = Entrant(trail=self._audit.identity, receipt_key=b64url(self._signer.thumbprint))
-        exchanges = PoolExchanges(pool, self._ledger_keys, entrant, tries=config.ledger.tries)
+        exchanges = PoolExchanges(pool, self._ledger_keys, entrant, tries=config.ledger.tries, floors=self._floors)
         return Pool(exchanges=exchanges, settlements=Settlements(exchanges, entrant.trail, self._audit.record))
 
     def _make_jobs(self, config: Config, tables: Tables) -> Jobs:
@@ -253,6 +266,8 @@ class Keyholder:
                 self._custody.confirm()
             last = now
             self._follow_holdings()
+            if self._floors is not None:
+                self._floors.follow()
             self._refusals.flush()
             self._by_reference.flush()
 
@@ -358,6 +373,8 @@ class Keyholder:
                     self._supervisor.send(self._reload.prepare(message, fds[0]))
                 case CommitPolicy():
                     self._supervisor.send(self._reload.commit(message))
+                case EverywhereInForce():
+                    self._custody.bundle = None if self._bundle.now is None else self._bundle.now.name
                 case AbandonReload():
                     self._reload.abandon(message)
                 case Renew():
@@ -395,6 +412,7 @@ class Keyholder:
             jobs=self._jobs,
             counts=self._effects.tally.counts(),
             policy=self._policy.now,
+            bundle=self._bundle.now,
             keys_opened=self._effects.keys_opened,
             audit=self._audit,
             anchor=self._anchor.value,

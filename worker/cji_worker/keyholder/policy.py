@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
+from cji_attestation.bundle.head import Head
 from cji_core.documents import msgpack
 from cji_core.errors import Refusal
 from cji_core.format.configuration.operator_files import MAX_BYTES, FileRefused, PolicyFiles
@@ -21,9 +22,10 @@ from cji_worker.ipc.messages import (
     PreparePolicy,
     reload_fault,
 )
+from cji_worker.keyholder.bundle_in_force import BundleInForce, name_of
 from cji_worker.trail.file import AuditFile
 
-_MOST_BYTES: Final = 2 * MAX_BYTES + 1024
+_MOST_BYTES: Final = 3 * MAX_BYTES + 1024
 
 
 class PolicyInForce:
@@ -49,12 +51,17 @@ class PolicyReload:
     """The keyholder's part in a reload (`cji_worker.ipc.messages.reload`): checks, records, then changes the policy."""
 
     def __init__(
-        self, config: Config, in_force: PolicyInForce, audit: AuditFile, changed: Callable[[Policy], None]
+        self,
+        config: Config,
+        in_force: PolicyInForce,
+        bundle: BundleInForce,
+        audit: AuditFile,
+        changed: Callable[[Policy], None],
     ) -> None:
         """`changed` is called with the former policy, once another one is in force."""
-        self._config = config
+        self._config, self._bundle = config, bundle
         self._in_force, self._audit, self._changed = in_force, audit, changed
-        self._prepared: tuple[int, Policy] | None = None
+        self._prepared: tuple[int, Policy, Head | None] | None = None
 
     def prepare(self, message: PreparePolicy, fd: int) -> Prepared:
         """Check the policy behind this descriptor, and keep it if it can be used."""
@@ -63,11 +70,12 @@ class PolicyReload:
             files = msgpack(take_over(fd, most=_MOST_BYTES), PolicyFiles)
             policy = checked(files, self._config)
             require_serial(policy, self._audit)
+            head = self._bundle.checked(files)
         except FileRefused as error:
             return Prepared(number=message.number, fault=reload_fault(error.file, error.what, error.remedy))
         except ValueError as error:  # msgspec's errors are ValueErrors; no control process of ours sends this
             raise ChannelClosed from error
-        self._prepared = message.number, policy
+        self._prepared = message.number, policy, head
         return Prepared(number=message.number)
 
     def commit(self, message: CommitPolicy) -> Committed:
@@ -75,9 +83,10 @@ class PolicyReload:
         if self._prepared is None or self._prepared[0] != message.number:
             fault = reload_fault("reload", "The keyholder prepared no such reload", "Restart the worker.")
             return Committed(number=message.number, fault=fault)
-        (_, after), before = self._prepared, self._in_force.now
+        (_, after, head), before = self._prepared, self._in_force.now
         self._prepared = None
         try:
+            self._bundle.check_clients(head, message.clients.after)
             self._audit.append(
                 FilesReloaded(
                     by=message.by,
@@ -86,14 +95,19 @@ class PolicyReload:
                     after=_digests(after, message.clients.after),
                     policy_signers=after.signers,
                     policy_serial=after.serial,
+                    bundle=None if head is None else name_of(head),
                 )
             )
+        except FileRefused as error:
+            fault = reload_fault(error.file, error.what, error.remedy)
+            return Committed(number=message.number, fault=fault)
         except Refusal:
             fault = reload_fault(
                 "reload", "The audit trail cannot be written", "Restore it, then run cji reload again."
             )
             return Committed(number=message.number, fault=fault)
         self._in_force.now = after
+        self._bundle.take(head)
         self._changed(before)
         return Committed(number=message.number)
 

@@ -45,11 +45,13 @@ from cji_core.pool.one_end import (
 )
 from cji_core.strict import hex_decode
 from cji_core.trail import receipt_sha384
+from cji_worker.keyholder.floors import Floors
 from cji_worker.keyholder.ledger_keys import LedgerKeys
 from cji_worker.keyholder.pool_days import Allowance
 from cji_worker.keyholder.pool_ledger import (
     CreateBlob,
     Fault,
+    FloorEntries,
     Operation,
     Outcome,
     PoolLedger,
@@ -111,10 +113,12 @@ def _run(
 
 
 class PoolExchanges:
-    """For the main thread. `tries` is the number of attempts that a job may have."""
+    """For the main thread. `tries` is the number of attempts that a job may have, `floors` are read at each claim."""
 
-    def __init__(self, pool: PoolLedger, keys: LedgerKeys, entrant: Entrant, *, tries: int) -> None:
-        self.keys, self.tries = keys, tries
+    def __init__(
+        self, pool: PoolLedger, keys: LedgerKeys, entrant: Entrant, *, tries: int, floors: Floors | None = None
+    ) -> None:
+        self.keys, self.tries, self._floors = keys, tries, floors
         self._pool, self._entrant = pool, entrant
 
     def claim(
@@ -138,7 +142,16 @@ class PoolExchanges:
         def decided(found: Begin | Ended | Open | Refusal) -> None:
             answer(found.number if isinstance(found, Begin) else _refusal(found, Stage.ADMIT))
 
-        self._perform(_run(state, job, Stage.ADMIT, decided, allowance=allowance), begin_reading(state)[1])
+        def begin(refusal: Refusal | None) -> None:
+            if refusal is not None:
+                answer(refusal)
+            else:
+                self._perform(_run(state, job, Stage.ADMIT, decided, allowance=allowance), begin_reading(state)[1])
+
+        if self._floors is None:
+            begin(None)
+        else:
+            self._floors.check(begin)
 
     def give_up(self, job: JobOfPool, answer: Callable[[Found], None]) -> None:
         """Have an entry of the job there, if it has no end."""
@@ -206,7 +219,7 @@ class PoolExchanges:
         self._pool.ask(operation, reply)
 
     def _answered(self, run: "_Run[S]", outcome: Outcome) -> None:
-        if isinstance(outcome, Fault):
+        if isinstance(outcome, Fault | FloorEntries):  # the latter are of another operation
             reason = Reason.OVERLOADED if outcome is Fault.FULL else Reason.LEDGER_UNAVAILABLE
             run.decided(Refusal(reason, stage=run.stage))
             return

@@ -15,9 +15,11 @@ from enum import Enum, auto
 from typing import Final, Protocol
 
 from cji_attestation import AttestationError, Trust
+from cji_attestation.bundle.head import MAX_HEAD
 from cji_core.errors import StartupError
 from cji_core.format.configuration.fleet import PoolLedgerSection
 from cji_core.log import log
+from cji_core.pool import names
 from cji_core.pool.entries import ATTEMPT_BYTES
 from cji_core.pool.errors import BlobAbsentError, BlobTooLargeError, StoreError
 from cji_core.pool.one_end import Answer
@@ -27,6 +29,8 @@ CAPACITY: Final = 256
 """Operations that wait."""
 PROBE: Final = "probe"
 """The name of a blob that is not there: any answer about it shows that the pool ledger is."""
+MOST_FLOORS: Final = 16
+"""Entries of one operation."""
 PROBE_S: Final = 5.0
 """Between two probes while it is away."""
 
@@ -69,6 +73,21 @@ class TakeNumber:
     job_id: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class ReadFloors:
+    """Read the floors from this number on, `MOST_FLOORS` at most."""
+
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
+class FloorEntries:
+    """The entries that are there; `is_end` if none follows. One that is too large is empty."""
+
+    entries: tuple[bytes, ...]
+    is_end: bool
+
+
 class Fault(Enum):
     """An operation without an answer."""
 
@@ -77,8 +96,8 @@ class Fault(Enum):
     """Too many wait."""
 
 
-Operation = ReadBlob | CreateBlob | TakeNumber
-Outcome = bytes | Answer | Fault
+Operation = ReadBlob | CreateBlob | TakeNumber | ReadFloors
+Outcome = bytes | Answer | FloorEntries | Fault
 Reply = Callable[[Outcome], None]
 
 
@@ -96,12 +115,15 @@ class PoolLedger:
         self,
         open_blobs: Callable[[], PoolLedgerBlobs],
         *,
+        open_floors: Callable[[], PoolLedgerBlobs] | None = None,
         seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`open_blobs` is called in the ledger's thread. `seconds` is the longest time that an operation waits."""
+        """Both `open_…` are called in the ledger's thread. `seconds` is the longest time that an operation waits."""
         self._open, self._seconds, self._clock = open_blobs, seconds, clock
+        self._open_floors = open_floors
         self._blobs: PoolLedgerBlobs | None = None
+        self._floors: PoolLedgerBlobs | None = None
         self._days = PoolDays()
         self._waiting: queue.Queue[_Waiting] = queue.Queue(CAPACITY)
         self.away = False
@@ -172,6 +194,22 @@ class PoolLedger:
                 return Answer.CREATED if blobs.create(name, data) else Answer.EXISTS
             case TakeNumber(allowance, job_id):
                 return Answer.COUNTED if self._take(blobs, allowance, job_id) else Answer.DENIED
+            case ReadFloors(first):
+                return self._floors_from(first)
+
+    def _floors_from(self, first: int) -> FloorEntries:
+        if self._open_floors is None:
+            raise StoreError("no container of floors is configured")
+        self._floors = self._floors or self._open_floors()
+        entries: list[bytes] = []
+        for number in range(first, first + MOST_FLOORS):
+            try:
+                entries.append(self._floors.read(names.floor(number), most=MAX_HEAD))
+            except BlobTooLargeError:
+                entries.append(b"")
+            except BlobAbsentError:
+                return FloorEntries(tuple(entries), is_end=True)
+        return FloorEntries(tuple(entries), is_end=False)
 
     def _take(self, blobs: PoolLedgerBlobs, allowance: Allowance, job_id: bytes) -> bool:
         if blobs.date is None:  # an answer came before: that about the job's first entry
@@ -179,13 +217,11 @@ class PoolLedger:
         return self._days.take(blobs, allowance, blobs.date.date(), job_id)
 
 
-def open_pool_ledger(section: PoolLedgerSection, trust: Trust) -> PoolLedgerBlobs:
-    """The container of a configuration, with the machine's identity. Raises StartupError, AttestationError."""
+def open_pool_ledger(section: PoolLedgerSection, trust: Trust, container: str) -> PoolLedgerBlobs:
+    """A container of a configuration, with the machine's identity. Raises StartupError, AttestationError."""
     from cji_attestation.release.vault import Vault  # noqa: PLC0415 - Microsoft's clients take long to import
     from cji_core.audiences import STORAGE  # noqa: PLC0415
     from cji_core.pool.store import Blobs  # noqa: PLC0415
 
     credential = Vault(trust=trust, client_id=section.client_id).credential(STORAGE)
-    return Blobs(
-        section.blob_url, section.container, credential=credential, ca_file=section.ca_file, seconds=section.seconds
-    )
+    return Blobs(section.blob_url, container, credential=credential, ca_file=section.ca_file, seconds=section.seconds)

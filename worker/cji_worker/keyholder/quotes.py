@@ -15,6 +15,7 @@ from typing import Final
 
 from cji_attestation import AttestationError
 from cji_attestation.evidence import MAX_NONCES, NONCE_BYTES, Evidence, gather
+from cji_attestation.evidence.event_log import AppliedBundle
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.log import log
 
@@ -23,10 +24,14 @@ _PAUSE_S: Final = 0.1  # after each quote: leaves the TPM and a core to others, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quoted:
-    """Fresh evidence as JSON, and the path on which a caller's nonce leads to the root that the quote binds."""
+    """Fresh evidence as JSON, and the path on which a caller's nonce leads to the root that the quote binds.
+
+    `update` is the hot update of the configuration that the quote commits to.
+    """
 
     evidence: bytes
     nonce_path: bytes
+    update: AppliedBundle | None
 
 
 Answer = Callable[[Quoted | Refusal], None]
@@ -38,10 +43,13 @@ class _Request:
     answer: Answer
 
 
+MakeQuote = Callable[[bytes], tuple[Evidence, AppliedBundle | None]]
+
+
 class Quotes:
     """`quote` makes evidence for a root of nonces; `reason_of` maps its errors to Reasons."""
 
-    def __init__(self, quote: Callable[[bytes], Evidence], *, reason_of: Callable[[AttestationError], Reason]) -> None:
+    def __init__(self, quote: MakeQuote, *, reason_of: Callable[[AttestationError], Reason]) -> None:
         self._quote, self._reason_of = quote, reason_of
         self._waiting: queue.Queue[_Request | None] = queue.Queue(maxsize=MAX_NONCES)
         self._interrupted = threading.Event()
@@ -86,11 +94,12 @@ class Quotes:
     def _answer(self, requests: Sequence[_Request]) -> None:
         root, paths = gather([request.nonce for request in requests])
         try:
-            evidence = self._quote(root).to_json()
+            made, update = self._quote(root)
+            evidence = made.to_json()
         except AttestationError as error:
             log("quote failed", fault=error.fault.value, check=error.check)
             for request in requests:
                 request.answer(Refusal(self._reason_of(error), stage=Stage.START))
             return
         for request, path in zip(requests, paths, strict=True):
-            request.answer(Quoted(evidence=evidence, nonce_path=path))
+            request.answer(Quoted(evidence=evidence, nonce_path=path, update=update))

@@ -11,6 +11,7 @@ Keys expire and disks fill up without notice, so all of it is checked at every h
 import time
 import weakref
 
+from cji_attestation.bundle.head import Head
 from cji_core.errors import Reason, Refusal
 from cji_core.format.job import Policy
 from cji_core.jose import public_jwk
@@ -31,10 +32,12 @@ from cji_worker.ipc.messages import (
     Ready,
 )
 from cji_worker.keyholder.anchor import Anchor
+from cji_worker.keyholder.bundle_in_force import name_of
 from cji_worker.keyholder.cells import Cells
 from cji_worker.keyholder.custody import Custody
 from cji_worker.keyholder.delivery import DeliveryWatch
 from cji_worker.keyholder.events import custody_event
+from cji_worker.keyholder.floors import Floors
 from cji_worker.keyholder.fronts import Fronts
 from cji_worker.keyholder.holdings import CustodyEvent, HeldKey
 from cji_worker.keyholder.host import HostState
@@ -57,11 +60,12 @@ class Readiness:
         delivery: DeliveryWatch,
         fronts: Fronts,
         pool: PoolLedger | None,
+        floors: Floors | None,
     ) -> None:
         self._audit, self._anchor = audit, anchor
         self._custody, self._cells, self._fronts = custody, cells, fronts
         self._host, self._unmet = host, host.unmet
-        self._delivery, self._pool = delivery, pool
+        self._delivery, self._pool, self._floors = delivery, pool, floors
         self.zygote_silent = False
         self._reported: Ready | NotReady | None = None
         self._published: dict[str, tuple[weakref.ref[HeldKey], PublishedKey]] = {}
@@ -105,7 +109,9 @@ class Readiness:
         """The readiness now."""
         holdings = self._custody.holdings
         usable = holdings.usable()
-        pool_away = self._pool is not None and self._pool.away
+        floors = self._floors
+        pool_away = self._pool is not None and (self._pool.away or (floors is not None and not floors.known))
+        outdated = floors is not None and floors.is_outdated
         conditions: tuple[tuple[bool, Reason, Condition], ...] = (
             (not self._audit.writable(), Reason.AUDIT_UNAVAILABLE, "trail"),
             (self._anchor.overdue, Reason.AUDIT_UNAVAILABLE, "anchor"),
@@ -115,6 +121,7 @@ class Readiness:
             (not self._cells.populated, Reason.NOT_READY, "cells"),
             (self.zygote_silent, Reason.NOT_READY, "zygote-silent"),
             (pool_away, Reason.LEDGER_UNAVAILABLE, "ledger"),
+            (outdated, Reason.NOT_READY, "bundle"),
         )
         for unmet, reason, condition in conditions:
             if unmet:
@@ -142,6 +149,7 @@ def report(
     jobs: Jobs,
     counts: JobCounts,
     policy: Policy,
+    bundle: Head | None,
     keys_opened: int,
     audit: AuditFile,
     anchor: int,
@@ -168,6 +176,7 @@ def report(
         cells_busy=jobs.running,
         jobs_waiting=jobs.waiting,
         policy_sha384=policy.sha384,
+        bundle=None if bundle is None else name_of(bundle),
         keys_opened=keys_opened,
         audit_writable=audit.writable(),
         audit_line=audit.head.seq,

@@ -1,4 +1,4 @@
-"""The rights of the keyholder: TPM, audit folder, policy, vTPM authorities, name lookup, TCP to its services.
+"""The rights of the keyholder: TPM, audit folder, policy, keys of bundles, vTPM authorities, name lookup, its services.
 
 It stays the user that the supervisor was started as, who owns these files; every other process becomes another one.
 UDP is for name lookup, and addresses are limited by the unit. Sources: landlock(7), resolv.conf(5), nsswitch.conf(5).
@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from cji_attestation import Trust
-from cji_core.format.configuration.operator_files import signatures_path
+from cji_core.format.configuration.operator_files import head_path, signatures_path
 from cji_core.format.configuration.worker import Config
 from cji_core.metadata import socket_of
 from cji_worker.keyholder.start_value import FOLDER as START_FOLDER
@@ -42,8 +42,9 @@ def confine(config: Config, trust: Trust, *, parent: int) -> None:
     delivery = config.audit_delivery.state if config.audit_delivery else None
     ledger = config.ledger.ca_file if config.ledger else None
     files = config.policy_file, signatures_path(config.policy_file), config.attestation.ak_issuers, delivery, ledger
+    bundle = head_path(config.policy_file), trust.bundle_keys
     seeds = (key.ml_kem_seed_file for key in config.keys)
-    read = (*sys.path, *NETWORK_FILES, *filter(None, (*files, *seeds)), *environment)
+    read = (*sys.path, *NETWORK_FILES, *filter(None, (*files, *seeds, *bundle)), *environment)
     forbid_files_and_network(
         read=filter(os.path.exists, read),
         write=filter(os.path.exists, _written(config, trust)),

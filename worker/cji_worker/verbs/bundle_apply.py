@@ -10,7 +10,7 @@ import click
 
 from cji_attestation import Trust
 from cji_attestation.bundle.archive import Bundle, read
-from cji_attestation.bundle.contents import check_contents, check_pool
+from cji_attestation.bundle.contents import Contents, check_contents, check_pool
 from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.signatures import KEYS_FOLDER, Accepted, accepted_in, verify
 from cji_attestation.verbs.bundles import Summary, bundle_at, refusals, summary
@@ -80,7 +80,7 @@ def apply(
     clouds, trust = trusts_of(context), trust_named(context, cloud)
 
     def attempt() -> _Done:
-        found = _found(from_file, trust, clouds)
+        found = found_at(from_file, trust, clouds)
         return _put_in_force(found, accepted_in(keys), clouds, folder=folder, state=state)
 
     if persist:
@@ -91,12 +91,22 @@ def apply(
     _report(done, as_json=as_json)
 
 
-def _found(from_file: Path | None, trust: Trust, clouds: Mapping[str, Trust]) -> Fetched:
+def found_at(from_file: Path | None, trust: Trust, clouds: Mapping[str, Trust]) -> Fetched:
+    """The bundle in a file, or that of the machine's source. Raises BundleRefused."""
     from cji_core.azure_client import brokered_identity  # noqa: PLC0415 - not for a file at hand
 
     if from_file is not None:
         return Fetched(bundle_at(from_file).to_bytes(), in_user_data=False)
     return fetch(trust, clouds, identity=brokered_identity)
+
+
+def refuse_secrets(found: Fetched, contents: Contents) -> None:
+    """Raise BundleRefused for a bundle with secrets in user data."""
+    if found.in_user_data and contents.secrets:
+        raise BundleRefused(
+            f"The bundle has {' and '.join(contents.secrets)}, and everybody who can read the VM reads user data",
+            "Deploy the bundle as a blob: set user data to its account, container and blob.",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,11 +123,7 @@ def _put_in_force(
     signers = verify(bundle, accepted, now=datetime.now(UTC), least_serial=least_serial(state, bundle.manifest.pool))
     contents = check_contents(bundle.files, clouds=list(clouds))
     check_pool(bundle, contents.config)
-    if found.in_user_data and contents.secrets:
-        raise BundleRefused(
-            f"The bundle has {' and '.join(contents.secrets)}, and everybody who can read the VM reads user data",
-            "Deploy the bundle as a blob: set user data to its account, container and blob.",
-        )
+    refuse_secrets(found, contents)
     from cji_worker.door.program import installed  # noqa: PLC0415 - only here is nginx asked for its build
 
     applied = apply_bundle(

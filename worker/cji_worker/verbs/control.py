@@ -55,7 +55,7 @@ def status(context: click.Context, config: Path, *, as_json: bool) -> None:
       cji status --config /etc/cji/worker.toml
       cji status --config /etc/cji/worker.toml --json | jq .keys
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    document = _asked(config, "status")
+    document = asked(config, "status")
     if as_json:
         click.echo(json.dumps(document, indent=2))
     else:
@@ -78,7 +78,7 @@ def reload(config: Path, *, as_json: bool) -> None:
     Example:
       cji reload --config /etc/cji/worker.toml
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    document = _asked(config, "reload")
+    document = asked(config, "reload")
     fault = document.get("fault")
     if fault is not None:
         raise Failure(f"nothing was reloaded. {fault['what']}", remedy=fault["remedy"], status=1)
@@ -103,7 +103,7 @@ def renew(config: Path, *, as_json: bool) -> None:
     Example:
       cji renew --config /etc/cji/worker.toml && journalctl -u cji-worker -f
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    if not _asked(config, "renew").get("renewing"):
+    if not asked(config, "renew").get("renewing"):
         raise Failure("the supervisor does not answer", remedy="Look at the worker's log; it may be ending.", status=4)
     text = "renewing: the worker's log has the outcome, `cji status` shows until when its keys may be used"
     print_answer(Renewing(renewing=True), text, as_json=as_json)
@@ -129,14 +129,14 @@ def record(document: str, sha384: str, config: Path, *, as_json: bool) -> None:
     if _DIGEST.fullmatch(sha384) is None:
         remedy = "Give the 96 hexadecimal digits that the signing command printed."
         raise Failure("this is not a SHA-384 digest in lower-case hexadecimal", remedy=remedy, status=2)
-    line = _asked(config, f"record {document} {sha384}").get("line")
+    line = asked(config, f"record {document} {sha384}").get("line")
     if not isinstance(line, int):
         remedy = "A reload may be running, or the trail cannot be written: look at `cji status`, then try again."
         raise Failure("nothing was recorded", remedy=remedy, status=4)
     print_answer(RecordedDocument(line=line), f"recorded in line {line} of the trail", as_json=as_json)
 
 
-def _asked(config: Path, request: str) -> dict[str, Any]:
+def asked(config: Path, request: str) -> dict[str, Any]:
     """The worker's answer to one line on its control socket."""
     path = configuration(config).control_socket
     if path is None:
@@ -175,6 +175,8 @@ def _table(document: dict[str, Any]) -> list[tuple[str, str]]:
     if cells := document.get("cells"):
         rows.append(("cells", f"{cells['warm']} warm, {cells['busy']} busy, of {cells['configured']}"))
         rows.append(("jobs", f"{document['jobs_waiting']} waiting, {_job_counts(document['jobs'])}"))
+    if bundle := document.get("bundle"):
+        rows.append(("bundle", f"serial {bundle['serial']}, SHA-384 {bundle['sha384']}"))
     for each in document.get("processes", ()):
         age = "no beat yet" if each["beat_age_s"] is None else f"last beat {each['beat_age_s']} s ago"
         rows.append(("process", f"{each['name']} {each['pid']}: {age}"))

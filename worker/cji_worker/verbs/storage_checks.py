@@ -60,9 +60,12 @@ def _pool_ledger(section: PoolLedgerSection | None, trust: Trust) -> str:
     if section is None:
         return "not needed: there is no [ledger], so each worker uses a job id once"
     with _explained("[ledger]", f"container {section.container} of {section.blob_url}"):
-        blobs = open_pool_ledger(section, trust)
+        blobs = open_pool_ledger(section, trust, section.container)
         _read(blobs.read)
         blobs.create(f"doctor-{secrets.token_hex(8)}", b"")
+    if section.floors is not None:
+        with _explained("[ledger]", f"container {section.floors} of {section.blob_url}"):
+            _read(open_pool_ledger(section, trust, section.floors).read)
     return f"container {section.container}: entries can be created and read; its owner knows if they can be deleted"
 
 

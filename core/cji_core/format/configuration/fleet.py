@@ -71,6 +71,8 @@ class PoolLedgerSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """PEM file of the authorities of this service. Default: the system's."""
     seconds: Annotated[int, Meta(ge=1, le=30)] = 10
     """Longest time for which a job waits for its turn, and of one exchange with the service."""
+    floors: Container | None = None
+    """The container of the pool's floors, without which no bundle comes into force without a restart."""
     tries: Annotated[int, Meta(ge=1, le=100)] = 5
     """Attempts that a job may have in the pool, whichever workers begin them. All workers of a pool have one number."""
 

@@ -53,6 +53,7 @@ def started(watcher: Watcher, record: Record, event: WorkerStarted) -> None:
         watcher.note("no_host_profile", "the worker started without a host profile", detail="")
     state.worker, state.receipt_key, state.started, state.is_up = record.worker, None, digests, True
     state.policy, state.keys, state.unmet = event.policy_sha384, {}, ()
+    state.bundle = event.bundle
 
 
 @on(WorkerStopped)
@@ -145,6 +146,15 @@ def reloaded(watcher: Watcher, record: Record, event: FilesReloaded) -> None:  #
         what = "the reload replaced a policy that was not in force"
         watcher.note("policy_not_in_force", what, found=before.policy_file, expected=state.policy)
     state.policy = after.policy_file
+    if event.bundle != state.bundle:
+        if state.bundle is not None and (event.bundle is None or event.bundle.serial <= state.bundle.serial):
+            found = "none" if event.bundle is None else str(event.bundle.serial)
+            what = "the reload went back to an earlier configuration bundle"
+            watcher.note("bundle_went_back", what, found=found, expected=f"more than {state.bundle.serial}")
+        elif event.bundle is not None:
+            detail = f"SHA-384 {event.bundle.sha384}; user {event.uid}, by {event.by}"
+            watcher.note("files_changed", f"configuration bundle {event.bundle.serial}", detail=detail, about="bundle")
+    state.bundle = event.bundle
 
 
 @on(ReloadRefused)

@@ -14,7 +14,7 @@ from cji_core.documents import decode
 from cji_core.suites import Suite
 from cji_core.trail.chain import GENESIS, Head
 from cji_core.trail.events import JobAdmitted
-from cji_core.trail.fields import UsedColumnKeys
+from cji_core.trail.fields import BundleName, UsedColumnKeys
 from cji_core.trail.receipts import FIRST_PREVIOUS
 
 MAX_RUNNING: Final = 100_000
@@ -134,6 +134,8 @@ class State(msgspec.Struct, kw_only=True):
     anchor_before_resumption: int | None = None
     policy: str | None = None
     """In force, since the last start or reload."""
+    bundle: BundleName | None = None
+    """The same of the configuration bundle."""
     started: dict[str, str] = {}
     """Digests of the last start, by their members' names."""
     is_up: bool | None = None

@@ -33,6 +33,7 @@ Condition: TypeAlias = Literal[
     "keys",
     "cells",
     "ledger",
+    "bundle",
     "revocation-lists",
     "zygote-silent",
     "keyholder-silent",

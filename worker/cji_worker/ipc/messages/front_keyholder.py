@@ -171,6 +171,7 @@ class Attested(Message, frozen=True, kw_only=True):
     nonce_path: bytes
     token_nonce: bytes
     admission_nonce: bytes
+    bundle_update: str
 
 
 class FetchReceipt(Message, frozen=True, kw_only=True):

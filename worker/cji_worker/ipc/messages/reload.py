@@ -7,6 +7,7 @@
     keyholder    Committed                the change is on disk and in force; or it is not, and nothing changed
     supervisor   CommitClients to every front cannot fail: the fronts checked the files
     each front   Committed
+    supervisor   EverywhereInForce        to the keyholder: fresh quotes may commit to the files now
 
 Before `CommitPolicy` anything that fails, or takes too long, ends in `AbandonReload`. Each message carries the number
 of the reload, so an answer that comes too late is recognised.
@@ -117,6 +118,12 @@ class CommitPolicy(Message, frozen=True, kw_only=True):
 
 class CommitClients(Message, frozen=True, kw_only=True):
     """Use the prepared authorities and revocation lists."""
+
+    number: Count
+
+
+class EverywhereInForce(Message, frozen=True, kw_only=True):
+    """Every process uses the files of this reload."""
 
     number: Count
 

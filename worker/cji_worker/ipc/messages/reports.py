@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from cji_core.errors import Reason
+from cji_core.trail.fields import BundleName
 from cji_worker.host import ConditionId
 from cji_worker.ipc.messages.base import Condition, Count, Message, Name, Sha384
 
@@ -113,6 +114,7 @@ class KeyholderReport(Message, frozen=True, kw_only=True):
     cells_busy: Count
     jobs_waiting: Count
     policy_sha384: Sha384
+    bundle: BundleName | None
     keys_opened: Count
     """Jobs since the start whose data keys were opened, or tried to."""
     audit_writable: bool

@@ -15,6 +15,7 @@ from cji_worker.ipc.messages.reload import (
     CommitClients,
     CommitPolicy,
     Committed,
+    EverywhereInForce,
     NewFiles,
     NotRead,
     PrepareClients,
@@ -62,7 +63,7 @@ SupervisorFromZygote = Up | Beat
 SupervisorFromChild = SupervisorFromFront | SupervisorFromKeyholder | SupervisorFromControl
 FrontFromSupervisor = Drain | Silent | PrepareClients | CommitClients | AbandonReload
 KeyholderFromSupervisor = (
-    HostConditions | Silent | PreparePolicy | CommitPolicy | AbandonReload | Renew | RecordDocument
+    HostConditions | Silent | PreparePolicy | CommitPolicy | EverywhereInForce | AbandonReload | Renew | RecordDocument
 )
 ControlFromSupervisor = Beat | Reread | Reloaded | Snapshot | RecordedDocument
 ChildFromSupervisor = FrontFromSupervisor | KeyholderFromSupervisor | ControlFromSupervisor

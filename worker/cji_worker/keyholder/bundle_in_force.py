@@ -1,0 +1,108 @@
+"""The configuration bundle that this worker's files are of, and the conditions under which a later one replaces it.
+
+A machine that was configured by a bundle has its head beside the policy. From then on no file of the operator is taken
+that is not of a bundle which keys of the measured image signed: those at the start, and at each reload those of the
+same bundle or of a hot update (`cji_attestation.bundle.hot`). The keyholder verifies this itself, because anyone who
+can write the files can have them read. Without a head, the files count as before, and no bundle is ever taken.
+"""
+
+import hashlib
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from cji_attestation import Trust
+from cji_attestation.bundle.errors import BundleRefused
+from cji_attestation.bundle.head import Head, read_head
+from cji_attestation.bundle.hot import changed_files
+from cji_attestation.bundle.names import POLICY
+from cji_attestation.bundle.signatures import Accepted, Rank, accepted_in, check_dates, rank
+from cji_core.format.configuration.operator_files import FileKey, FileRefused, PolicyFiles, signatures_path
+from cji_core.format.configuration.worker import Config
+from cji_core.trail.fields import BundleName
+from cji_worker.ipc.messages import ClientDigests
+
+_WRITE: Final = "Run `cji bundle update` on the machine: it writes the files of one bundle, then has them read."
+
+
+class BundleInForce:
+    """`now` is the head of the bundle in force, None on a machine that was configured without one; `rank` is its."""
+
+    __slots__ = ("_config", "accepted", "now", "rank")
+
+    def __init__(self, config: Config, now: Head | None = None, accepted: Accepted | None = None) -> None:
+        self._config, self.accepted = config, accepted
+        self.take(now)
+
+    def take(self, head: Head | None) -> None:
+        """Put a head in force that `checked` returned."""
+        self.now: Head | None = head
+        self.rank: Rank | None = None if head is None or self.accepted is None else rank(head, self.accepted)
+
+    def checked(self, files: PolicyFiles) -> Head | None:
+        """The head of these files, if they may follow those in force. Raises FileRefused."""
+        if self.now is None or self.accepted is None:
+            if files.head is not None:
+                raise FileRefused("bundle", "the worker was started without one", "Restart the machine.")
+            return None
+        if files.head is None:
+            raise FileRefused("bundle", "bundle.head is not beside the policy", _WRITE)
+        try:
+            head = read_head(files.head)
+            if head.sha384 == self.now.sha384:
+                head = self.now  # whose signatures count, whatever these are
+            else:
+                rank(head, self.accepted)
+                check_dates(head, datetime.now(UTC))
+                changed_files(self.now, head)
+        except BundleRefused as error:
+            raise FileRefused("bundle", error.what, error.remedy) from error
+        ledger = self._config.ledger
+        if head.sha384 != self.now.sha384 and (ledger is None or ledger.floors is None):
+            raise FileRefused(
+                "bundle",
+                "no floor of the pool would keep a machine that misses this update from admitting jobs",
+                "Set floors under [ledger] of worker.toml, see docs/bundle.md; or restart the machines one by one.",
+            )
+        _check_policy(head, files)
+        return head
+
+    def check_clients(self, head: Head | None, clients: ClientDigests) -> None:
+        """Raise FileRefused if authorities or revocation lists are not those of this bundle."""
+        if head is None:
+            return
+        folder, listen = os.path.dirname(self._config.policy_file), self._config.listen
+        _check(head, os.path.relpath(listen.client_roots, folder), clients.client_roots, file="client_roots")
+        if listen.client_crl is not None and clients.client_crl is not None:
+            _check(head, os.path.relpath(listen.client_crl, folder), clients.client_crl, file="client_crl")
+
+
+def bundle_at_start(files: PolicyFiles, config: Config, trust: Trust) -> BundleInForce:
+    """The bundle of the files that a worker starts with. Raises FileRefused if they are not a signed bundle's."""
+    if files.head is None:
+        return BundleInForce(config)
+    try:
+        head, accepted = read_head(files.head), accepted_in(Path(trust.bundle_keys))
+        rank(head, accepted)
+    except BundleRefused as error:
+        raise FileRefused("bundle", error.what, error.remedy) from error
+    _check_policy(head, files)
+    return BundleInForce(config, head, accepted)
+
+
+def name_of(head: Head) -> BundleName:
+    """As the trail names it."""
+    return BundleName(serial=head.manifest.serial, sha384=head.sha384.hex())
+
+
+def _check_policy(head: Head, files: PolicyFiles) -> None:
+    _check(head, POLICY, hashlib.sha384(files.policy).digest(), file="policy_file")
+    if files.signatures is not None:
+        name = signatures_path(POLICY)
+        _check(head, name, hashlib.sha384(files.signatures).digest(), file="policy_signatures")
+
+
+def _check(head: Head, name: str, sha384: bytes, *, file: FileKey) -> None:
+    if not any(entry.name == name and entry.sha384 == sha384.hex() for entry in head.manifest.files):
+        raise FileRefused(file, f"it is not {name} of bundle {head.manifest.serial}, whose head is beside it", _WRITE)
