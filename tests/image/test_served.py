@@ -27,7 +27,7 @@ from tests.support.wire_server import CONTAINER, ROLE, WireServer
 pytestmark = [pytest.mark.slow, pytest.mark.root, pytest.mark.timeout(1800)]
 _UP = (
     *("cji-worker.service", "cji-door.service", "cji-door.socket", "cji-probe.service", "cji-drain.path"),
-    *("cji-door-enroll.timer", "nftables.service", "systemd-pcrphase.service"),
+    *("cji-door-enroll.timer", "cji-bundle-update.timer", "nftables.service", "systemd-pcrphase.service"),
     *("cji-broker.service", "cji-broker.socket"),
 )
 

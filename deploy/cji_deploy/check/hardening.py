@@ -214,7 +214,12 @@ _DATA: Final = (
     _rule(_BLOBS, "properties.deleteRetentionPolicy.enabled", True, "a deleted result can be restored"),
     _rule(_BLOBS, "properties.containerDeleteRetentionPolicy.enabled", True, "a deleted container can be restored"),
     _rule(f"{_BLOBS}/containers", "properties.publicAccess", "None", "private access only"),
-    _rule(_POOL_LEDGER_POLICY, "parent", "ledger", "an entry that can be deleted lets a job run again"),
+    Rule(
+        type_name=_POOL_LEDGER_POLICY,
+        path="parent",
+        allowed=("ledger", "floors"),
+        why="an entry that can be deleted lets a job run again, or an earlier bundle come back",
+    ),
     _rule(_POOL_LEDGER_POLICY, "properties.allowProtectedAppendWrites", False, "an entry is written once"),
     _rule(_POOL_LEDGER_POLICY, "properties.allowProtectedAppendWritesAll", False, "an entry is written once"),
     _rule(_WORKSPACE, "properties.publicNetworkAccessForIngestion", "Disabled", "private access only"),

@@ -192,7 +192,8 @@ def _presets(path: Path, systemd: Path) -> Iterator[str]:
         yield f"{name}: must end with disable *; a package could bring a unit that starts"
     wanted = (systemd / "cji-worker.service").read_text().splitlines()
     for unit in sorted(each for kind in _KINDS for each in systemd.glob(f"cji-*.{kind}")):
-        started = (unit.suffix == ".service" and unit.with_suffix(".path").exists()) or f"Wants={unit.name}" in wanted
+        by_another = unit.suffix == ".service" and any(unit.with_suffix(each).exists() for each in (".path", ".timer"))
+        started = (by_another and "\n[Install]\n" not in unit.read_text()) or f"Wants={unit.name}" in wanted
         if unit.name not in enabled and not started and not unit.name.startswith(_ELSEWHERE):
             yield f"{name}: does not enable {unit.name}"
     for login in sorted(one for one in enabled if re.search(r"getty|ssh|debug-shell", one)):

@@ -40,6 +40,7 @@ ASSIGNMENTS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "fleetTickets": ("jobsQueue", "ticketRole"),
         "fleetPoison": ("poisonQueue", "poisonRole"),
         "keyholderLedger": ("ledger", "ledgerRole"),
+        "keyholderFloors": ("floors", _BLOB_READER),
         "keyholderBundles": ("bundles", _BLOB_READER),
     },
 }

@@ -257,6 +257,22 @@ _BUNDLE: Final = (
     (r"RestartMode=direct", "units that require it do not fail while it is tried again"),
     (r"StandardError=journal\+console", "nobody can log in to a machine that has no configuration"),
 )
+_UPDATE: Final = (
+    (r"ExecStart=/\S+/cji bundle update --reload-door", "it takes what needs no restart, and nothing else"),
+    (r"ConditionPathExists=/run/cji/config/bundle\.head", "it follows a bundle that was measured"),
+    (r"CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE", "files for groups, the worker's socket, and no more as root"),
+    (r"NoNewPrivileges=yes", "nor ever gets more"),
+    (r"PrivateDevices=yes", "nothing is measured after the start"),
+    (r"StateDirectory=cji-bundle", "the last serial number outlives the boot"),
+    (r"ReadWritePaths=/run/cji/config", "the files of the configuration"),
+    (r"ProtectSystem=strict", "it writes nothing else"),
+    (r"InaccessiblePaths=-/var/lib/cji .*", "replay ledger and trail are the worker's"),
+    (r"IPAddressDeny=any", "it reaches storage by the private network and nothing else"),
+    (r"SocketBindDeny=any", "it listens nowhere"),
+    (r"LimitCORE=0", "a core file has a token of the identity"),
+    (r"MemoryMax=\S+", "what services make it hold is bounded"),
+    (r"TimeoutStartSec=5min", "one attempt ends before the next begins"),
+)
 _ENROLL: Final = (
     (r"ExecStart=/\S+/cji door enroll --config /etc/cji/worker\.toml", "the key is made here and certified"),
     (r"ExecStartPost=\+\S+ --no-block reload-or-restart cji-door\.service", "the door uses the new certificate"),
@@ -348,6 +364,7 @@ _NEEDED: Final = {
     "cji-futile.service": _FUTILE,
     "cji-provisioned.service": _PROVISIONED,
     "cji-bundle.service": _BUNDLE,
+    "cji-bundle-update.service": _UPDATE,
     "cji-door-enroll.service": _ENROLL,
     "cji-door-limit.service": _LIMIT,
     "cji-engine-scheduler.service": (

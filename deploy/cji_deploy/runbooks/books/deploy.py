@@ -37,6 +37,35 @@ _SIGNED: Final = Check(
     command=("cji", "bundle", "verify", "{bundle}", "--keys", "{bundle_keys}"),
 )
 
+
+def _locked(container: str, *, of: str, why: str) -> tuple[Step, Step]:
+    """Lock the immutability policy of a container."""
+    policy = ("az", "storage", "container", "immutability-policy")
+    where = ("--account-name", "{account}", "--container-name", container)
+    return (
+        Step(
+            id=f"{container}-etag",
+            title=f"Read the policy of {of}",
+            why="the lock names the policy that it locks",
+            option="immutable",
+            command=(*policy, "show", *where, "--output", "json"),
+            sets="etag",
+            path="etag",
+            only_real=RESOURCE_MANAGER,
+            remedy="Deploy storage first.",
+        ),
+        Step(
+            id=f"{container}-lock",
+            title=f"Lock the policy of {of}",
+            why=why,
+            option="immutable",
+            command=(*policy, "lock", *where, "--if-match", "{etag}"),
+            only_real=RESOURCE_MANAGER,
+            remedy="If the policy is locked already, this step can be left out.",
+        ),
+    )
+
+
 BOOK: Final = Runbook(
     name="deploy",
     title="Deploy a worker fleet",
@@ -198,37 +227,13 @@ BOOK: Final = Runbook(
             remedy="A mistake in an immutable policy requires a new key: make it immutable after the first "
             "release only.",
         ),
-        Step(
-            id="ledger-etag",
-            title="Read the pool ledger's policy",
-            why="the lock names the policy that it locks",
-            option="immutable",
-            command=(
-                *("az", "storage", "container", "immutability-policy", "show", "--account-name", "{account}"),
-                *("--container-name", "ledger", "--output", "json"),
-            ),
-            sets="etag",
-            path="etag",
-            only_real=RESOURCE_MANAGER,
-            remedy="Deploy storage first.",
-        ),
-        Step(
-            id="ledger-lock",
-            title="Lock the pool ledger's policy",
-            why="an entry that can be deleted lets a job run again",
-            option="immutable",
-            command=(
-                *("az", "storage", "container", "immutability-policy", "lock", "--account-name", "{account}"),
-                *("--container-name", "ledger", "--if-match", "{etag}"),
-            ),
-            only_real=RESOURCE_MANAGER,
-            remedy="If the policy is locked already, this step can be left out.",
-        ),
+        *_locked("ledger", of="the pool ledger", why="an entry that can be deleted lets a job run again"),
+        *_locked("floors", of="the pool's floors", why="a floor that can be deleted lets an earlier bundle come back"),
         export(),
         doctor(),
     ),
     verification="The canary job has a receipt, and `cji doctor --azure` finds no drift.",
-    undo="`decommission`. Vault and key stay recoverable for 90 days; a locked pool ledger stays until its days are "
+    undo="`decommission`. Vault and key stay recoverable for 90 days; locked containers stay until their days are "
     "over.",
     simulated="all that needs no resource manager: the files are checked, the provider's policy is set, the bundle is "
     "made, signed, verified and applied by a machine, and its worker opens the first job",
