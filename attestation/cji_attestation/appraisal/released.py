@@ -1,36 +1,30 @@
 """E60: whether a machine boots one release of the pinned log, as a reader of all its entries finds.
 
 Each release states every digest of its image at once, so values of two releases never count together, and one that was
-withdrawn does not count. The library of logs is loaded where reference values name a log, and nowhere else.
+withdrawn does not count. This module and the library of logs are loaded where reference values name a log.
 """
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from cji_attestation.appraisal.boot_state import BootState
 from cji_attestation.appraisal.reference import ReferenceValues
-from cji_attestation.checks import Failure, Result, Skipped, compared, requirement
+from cji_attestation.checks import Failure, Result, compared, requirement
 from cji_core.errors import CoreError
-
-if TYPE_CHECKING:
-    from cji_core.tlog.leaves import Image
-    from cji_core.tlog.releases import Released
+from cji_core.tlog.leaves import Image
+from cji_core.tlog.releases import Released, known_releases
 
 _ID: Final = "E60"
 _PRODUCTION: Final = "production"
 
 
 def release_result(boot: BootState | None, reference: ReferenceValues, *, now: datetime) -> Result:
-    """E60, at the time of the appraisal."""
-    if reference.releases is None or reference.release_policy is None:
-        return Skipped(_ID, "no log of releases")
+    """E60, at the time of the appraisal, of reference values that name a log."""
     if boot is None:
         return Failure(_ID, "no second quote", requirement(_ID))
-    from cji_core.tlog.releases import known_releases  # noqa: PLC0415 - for those who pin a log
-
     try:
-        known = known_releases(reference.releases, reference.release_policy, now=int(now.timestamp()))
+        known = known_releases(reference.releases or b"", reference.release_policy or b"", now=int(now.timestamp()))
     except (CoreError, ValueError) as error:
         return Failure(_ID, f"the log of releases does not count: {error}", requirement(_ID))
     found = known.booted(boot.pcrs)
@@ -46,12 +40,12 @@ def release_result(boot: BootState | None, reference: ReferenceValues, *, now: d
     )
 
 
-def _fault(one: "Released", image: "Image", reference: ReferenceValues) -> str:
+def _fault(one: Released, image: Image, reference: ReferenceValues) -> str:
     allowed, keys = reference.release_bundle_keys, image.bundle_keys_sha384
     if one.withdrawn is not None or image.flavour != _PRODUCTION:
         return f"release {one}"
     return "" if allowed is None or keys in allowed else f"release {one}, of bundle keys {keys}"
 
 
-def _names(found: "Iterable[Released]") -> str:
+def _names(found: Iterable[Released]) -> str:
     return " and ".join(each.release.name for each in found) or "none"
