@@ -41,7 +41,7 @@ MOST_SHARES: Final = 32
 """A share has streams of every shard, and of every other share."""
 
 
-ROW_BYTES: Final = 32
+ROW_BYTES: Final = 48
 """Of a row in the largest tasks that there is only one of, `plan` and `components`."""
 
 
