@@ -103,7 +103,12 @@ _MACHINES: Final = (
         True,
         "no password opens a worker",
     ),
-    _rule(_SCALE_SET, f"{_VM}.diagnosticsProfile.bootDiagnostics.enabled", False, "screenshots leave unencrypted"),
+    _rule(
+        _SCALE_SET,
+        f"{_VM}.diagnosticsProfile.bootDiagnostics.enabled",
+        True,
+        "a machine without login says why it does not start on its serial console alone",
+    ),
     _rule(
         _SCALE_SET,
         f"{_VM}.scheduledEventsProfile.terminateNotificationProfile.enable",

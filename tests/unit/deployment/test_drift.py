@@ -115,8 +115,8 @@ PLANTED = {
     "another authority in the policy": (second_authority, "release policy"),
     "master key not exportable": (not_exportable, "keys"),
     "public address": (public_address, "publicIPAddresses absent"),
-    "debugging console on": (
-        put(SCALE_SET, "properties.virtualMachineProfile.diagnosticsProfile.bootDiagnostics.enabled", True),
+    "boot diagnostics off": (
+        put(SCALE_SET, "properties.virtualMachineProfile.diagnosticsProfile.bootDiagnostics.enabled", False),
         "bootDiagnostics",
     ),
 }
