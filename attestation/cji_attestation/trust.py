@@ -91,6 +91,7 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     userspace_log: str = USERSPACE_LOG  # path of systemd's
     blob: str = BLOB  # address of Blob Storage, with {account} where the name of the account stands
     bundle_keys: str = BUNDLE_KEYS  # folder of the keys that sign configuration bundles, in the measured image
+    flavours: tuple[str, ...] = ("production",)  # of the worker's image, as its command line names them (E61)
     entra: str = ENTRA  # base URL of the authority that issues access tokens to submitters, and of its key sets
 
 

@@ -232,6 +232,7 @@ class Simulation:
         """The pins of this simulation, for the constructors that production fills with its own."""
         at = self.endpoints
         return Trust(
+            flavours=("production", "debug"),
             name="simulation",
             maa_hosts=(at.maa_url.removeprefix("https://"),),
             # the vault by its name, the HSM by a domain, as production has it: each with its own audience

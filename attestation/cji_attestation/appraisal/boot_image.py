@@ -22,6 +22,9 @@ SECTIONS: Final = (
     *(".uname", ".sbat", ".pcrpkey", ".profile"),
 )
 """The sections that systemd-stub measures; it leaves out .pcrsig, which signs the result."""
+FLAVOUR: Final = "cji.flavour"
+"""On the command line of an image that is not for production: its value is the flavour's name."""
+PRODUCTION: Final = "production"
 _WORDS: Final = ("os-separator", "enter-initrd", "leave-initrd", "sysinit", "ready", "shutdown", "final")
 _NV_INDEX: Final = b"nvpcr-init:"  # systemd's own NV indices; nothing here depends on them
 _BESIDE: Final = (8, 9, 12, 13)
@@ -50,6 +53,12 @@ def verity_roots(command_line: str) -> tuple[str, ...]:
     return tuple(value for name, _, value in words if value and name in {"roothash", "usrhash"})
 
 
+def flavours_of(command_line: str) -> tuple[str, ...]:
+    """The flavours that a command line names. One that names none is of production, as that of any other system."""
+    words = (word.partition("=") for word in command_line.split())
+    return tuple(value for name, _, value in words if name == FLAVOUR) or (PRODUCTION,)
+
+
 def sound_image(image: BootImage) -> bool:
     """Whether some machine could boot this."""
     digests = (*image.parts.values(), *image.initrds)
@@ -69,6 +78,12 @@ def image_of(boot: BootState) -> BootImage | None:
     named = {e.digest.hex() for e in boot.events if (e.measured or b"").startswith(_NV_INDEX)}
     image = BootImage(parts=parts, command_line=boot.command_line, initrds=tuple(sorted(loaded - explained - named)))
     return image if sound_image(image) and not differences(boot, image) else None
+
+
+def states_its_line(boot: BootState) -> bool:
+    """Whether the command line that a machine states is the one that its unified kernel image measured, if it has one."""
+    parts, _ = _parts(boot)
+    return ".cmdline" not in parts or _measured_line(boot, parts, boot.command_line)
 
 
 def differences(boot: BootState, image: BootImage) -> tuple[tuple[str, str], ...]:
@@ -93,9 +108,13 @@ def _differences(boot: BootState, image: BootImage) -> Iterator[tuple[str, str]]
         index = pcr == _KERNEL and (event.measured or b"").startswith(_NV_INDEX)
         if not ours and not index:
             yield f"PCR {pcr} extended by {event.digest.hex()}", f"nothing else in PCR {pcr}"
-    overrides = {event.digest for event in boot.events if event.pcr == _OVERRIDES} - _PHASES
-    if not overrides & lines and hex_decode(parts.get(".cmdline", "")) not in _embedded(image.command_line):
+    if not _measured_line(boot, parts, image.command_line):
         yield "another command line", f"command line {image.command_line}"
+
+
+def _measured_line(boot: BootState, parts: dict[str, str], line: str) -> bool:
+    overrides = {event.digest for event in boot.events if event.pcr == _OVERRIDES} - _PHASES
+    return bool(overrides & _command_lines(line)) or hex_decode(parts.get(".cmdline", "")) in _embedded(line)
 
 
 def _parts(boot: BootState) -> tuple[dict[str, str], tuple[Event, ...]]:

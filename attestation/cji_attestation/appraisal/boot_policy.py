@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
-from cji_attestation.appraisal.boot_image import differences, verity_roots
+from cji_attestation.appraisal.boot_image import differences, flavours_of, states_its_line, verity_roots
 from cji_attestation.appraisal.boot_state import BootState
 from cji_attestation.appraisal.reference import ReferenceValues
 from cji_attestation.checks import Failure, Result, Skipped, compared, requirement
@@ -14,12 +14,19 @@ _REQUIRED_ON: Final = ("secure-boot", "tpm-enabled")
 
 
 def boot_results(
-    report: HclReport, pcrs: Sequence[bytes], boot: BootState | None, reference: ReferenceValues, *, now: datetime
+    report: HclReport,
+    pcrs: Sequence[bytes],
+    boot: BootState | None,
+    reference: ReferenceValues,
+    *,
+    flavours: Sequence[str],
+    now: datetime,
 ) -> Iterator[Result]:
-    """E43, E19, E49, E60 and E54. `pcrs` are 0 to 7; `boot` has all, if there is a second quote."""
+    """E43, E19, E49, E61, E60 and E54. `pcrs` are 0 to 7; `boot` has all, if there is a second quote."""
     yield _configuration(report)
     yield _pcrs(boot.pcrs if boot else pcrs, reference)
     yield _boot_image(boot, reference)
+    yield _flavour(boot, flavours)
     yield _release(boot, reference, now)
     yield _bundle(boot, reference)
 
@@ -76,6 +83,23 @@ def _release(boot: BootState | None, reference: ReferenceValues, now: datetime) 
     from cji_attestation.appraisal.released import release_result  # noqa: PLC0415 - for those who pin a log
 
     return release_result(boot, reference, now=now)
+
+
+def _flavour(boot: BootState | None, allowed: Sequence[str]) -> Result:
+    """E61. No reference value has a say in it: which flavours are taken is the trust's."""
+    if boot is None:
+        return Skipped("E61", "no second quote: the flavour is not shown")
+    if not states_its_line(boot):
+        return Failure("E61", "another command line than the measured one", requirement("E61"))
+    found = flavours_of(boot.command_line)
+    shown = " and ".join(found)
+    return compared(
+        "E61",
+        f"flavour {shown}",
+        holds=set(found) <= set(allowed),
+        found=f"flavour {shown}",
+        expected=f"flavour {' or '.join(allowed)}",
+    )
 
 
 def _bundle(boot: BootState | None, reference: ReferenceValues) -> Result:

@@ -58,6 +58,7 @@ def check_policy(
     signer: IdKey | None,
     *,
     vtpm_firmware: int,
+    flavours: Sequence[str],
     reference: ReferenceValues,
     now: datetime,
     record: Record,
@@ -71,7 +72,7 @@ def check_policy(
     review, machine = review_of(reference), _machine(hardware)
     findings = accepted(_findings(hardware, review, reference), review.acceptances, machine, now)
     advised = _Advised(review=review, machine=machine, findings=findings, now=now)
-    started = boot_results(report, pcrs, boot, reference, now=now)
+    started = boot_results(report, pcrs, boot, reference, flavours=flavours, now=now)
     vtpm = vtpm_result(vtpm_firmware, reference)
     for result in (*_results(hardware, signer, reference, advised), vtpm, *started):
         if isinstance(result, Failure):

@@ -15,6 +15,7 @@ from cji_attestation import Fault
 from cji_attestation.appraisal import BootImage, BootState, ReferenceValues, image_of, verity_roots
 from cji_attestation.evidence import Evidence, MeasuredBoot, read_logs
 from cji_attestation.evidence.event_log import MAX_EVENTS, MAX_USERSPACE_LOG
+from cji_attestation.trust import PRODUCTION
 from cji_simulator.measured_boot import USERSPACE, Measurement, encode, record, said
 from tests.support.boot_forge import IMA, LINE, VERITY, firmware, replayed, second_quote, start_of, with_boot
 from tests.support.evidence import refused
@@ -370,9 +371,36 @@ def test_a16_another_part_of_the_image_is_refused(name: str) -> None:
 def test_a16_another_command_line_is_refused() -> None:
     """Even if the log says that it is the pinned one: only what was measured counts."""
     evil = with_boot(line=EVIL)
-    for given in (evil, replace(evil, boot=replace(boot_of(evil), command_line=LINE))):
+    lie = replace(evil, boot=replace(boot_of(evil), command_line=LINE))
+    for given in (evil, lie):
         refused(given, "E49", Fault.POLICY_MISMATCH, reference=pinning(image()))
-    assert image_of(state(replace(evil, boot=replace(boot_of(evil), command_line=LINE)))) is None
+    refused(lie, "E59", Fault.POLICY_MISMATCH)  # whatever is pinned
+
+
+DEBUG = f"{LINE} cji.flavour=debug"
+
+
+def test_an_image_for_debugging_is_refused_whatever_is_pinned() -> None:
+    """Reference values can name its image and its PCRs; which flavours are taken is in the trust alone."""
+    evidence, both = with_boot(line=DEBUG), msgspec.structs.replace(machine().trust, flavours=("production", "debug"))
+    found = machine().appraise(evidence, trust=both)
+    assert ("E59", "flavour debug") in found.checks
+    assert found.boot is not None
+    named = image_of(found.boot)
+    assert named is not None
+    pins = {pcr: (value.hex(),) for pcr, value in enumerate(found.boot.pcrs) if pcr not in {10, 15}}
+    for reference in (decided(), pinning(named), decided(pcrs=pins)):
+        refused(evidence, "E59", Fault.POLICY_MISMATCH, reference=reference)
+    for line in (f"cji.flavour=debug {LINE}", f"{DEBUG} cji.flavour=production", f"{LINE} cji.flavour="):
+        refused(with_boot(line=line), "E59", Fault.POLICY_MISMATCH)
+    # nor if its root says that it booted another line
+    lie = replace(evidence, boot=replace(boot_of(evidence), command_line=LINE))
+    refused(lie, "E59", Fault.POLICY_MISMATCH, reference=decided(pcrs=pins))
+
+
+def test_the_compiled_trusts_take_no_flavour_but_production() -> None:
+    assert {trust.flavours for trust in PRODUCTION} == {("production",)}
+    assert ("E59", "flavour production") in machine().appraise(with_boot()).checks
 
 
 def test_a16_an_image_without_a_measured_command_line_is_refused() -> None:
