@@ -79,8 +79,8 @@ collect: setup ## whether every test can be collected; leaves the tests compiled
 deploy-check: setup ## Bicep, units and policies, offline
 	@$(PY) -m cji_deploy.check
 
-image: setup ## the worker's image in build/image, as root; KEYS=folder, see docs/image.md
-	@deploy/image/build $(or $(KEYS),build/keys) build/image
+image: setup ## the worker's image in build/image, as root; KEYS=folder, FLAVOUR=debug for one with a shell, see docs/image.md
+	@deploy/image/build --flavour $(or $(FLAVOUR),production) $(or $(KEYS),build/keys) build/image$(FLAVOUR:%=-%)
 
 image-twice: setup ## the same image twice, the second time 40 days later, and whether every byte is the same; KEYS as above
 	@$(PY) -m tests.support.machine.twice $(or $(KEYS),build/keys) build/image-twice

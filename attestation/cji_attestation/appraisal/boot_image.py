@@ -81,7 +81,7 @@ def image_of(boot: BootState) -> BootImage | None:
 
 
 def states_its_line(boot: BootState) -> bool:
-    """Whether the command line that a machine states is the one that its unified kernel image measured, if it has one."""
+    """Whether a machine states the command line that was measured, if it booted a unified kernel image."""
     parts, _ = _parts(boot)
     return ".cmdline" not in parts or _measured_line(boot, parts, boot.command_line)
 

@@ -107,7 +107,7 @@ _MACHINES: Final = (
         _SCALE_SET,
         f"{_VM}.diagnosticsProfile.bootDiagnostics.enabled",
         True,
-        "a machine without login says why it does not start on its serial console alone",
+        "a machine without login reports on its serial console alone why it does not start",
     ),
     _rule(
         _SCALE_SET,

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
+from cji_attestation.appraisal.boot_image import FLAVOUR
 from cji_deploy.image.diet import Lists
 
 __all__ = ["image_problems"]
@@ -77,6 +78,7 @@ def image_problems(root: Path) -> list[str]:
 
 def _problems(image: Path, systemd: Path) -> Iterator[str]:
     yield from _conf(image / "mkosi.conf")
+    yield from _flavours(image)
     for name, needed in _REPART.items():
         lines = (image / "repart" / name).read_text().splitlines()
         yield from (f"image/repart/{name}: needs {one}" for one in needed if one not in lines)
@@ -93,7 +95,7 @@ def _problems(image: Path, systemd: Path) -> Iterator[str]:
 
 def _diet(image: Path) -> Iterator[str]:
     for name, script in (("root", "mkosi.finalize"), ("initrd", "mkosi.images/initrd/mkosi.finalize")):
-        step = rf'^/usr/bin/python3 \S.*/diet\.py" .*/diet\.toml" {name}$'
+        step = rf'^/usr/bin/python3 \S.*/diet\.py" .*/diet\.toml" {name}( \$PROFILES)?$'
         if re.search(step, (image / script).read_text(), re.MULTILINE) is None:
             yield f"image/{script}: does not apply the lists of diet.toml; what packages bring would stay"
         for one in Lists.read(image / "diet.toml", name).programs:
@@ -152,6 +154,18 @@ def _conf(path: Path) -> Iterator[str]:
     for number, package in lists["Packages"]:
         if _FORBIDDEN.match(package):
             yield f"{name}:{number}: {package} logs in, installs, debugs or executes for somebody"
+
+
+def _flavours(image: Path) -> Iterator[str]:
+    """A flavour names itself on its command line, where E59 sees it, and relaxes nothing of the kernel."""
+    for path in (image / "mkosi.conf", *sorted(image.glob("mkosi.profiles/*/mkosi.conf"))):
+        name, words = path.relative_to(image.parent), list(_list(path.read_text().splitlines(), "KernelCommandLine"))
+        own = [] if path.parent == image else [f"{FLAVOUR}={path.parent.name}"]
+        if [word for _, word in words if word.startswith(FLAVOUR)] != own:
+            yield f"{name}: the command line must name {own[0] if own else 'no flavour'}, by which E59 knows the image"
+        for number, word in words if own else ():
+            if any(other.partition("=")[0] == word.partition("=")[0] for other in _KERNEL):
+                yield f"{name}:{number}: {word} contradicts what the image needs"
 
 
 def _list(lines: list[str], key: str) -> Iterator[tuple[int, str]]:

@@ -8,6 +8,8 @@
 | release-policy.json | the template of `deploy/policy`, with the PCRs pinned |
 | sbom.cdx.json, provenance.intoto.json | contents; inputs, as a signed statement |
 | SHA256SUMS, *.sig, cosign.pub | digests, signatures and their key |
+
+An image of another flavour than production gets no VHD, no reference values and no policy: nothing to pin.
 """
 
 import argparse
@@ -20,12 +22,13 @@ from typing import Final
 
 from cryptography.hazmat.primitives import hashes, serialization
 
-from cji_attestation.appraisal.boot_image import SECTIONS
+from cji_attestation.appraisal.boot_image import PRODUCTION, SECTIONS
 from cji_attestation.release.policy import AUTHORITY_PLACEHOLDER, build
 from cji_core.certs import load_pem, load_private_key
+from cji_deploy.image.boot_events import BootPrediction
 from cji_deploy.image.deb import Deb
 from cji_deploy.image.packages import Package, archive_of, installed, read_lock
-from cji_deploy.image.pcrs import pins, prediction, reference_lines
+from cji_deploy.image.pcrs import flavour_of, pins, prediction, reference_lines
 from cji_deploy.image.pe import PeImage
 from cji_deploy.image.provenance import enveloped, provenance
 from cji_deploy.image.sbom import debian, own, python, sbom, sections
@@ -33,13 +36,8 @@ from cji_deploy.image.signature import BUNDLE_KEYS, digest_of, file_digest, sign
 from cji_deploy.image.vhd import write_vhd
 
 _NAME: Final = "cji-worker"
-_SIGNED: Final = (
-    f"{_NAME}.vhd",
-    f"{_NAME}.efi",
-    "reference-values.toml",
-    "sbom.cdx.json",
-    "SHA256SUMS",
-)
+_SIGNED: Final = (f"{_NAME}.efi", "sbom.cdx.json", "SHA256SUMS")
+_SIGNED_OF_PRODUCTION: Final = (f"{_NAME}.vhd", "reference-values.toml")
 _TOOLS: Final = ("mkosi", "systemd-repart", "systemd-ukify", "erofs-utils", "sbsigntool", "dosfstools", "mtools")
 
 
@@ -53,10 +51,15 @@ def main() -> int:
     given = parser.parse_args()
     folder: Path = given.folder
     raw, uki = folder / f"{_NAME}.raw", folder / f"{_NAME}.efi"
-    _predict(folder, uki, given.keys)
+    found = prediction(uki, _variables(given.keys), given.keys / "db.pem")
+    production = flavour_of(found) == PRODUCTION
+    _predict(folder, found, production=production)
     (folder / BUNDLE_KEYS).write_bytes(sums(given.keys / "bundle-keys"))
-    write_vhd(raw, folder / f"{_NAME}.vhd", uuid.UUID(bytes=file_digest(uki)[:16]), given.epoch)
-    subjects = {one: file_digest(folder / one).hex() for one in (raw.name, uki.name, f"{_NAME}.vhd")}
+    disk = raw
+    if production:
+        disk = folder / f"{_NAME}.vhd"
+        write_vhd(raw, disk, uuid.UUID(bytes=file_digest(uki)[:16]), given.epoch)
+    subjects = {one.name: file_digest(one).hex() for one in (raw, uki, disk)}
     wheels = {
         one.name: file_digest(one).hex() for one in sorted(given.wheels.iterdir()) if one.suffix in {".whl", ".gz"}
     }
@@ -71,7 +74,7 @@ def main() -> int:
         *sections({one.name: one.data for one in image.sections if one.name in SECTIONS}),
     ]
     (folder / "sbom.cdx.json").write_bytes(
-        sbom(components, version=given.version, digest=subjects[f"{_NAME}.vhd"], created=given.epoch)
+        sbom(components, version=given.version, digest=subjects[disk.name], created=given.epoch)
     )
     statement = provenance(
         subjects,
@@ -90,11 +93,13 @@ def main() -> int:
     (folder / "provenance.intoto.json").write_bytes(enveloped(statement, given.keys / "cosign.key"))
     for name in ("root.files", "initrd.files", "build-packages"):
         (folder / name).unlink()
-    documents = (BUNDLE_KEYS, "reference-values.toml", "release-policy.json", "sbom.cdx.json", "provenance.intoto.json")
+    documents = [BUNDLE_KEYS, "sbom.cdx.json", "provenance.intoto.json"]
+    documents += ["reference-values.toml", "release-policy.json"] if production else []
     digests = {**subjects, **{one: file_digest(folder / one).hex() for one in documents}}
     lines = "".join(f"{digests[one]}  {one}\n" for one in sorted(digests))
     (folder / "SHA256SUMS").write_text(lines)
-    _sign(folder, given.keys / "cosign.key")
+    signed = (*_SIGNED, *_SIGNED_OF_PRODUCTION) if production else _SIGNED
+    _sign(folder, given.keys / "cosign.key", signed)
     print(lines, end="")
     return 0
 
@@ -110,21 +115,26 @@ def _files(path: Path) -> frozenset[str]:
     return frozenset(path.read_text().splitlines())
 
 
-def _predict(folder: Path, uki: Path, keys: Path) -> None:
+def _variables(keys: Path) -> Path | None:
     variables = keys / "secure-boot"
-    found = prediction(uki, variables if variables.is_dir() else None, keys / "db.pem")
-    (folder / "reference-values.toml").write_text("\n".join(reference_lines(found)) + "\n")
-    (folder / "policy-pins.txt").write_text("".join(f"--pin {claim}={value}\n" for claim, value in pins(found).items()))
+    return variables if variables.is_dir() else None
+
+
+def _predict(folder: Path, found: BootPrediction, *, production: bool) -> None:
     lines = (f"PCR {one.pcr:2}  {one.digest.hex()}  {one.name}\n" for one in found.events)
     (folder / "pcrs.txt").write_text("".join(lines))
+    if not production:
+        return
+    (folder / "reference-values.toml").write_text("\n".join(reference_lines(found)) + "\n")
+    (folder / "policy-pins.txt").write_text("".join(f"--pin {claim}={value}\n" for claim, value in pins(found).items()))
     (folder / "release-policy.json").write_bytes(build(AUTHORITY_PLACEHOLDER, pins=dict(pins(found))))
 
 
-def _sign(folder: Path, key_file: Path) -> None:
+def _sign(folder: Path, key_file: Path, names: tuple[str, ...]) -> None:
     key = load_private_key(key_file.read_bytes())
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     (folder / "cosign.pub").write_bytes(public)
-    for name in _SIGNED:
+    for name in names:
         signature = sign(folder / name, key_file)
         verify(folder / name, signature, public)
         (folder / f"{name}.sig").write_text(f"{signature}\n")

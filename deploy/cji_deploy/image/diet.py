@@ -1,7 +1,7 @@
 """The part of the packages that stays in the image: the programs of a list, and the libraries that these need.
 
-The build runs `python3 -I diet.py ROOT diet.toml root`, with the standard library alone: it removes, then walks all
-that is left. `refused` walks every file, and reports:
+The build runs `python3 -I diet.py ROOT diet.toml root`, with the standard library alone, and names the flavour's lists
+after the root's: it removes, then walks all that is left. `refused` walks every file, and reports:
 
 * a file that may be executed without being listed, or a listed program that is not there;
 * a library that no program needs and no pattern under `loaded` names, or one that is needed and is not there;
@@ -45,10 +45,13 @@ class Lists:
     """Folders in which each user may write."""
 
     @classmethod
-    def read(cls, path: Path, name: str) -> "Lists":
-        """The lists of one image; raises KeyError, TypeError or ValueError for a file that has others."""
-        table = tomllib.loads(path.read_text())[name]
-        return cls(**{key: tuple(values) for key, values in table.items()})
+    def read(cls, path: Path, name: str, *more: str) -> "Lists":
+        """The lists of one image, and what a flavour adds; KeyError, TypeError or ValueError for other lists."""
+        tables = tomllib.loads(path.read_text())
+        chosen = [tables[one] for one in (name, *more)]
+        return cls(
+            **{key: tuple(value for one in chosen for value in one.get(key, ())) for one in chosen for key in one}
+        )
 
 
 def needed(path: Path) -> tuple[str, ...] | None:
@@ -194,7 +197,7 @@ def _any(path: str, patterns: Iterable[str]) -> bool:
 
 def main(arguments: list[str]) -> int:
     """Of a build: 1 and a sentence for each file that is refused."""
-    root, lists = Path(arguments[0]), Lists.read(Path(arguments[1]), arguments[2])
+    root, lists = Path(arguments[0]), Lists.read(Path(arguments[1]), *arguments[2:])
     apply(root, lists)
     found = refused(root, lists)
     for one in found:

@@ -1,7 +1,8 @@
 """`python -m cji_deploy.image.pcrs IMAGE.efi`: PCRs and reference values of a unified kernel image, without a machine.
 
 Prints TOML for worker.toml and client.toml, or with --pins the options for `cji policy build`, or with --events every
-extension. PCR 7 needs the Secure Boot variables of the machines: `--secure-boot FOLDER --certificate db.pem`.
+extension, which is all that it prints for an image of another flavour than production. PCR 7 needs the Secure Boot
+variables of the machines: `--secure-boot FOLDER --certificate db.pem`.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from cji_attestation.appraisal.boot_image import PRODUCTION, flavours_of
 from cji_attestation.evidence.tpm_structures import PCRS
 from cji_attestation.verbs.evidence_pcrs import value_lines
 from cji_core.certs import load_pem
@@ -19,7 +21,7 @@ from cji_deploy.image.boot_events import BootPrediction, predict
 from cji_deploy.image.pe import PeError
 from cji_deploy.image.secure_boot import SecureBoot, SecureBootError
 
-__all__ = ["main", "pins", "prediction", "reference_lines"]
+__all__ = ["flavour_of", "main", "pins", "prediction", "reference_lines"]
 
 _CLAIM = "x-ms-azurevm-attested-pcr-values.pcr"
 
@@ -33,6 +35,11 @@ def prediction(uki: Path, secure_boot: Path | None, certificate: Path | None) ->
         signer = load_pem(certificate.read_bytes()).public_bytes(Encoding.DER)
         machine = SecureBoot.read(secure_boot, signer)
     return predict(uki.read_bytes(), machine)
+
+
+def flavour_of(found: BootPrediction) -> str:
+    """The flavour that the image's command line names, "production" if it names none."""
+    return "+".join(flavours_of(found.image.command_line))
 
 
 def pins(found: BootPrediction) -> dict[str, str]:
@@ -59,6 +66,13 @@ def main(arguments: list[str] | None = None) -> int:
         found = prediction(given.uki, given.secure_boot, given.certificate)
     except (PeError, SecureBootError, ValueError, OSError) as error:
         print(f"{given.uki}: {error}", file=sys.stderr)
+        return 2
+    flavour = flavour_of(found)
+    if flavour != PRODUCTION and not given.events:
+        print(
+            f"{given.uki}: flavour {flavour}: check E59 refuses it, under any pins; try --events",
+            file=sys.stderr,
+        )
         return 2
     if given.pins:
         lines: Iterator[str] = (f"--pin {claim}={value}" for claim, value in pins(found).items())

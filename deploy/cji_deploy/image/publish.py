@@ -33,10 +33,12 @@ from typing import Final
 import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from cji_attestation.appraisal.boot_image import PRODUCTION
 from cji_core.certs import load_pem
 from cji_core.documents import toml
 from cji_core.errors import CjiError
 from cji_deploy.errors import DeploymentError
+from cji_deploy.image.pcrs import flavour_of, prediction
 from cji_deploy.image.pe import PeImage
 from cji_deploy.image.signature import file_digest, verify
 from cji_deploy.image.vhd import check_vhd
@@ -94,6 +96,8 @@ def plan(folder: Path, settings: Settings, version: str, *, base: Path) -> Plan:
         raise PublishError("the first of the replicas must be the location of the gallery")
     vhd = folder / f"{_NAME}.vhd"
     _verified(folder, (base / settings.cosign_key).read_bytes())
+    if (flavour := flavour_of(prediction(folder / f"{_NAME}.efi", None, None))) != PRODUCTION:
+        raise PublishError(f"the image is of the flavour {flavour}, which no worker or submitter accepts on Azure")
     check_vhd(vhd)
     blob = f"{_NAME}-{version}-{file_digest(vhd).hex()[:16]}.vhd"
     where = f"https://{account[1]}.blob.{_SUFFIXES[settings.cloud]}/{settings.container}/{blob}"

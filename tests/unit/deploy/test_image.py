@@ -10,6 +10,7 @@ from cji_deploy.check.image import image_problems
 from tests.support.paths import ROOT
 
 DEPLOY = ROOT / "deploy"
+FLAVOUR = "image/mkosi.profiles/debug/mkosi.conf"
 CONF, FSTAB = "image/mkosi.conf", "image/extra/etc/fstab"
 PRESET = "image/extra/etc/systemd/system-preset/00-cji.preset"
 
@@ -37,6 +38,10 @@ def test_the_shipped_image_passes() -> None:
         (CONF, "SecureBoot=yes", "SecureBoot=no", "must say SecureBoot=yes"),
         (CONF, "Bootloader=uki", "Bootloader=grub", "must say Bootloader=uki"),
         (CONF, "WithNetwork=no", "WithNetwork=yes", "must say WithNetwork=no"),
+        (CONF, "        vsyscall=none\n", "        cji.flavour=debug\n", "must name no flavour"),
+        (FLAVOUR, "cji.flavour=debug", "quiet", "must name cji.flavour=debug"),
+        (FLAVOUR, "cji.flavour=debug", "cji.flavour=test", "must name cji.flavour=debug"),
+        (FLAVOUR, "cji.flavour=debug", "cji.flavour=debug lockdown=none", "lockdown=none contradicts"),
         (CONF, "        nftables\n", "        nftables\n        openssh-server\n", "openssh-server logs in"),
         (CONF, "        nftables\n", "        nftables\n        walinuxagent\n", "walinuxagent logs in"),
         (CONF, "        openssl-provider-fips\n", "", "needs the package openssl-provider-fips"),

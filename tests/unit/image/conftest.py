@@ -27,13 +27,23 @@ class SmallImage:
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> SmallImage:
+    return image_with(LINE, tmp_path_factory.mktemp("uki"))
+
+
+@pytest.fixture(scope="session")
+def debug(tmp_path_factory: pytest.TempPathFactory) -> SmallImage:
+    """An image that names its flavour."""
+    return image_with(f"{LINE} cji.flavour=debug", tmp_path_factory.mktemp("debug"))
+
+
+def image_with(line: str, folder: Path) -> SmallImage:
+    """The image with this command line."""
     if not STUB.is_file() or not all(map(shutil.which, ("ukify", "sbsign", "sbattach"))):
         pytest.skip("systemd-boot-efi, systemd-ukify or sbsigntool is not installed")
-    folder = tmp_path_factory.mktemp("uki")
     contents = {
         "linux": STUB.read_bytes(),
         "initrd": b"an initrd, whose length is not a multiple of four" + bytes(range(251)),
-        "cmdline": LINE.encode(),
+        "cmdline": line.encode(),
         "osrel": b'ID=debian\nIMAGE_ID="cji-worker"\n',
         "uname": b"6.12.0-cloud-amd64",
     }

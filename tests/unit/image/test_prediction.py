@@ -169,3 +169,14 @@ def test_the_command_names_the_file_that_it_cannot_use(tmp_path: Path, capsys: p
     (tmp_path / "no.efi").write_bytes(b"no image")
     assert main([str(tmp_path / "no.efi")]) == 2
     assert "no.efi: no PE file" in capsys.readouterr().err
+
+
+def test_an_image_for_debugging_gets_no_values_and_no_pins(
+    debug: SmallImage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for options in ([], ["--pins"]):
+        assert main([str(debug.signed), *options]) == 2
+        said = capsys.readouterr()
+        assert (said.out, "flavour debug: check E59 refuses it" in said.err) == ("", True)
+    assert main([str(debug.signed), "--events"]) == 0
+    assert "PCR 11" in capsys.readouterr().out

@@ -89,6 +89,15 @@ def test_a_build_is_published_with_its_certificate_in_db(built: Path) -> None:
     assert "core.usgovcloudapi.net" in str(planned(built, cloud="AzureUSGovernment").parameters["vhdUri"])
 
 
+def test_an_image_for_debugging_is_not_published(built: Path, debug: SmallImage) -> None:
+    """Its signature and its sums are sound."""
+    shutil.copy(debug.signed, built / "cji-worker.efi")
+    shutil.copy(debug.key.folder / "db.pem", built.parent / "db.pem")
+    signed(built)
+    with pytest.raises(PublishError, match="flavour debug"):
+        planned(built)
+
+
 def test_the_template_takes_these_parameters_and_needs_no_other(built: Path) -> None:
     source = (ROOT / "deploy/bicep/gallery.bicep").read_bytes()
     declared = parse("gallery.bicep", source).parameters
