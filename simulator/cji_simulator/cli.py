@@ -3,12 +3,10 @@
 Runbooks call `az` and `cji` in most of their steps, so a command imports what it alone needs when it runs.
 """
 
-import fcntl
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args
 
@@ -23,9 +21,10 @@ from cji_client.errors import ClientError
 from cji_core.command import build
 from cji_core.documents import decode
 from cji_simulator.errors import SimulatorError
-from cji_simulator.fault_cli import fault, opened, state_option
+from cji_simulator.fault_cli import alone, fault, opened, state_option
 from cji_simulator.faults import CATALOGUE
 from cji_simulator.hcl import Tee
+from cji_simulator.image_cli import image
 from cji_simulator.log_cli import log
 from cji_simulator.simulation import Simulation, SimulationError
 from cji_simulator.tables import show
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _TRUST: Final = "trust.json"
-_LOCK: Final = "up.lock"
 _LOOK_S: Final = 0.2
 
 
@@ -58,6 +56,7 @@ def main() -> None:
 
 
 main.add_command(fault)
+main.add_command(image)
 main.add_command(log)
 
 
@@ -132,7 +131,7 @@ def up(state: Path, port: int, *, with_worker: bool, tee: Tee, key_lifetime_s: i
         signal.signal(number, lambda *_: stop.set())
     chosen = port or None
     try:
-        with _alone(state):
+        with alone(state):
             while not stop.is_set():  # once, and after each reset
                 chosen = _once(
                     state,
@@ -145,18 +144,6 @@ def up(state: Path, port: int, *, with_worker: bool, tee: Tee, key_lifetime_s: i
                 )
     except (SimulationError, WorkerDied) as error:
         raise click.ClickException(str(error)) from error
-
-
-@contextmanager
-def _alone(state: Path) -> Iterator[None]:
-    """Hold the state folder, until this process ends however it does. SimulationError if another holds it."""
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (state / _LOCK).open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise SimulationError(f"a simulation runs in {state}: stop it, or use another --state") from error
-        yield
 
 
 def _once(

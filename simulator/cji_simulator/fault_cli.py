@@ -1,6 +1,7 @@
 """`cji-simulator fault`: orders to a running simulation. All lists and explanations come from the catalogue."""
 
 import contextlib
+import fcntl
 import functools
 import json
 import time
@@ -20,10 +21,11 @@ from cji_simulator.renewal import RenewalError, renew
 from cji_simulator.simulation import Simulation, SimulationError
 from cji_simulator.tables import show
 
-__all__ = ["fault", "opened", "state_option"]
+__all__ = ["alone", "fault", "opened", "state_option"]
 
 _KEY: Final = "cji-kek"  # which `up` creates
 _COMMAND: Final = "cji-simulator fault"
+_LOCK: Final = "up.lock"
 _REBOOT_S: Final = 60.0
 _LOOK_S: Final = 0.2
 
@@ -35,6 +37,18 @@ state_option = click.option(
     help="Folder of the simulation.",
 )
 _key_option = click.option("--key", default=_KEY, show_default=True, help="Name of a key in the vault.")
+
+
+@contextlib.contextmanager
+def alone(state: Path) -> Iterator[None]:
+    """Hold the state folder, until this process ends however it does. SimulationError if another holds it."""
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (state / _LOCK).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SimulationError(f"a simulation runs in {state}: stop it, or use another --state") from error
+        yield
 
 
 def with_now(command: Callable[..., None]) -> Callable[..., None]:

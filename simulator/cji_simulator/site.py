@@ -34,7 +34,7 @@ from cji_simulator.launch import AUDIENCE, ENTRA_AUDIENCE, Agency, Deployment, w
 from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.worker import PROGRAM, Worker
 
-__all__ = ["Site", "open_site", "people"]
+__all__ = ["Site", "Submitter", "open_site", "people"]
 
 
 _TOKENS: Final = Deidentify(
@@ -43,13 +43,12 @@ _TOKENS: Final = Deidentify(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Site:
-    """Everything about one worker and its one submitter."""
+class Submitter:
+    """The one submitter of a worker, wherever that runs."""
 
     simulation: Simulation
     cmk: Cmk
     files: Deployment
-    worker: Worker
     profile: ClientProfile
 
     @cached_property
@@ -104,12 +103,6 @@ class Site:
     def renew(self) -> list[dict[str, Any]]:
         """Have the worker attest and request its keys now; returns what its log says of it. Raises RenewalError."""
         return renewal.renew(self.files.folder)
-
-    def reboot(self) -> None:
-        """Reboot the worker's VM; returns when the worker serves again. Raises WorkerDied."""
-        self.worker.kill()
-        self.simulation.reboot()
-        self.worker.start()
 
     def token_order(self, **changes: Any) -> TokenOrder:
         """A token that the worker accepts from its submitter, or one with changes."""
@@ -193,6 +186,19 @@ class Site:
         """All outputs, as the recipient reads them."""
         hybrid = result.receipt.claims.suite is Suite.HYBRID_1
         return open_result(result, self.hybrid_recipient if hybrid else self.recipient)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site(Submitter):
+    """Everything about one worker and its one submitter."""
+
+    worker: Worker
+
+    def reboot(self) -> None:
+        """Reboot the worker's VM; returns when the worker serves again. Raises WorkerDied."""
+        self.worker.kill()
+        self.simulation.reboot()
+        self.worker.start()
 
 
 def project_of(parameters: Parameters) -> str:

@@ -5,12 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tpm2_pytss import ESAPI
-from tpm2_pytss.types import TPML_PCR_SELECTION
 
 from cji_simulator import Simulation
+from cji_simulator.machine.guest import missing_packages
 from tests.support.machine.built import Built
-from tests.support.machine.host import missing_packages
 
 BOOT_S = float(os.environ.get("CJI_IMAGE_BOOT_SECONDS", "900"))
 """For each boot. Emulation is slow: minutes on two busy processors."""
@@ -26,17 +24,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     if missing := missing_packages():
         pytest.fail(f"no image can be booted: not installed: {', '.join(missing)}")
     return Built.of(Path(folder), tmp_path_factory.mktemp("firmware"))
-
-
-def quoted(simulation: Simulation) -> dict[int, bytes]:
-    """PCRs 0 to 15 of a machine in QEMU, read from outside."""
-    found: dict[int, bytes] = {}
-    with ESAPI(simulation.machine.tcti) as tpm:
-        for first in (0, 8):
-            chosen = "sha256:" + ",".join(str(pcr) for pcr in range(first, first + 8))
-            _, _, values = tpm.pcr_read(TPML_PCR_SELECTION.parse(chosen))
-            found |= {first + number: bytes(value) for number, value in enumerate(values)}
-    return found
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,12 @@ import pytest
 from cji_core.boot_codes import BOOT_CODES, BootCode
 from cji_deploy.image.boot_events import PREDICTED
 from cji_simulator import Simulation
-from tests.image.conftest import BOOT_S, quoted
+from cji_simulator.machine.disks import partitions, with_uki
+from cji_simulator.machine.firmware import MICROSOFTS
+from cji_simulator.machine.guest import Guest
+from cji_simulator.machine.quotes import quoted
+from tests.image.conftest import BOOT_S
 from tests.support.machine.built import Built
-from tests.support.machine.host import Guest
-from tests.support.machine.parts import MICROSOFTS, partitions, with_uki
 
 pytestmark = [pytest.mark.slow, pytest.mark.root, pytest.mark.timeout(1800)]
 _MEASURED = "TPM PCR Barrier (User)"
@@ -38,7 +40,7 @@ def watched(built: Built, azure: Simulation, tmp_path_factory: pytest.TempPathFa
         # systemd-pcrphase measures "ready" before the worker may start
         measured = guest.wait_for(_MEASURED, "Kernel panic", seconds=60)
         assert (end, measured) == (_WAITS, _MEASURED), guest.printed()[-4000:]
-        return Watched(console=guest.printed(), pcrs=quoted(simulation))
+        return Watched(console=guest.printed(), pcrs=quoted(simulation.machine.tcti))
 
 
 def test_the_image_boots_under_secure_boot(watched: Watched) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from cji_deploy.image.diet import Lists, needed, refused
 from cji_deploy.image.pe import PeImage
+from cji_simulator.machine.disks import partitions
 from tests.support.machine.built import Built
-from tests.support.machine.parts import partitions
 from tests.support.paths import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.root, pytest.mark.timeout(600)]

@@ -13,14 +13,16 @@ import pytest
 from cji_attestation.release.policy import build
 from cji_deploy.image.pcrs import pins
 from cji_simulator import Simulation
+from cji_simulator.machine.disks import with_uki
+from cji_simulator.machine.guest import OUTSIDE, Guest
+from cji_simulator.machine.quotes import quoted
 from cji_simulator.ports import free_port
 from cji_simulator.site import people
-from tests.image.conftest import BOOT_S, quoted
+from tests.image.conftest import BOOT_S
 from tests.support.guest_root import ORDINARY, SECRET
 from tests.support.machine.built import Built
-from tests.support.machine.host import OUTSIDE, Guest
-from tests.support.machine.parts import uki_with_units, with_uki
 from tests.support.machine.simulated import ABSENT, Surroundings, surroundings
+from tests.support.machine.units import uki_with_units
 from tests.support.scheduled_events import NAME, MetadataService
 from tests.support.wire_server import CONTAINER, ROLE, WireServer
 
@@ -74,12 +76,12 @@ def served(built: Built, azure: Simulation, tmp_path_factory: pytest.TempPathFac
             tpm=simulation.machine.socket,
             folder=folder / "machine",
             port=around.port,
-            test_disk=around.test_disk,
+            simulation=around.disk,
         ) as guest:
             try:
                 report = around.report(BOOT_S)
                 rows = _job(around) if report["served"] else 0
-                pcrs = quoted(simulation)
+                pcrs = quoted(simulation.machine.tcti)
                 metadata.scheduled.announce("Terminate", NAME)
                 drained = around.report(BOOT_S)
             except TimeoutError:
@@ -95,11 +97,11 @@ def _policy(simulation: Simulation, claims: dict[str, str]) -> dict[str, Any]:
 def _job(around: Surroundings) -> int:
     """A sealed job through the door; the rows that come back."""
     from cji_client.profile import load_profile
-    from cji_simulator.site import Site
+    from cji_simulator.site import Submitter
 
     profile = load_profile(around.files.profile)
     cmk = around.simulation.cmk("cji-image")
-    site = Site(simulation=around.simulation, cmk=cmk, files=around.files, worker=None, profile=profile)  # type: ignore[arg-type]
+    site = Submitter(simulation=around.simulation, cmk=cmk, files=around.files, profile=profile)
     result = site.run(people(100), deadline=300)
     return int(site.open(result)["row_status"].num_rows)
 

@@ -65,6 +65,7 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "vault": ("vault_keys.py", "columns/vault_master_key.py"),
     },
     "deploy": {"check": ("check/",)},
+    "simulator": {"image": ("machine/",)},
 }
 """The files that may import what only an extra brings, by the beginning of their paths."""
 NEVER_IMPORTED = {

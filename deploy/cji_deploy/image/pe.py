@@ -36,11 +36,16 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeImage:
-    """A parsed image. `signed`: it has a certificate table; no signature was verified."""
+    """A parsed image. No signature was verified."""
 
     sections: tuple[Section, ...]
     digest: bytes  # SHA-256 by Authenticode
-    signed: bool
+    certificates: bytes  # the certificate table, empty without one
+
+    @property
+    def signed(self) -> bool:
+        """Whether it has a certificate table."""
+        return bool(self.certificates)
 
     @classmethod
     def parse(cls, data: bytes) -> "PeImage":
@@ -76,7 +81,7 @@ class PeImage:
         return cls(
             sections=tuple(_section(body, name, min(virtual, raw), at) for name, virtual, _, raw, at in found),
             digest=_digest(body, headers_size, skipped, [(pointer, raw) for _, _, _, raw, pointer in found]),
-            signed=size > 0,
+            certificates=data[len(body) :],
         )
 
     def section(self, name: str) -> bytes:

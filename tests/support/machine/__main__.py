@@ -11,8 +11,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.support.machine.host import missing_packages
-from tests.support.machine.parts import Key, enrolled
+from cji_simulator.machine.firmware import Key, enrolled
+from cji_simulator.machine.guest import missing_packages
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     if (folder / "cosign.key").exists():
         return
     key = Key.new(folder)
-    enrolled(key, folder)
+    enrolled([key.certificate], folder)
     made = ec.generate_private_key(ec.SECP256R1())
     (folder / "cosign.key").touch(mode=0o600)
     (folder / "cosign.key").write_bytes(

@@ -13,11 +13,12 @@ from typing import Any
 from cji_attestation.release.policy import build
 from cji_deploy.image.pcrs import pins
 from cji_simulator import Simulation
+from cji_simulator.machine.disks import with_uki
+from cji_simulator.machine.guest import Guest
 from cji_simulator.ports import free_port
 from tests.support.machine.built import Built
-from tests.support.machine.host import Guest
-from tests.support.machine.parts import uki_with_units, with_uki
 from tests.support.machine.simulated import surroundings
+from tests.support.machine.units import uki_with_units
 from tests.support.scheduled_events import MetadataService
 
 __all__ = ["Crash", "crashed"]
@@ -55,7 +56,7 @@ def crashed(built: Built, azure: Simulation, folder: Path, *, seconds: float) ->
             tpm=simulation.machine.socket,
             folder=folder / "machine",
             port=port,
-            test_disk=around.test_disk,
+            simulation=around.disk,
         ) as guest:
             try:
                 first = around.report(seconds)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.machine.parts import UKIFY, Key
+from cji_simulator.machine.disks import UKIFY
+from cji_simulator.machine.firmware import Key
 
 STUB = Path("/usr/lib/systemd/boot/efi/linuxx64.efi.stub")
 MEASURE = Path("/usr/lib/systemd/systemd-measure")

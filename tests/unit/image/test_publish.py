@@ -18,7 +18,7 @@ from cji_deploy.check.bicep import parse
 from cji_deploy.image.publish import Plan, PublishError, Settings, main, plan
 from cji_deploy.image.signature import SignatureError, sign
 from cji_deploy.image.vhd import MIB, VhdError, check_vhd, write_vhd
-from tests.support.machine.parts import Key
+from cji_simulator.machine.firmware import Key
 from tests.support.paths import ROOT
 from tests.unit.image.conftest import SmallImage
 

@@ -6,11 +6,10 @@ All code is the image's own. Only the trust, which production compiles in, diffe
 import sys
 from pathlib import Path
 
-import msgspec
-
 from cji_attestation import Trust
+from cji_core.documents import decode
 from cji_worker.broker.__main__ import main
 
 if __name__ == "__main__":
-    trust = msgspec.json.decode(Path(sys.argv.pop(1)).read_bytes(), type=Trust)
+    trust = decode(Path(sys.argv.pop(1)).read_bytes(), Trust, limit=1 << 20)
     main(trust)

@@ -6,15 +6,14 @@ All code is the image's own, verified against its manifest. Only the trust, whic
 import sys
 from pathlib import Path
 
-import msgspec
-
 from cji_attestation import Trust
 from cji_core.command import build
+from cji_core.documents import decode
 
 
 def main() -> None:
     """Run `cji` with the trust of a file."""
-    trust = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Trust)
+    trust = decode(Path(sys.argv[1]).read_bytes(), Trust, limit=1 << 20)
     build(trust)(sys.argv[2:], prog_name="cji")
 
 
