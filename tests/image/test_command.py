@@ -32,7 +32,7 @@ def test_one_command_measures_the_image_and_runs_a_job(built: Built, tmp_path: P
     differ = {pcr for pcr in PREDICTED if values["as_built"][pcr] != values["simulated"][pcr]}
     assert differ == {4, 7, 9, 11}
     assert (found["job"]["rows_in"], found["job"]["rows_out"]) == (100, 100)
-    assert {"E19", "E49", "E59"} <= set(found["job"]["checks"])
+    assert {"E19", "E49", "E61"} <= set(found["job"]["checks"])
     commands = [_command(path) for path in Path("/proc").glob("[0-9]*/cmdline")]
     assert [one for one in commands if str(tmp_path) in one] == []  # QEMU, the vTPM and the services are gone
 

@@ -70,7 +70,7 @@ def appraise(
             evidence, vtpm.quote, report.ak, start=start, update=update, record=record
         )
         # E45, E31; E08 to E10, E41, E42, E11, E12, E32, E34 or E29, E30, E55, E11, E32; E57, E56; E58, E43, E19, E49,
-        # E59, E60, E54
+        # E61, E60, E54
         decided = check_policy(
             hardware,
             report,

@@ -157,12 +157,12 @@ def _conf(path: Path) -> Iterator[str]:
 
 
 def _flavours(image: Path) -> Iterator[str]:
-    """A flavour names itself on its command line, where E59 sees it, and relaxes nothing of the kernel."""
+    """A flavour names itself on its command line, where E61 sees it, and relaxes nothing of the kernel."""
     for path in (image / "mkosi.conf", *sorted(image.glob("mkosi.profiles/*/mkosi.conf"))):
         name, words = path.relative_to(image.parent), list(_list(path.read_text().splitlines(), "KernelCommandLine"))
         own = [] if path.parent == image else [f"{FLAVOUR}={path.parent.name}"]
         if [word for _, word in words if word.startswith(FLAVOUR)] != own:
-            yield f"{name}: the command line must name {own[0] if own else 'no flavour'}, by which E59 knows the image"
+            yield f"{name}: the command line must name {own[0] if own else 'no flavour'}, by which E61 knows the image"
         for number, word in words if own else ():
             if any(other.partition("=")[0] == word.partition("=")[0] for other in _KERNEL):
                 yield f"{name}:{number}: {word} contradicts what the image needs"

@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
     flavour = flavour_of(found)
     if flavour != PRODUCTION and not given.events:
         print(
-            f"{given.uki}: flavour {flavour}: check E59 refuses it, under any pins; try --events",
+            f"{given.uki}: flavour {flavour}: check E61 refuses it, under any pins; try --events",
             file=sys.stderr,
         )
         return 2

@@ -62,6 +62,7 @@ def simulation_disk(
         tcti=AZURE_US.tcti,
         firmware_log=AZURE_US.firmware_log,
         userspace_log=AZURE_US.userspace_log,
+        bundle_keys=AZURE_US.bundle_keys,
     )
     (content / "trust.json").write_bytes(msgspec.json.encode(trust))
     disk = folder / "simulation.erofs"

@@ -374,7 +374,7 @@ def test_a16_another_command_line_is_refused() -> None:
     lie = replace(evil, boot=replace(boot_of(evil), command_line=LINE))
     for given in (evil, lie):
         refused(given, "E49", Fault.POLICY_MISMATCH, reference=pinning(image()))
-    refused(lie, "E59", Fault.POLICY_MISMATCH)  # whatever is pinned
+    refused(lie, "E61", Fault.POLICY_MISMATCH)  # whatever is pinned
 
 
 DEBUG = f"{LINE} cji.flavour=debug"
@@ -384,23 +384,23 @@ def test_an_image_for_debugging_is_refused_whatever_is_pinned() -> None:
     """Reference values can name its image and its PCRs; which flavours are taken is in the trust alone."""
     evidence, both = with_boot(line=DEBUG), msgspec.structs.replace(machine().trust, flavours=("production", "debug"))
     found = machine().appraise(evidence, trust=both)
-    assert ("E59", "flavour debug") in found.checks
+    assert ("E61", "flavour debug") in found.checks
     assert found.boot is not None
     named = image_of(found.boot)
     assert named is not None
     pins = {pcr: (value.hex(),) for pcr, value in enumerate(found.boot.pcrs) if pcr not in {10, 15}}
     for reference in (decided(), pinning(named), decided(pcrs=pins)):
-        refused(evidence, "E59", Fault.POLICY_MISMATCH, reference=reference)
+        refused(evidence, "E61", Fault.POLICY_MISMATCH, reference=reference)
     for line in (f"cji.flavour=debug {LINE}", f"{DEBUG} cji.flavour=production", f"{LINE} cji.flavour="):
-        refused(with_boot(line=line), "E59", Fault.POLICY_MISMATCH)
+        refused(with_boot(line=line), "E61", Fault.POLICY_MISMATCH)
     # nor if its root says that it booted another line
     lie = replace(evidence, boot=replace(boot_of(evidence), command_line=LINE))
-    refused(lie, "E59", Fault.POLICY_MISMATCH, reference=decided(pcrs=pins))
+    refused(lie, "E61", Fault.POLICY_MISMATCH, reference=decided(pcrs=pins))
 
 
 def test_the_compiled_trusts_take_no_flavour_but_production() -> None:
     assert {trust.flavours for trust in PRODUCTION} == {("production",)}
-    assert ("E59", "flavour production") in machine().appraise(with_boot()).checks
+    assert ("E61", "flavour production") in machine().appraise(with_boot()).checks
 
 
 def test_a16_an_image_without_a_measured_command_line_is_refused() -> None:

@@ -177,6 +177,6 @@ def test_an_image_for_debugging_gets_no_values_and_no_pins(
     for options in ([], ["--pins"]):
         assert main([str(debug.signed), *options]) == 2
         said = capsys.readouterr()
-        assert (said.out, "flavour debug: check E59 refuses it" in said.err) == ("", True)
+        assert (said.out, "flavour debug: check E61 refuses it" in said.err) == ("", True)
     assert main([str(debug.signed), "--events"]) == 0
     assert "PCR 11" in capsys.readouterr().out

@@ -48,7 +48,7 @@ def documented() -> dict[str, tuple[str, ...]]:
     return {check: texts for check, *texts in rows for texts in [tuple(texts)]}
 
 
-@pytest.mark.parametrize(("letter", "last"), [("E", 60), ("T", 19), ("S", 11), ("H", 5)])
+@pytest.mark.parametrize(("letter", "last"), [("E", 61), ("T", 19), ("S", 11), ("H", 5)])
 def test_the_page_has_every_check_of_the_catalogue(letter: str, last: int) -> None:
     ours = {one.id: (one.requires, one.establishes, one.remedy) for one in CATALOGUE.values() if one.id[0] == letter}
     assert {check: texts for check, texts in documented().items() if check[0] == letter} == ours
