@@ -136,13 +136,6 @@ class FileDigests(Strict, frozen=True, kw_only=True):
     client_crl: Hex96 | None = None
 
 
-class BundleName(Strict, frozen=True, kw_only=True):
-    """A configuration bundle: its serial number, and the SHA-384 that names it."""
-
-    serial: Count
-    sha384: Hex96
-
-
 class Volumes(Strict, frozen=True, kw_only=True):
     """The amount of data in a job, never its content. Rows and subjects are counts, bytes are ciphertext bytes."""
 

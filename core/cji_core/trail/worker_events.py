@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from cji_core.bundle_name import BundleName
 from cji_core.digests import Hex64, Hex96
 from cji_core.errors import Reason
 from cji_core.trail.fields import (
-    BundleName,
     Count,
     DocumentKind,
     EventBase,

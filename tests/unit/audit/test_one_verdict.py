@@ -20,6 +20,7 @@ from cji_audit.packet.survey import survey
 from cji_audit.review import Context, Settings, Week, head_of_checkpoint, review
 from cji_client.errors import Unverified
 from cji_client.verbs.receipt_trail import require_in_trail
+from cji_core.bundle_name import BundleName
 from cji_core.command import build
 from cji_core.errors import Reason
 from cji_core.trail import (
@@ -44,7 +45,6 @@ from cji_core.trail import (
     verify_receipt,
 )
 from cji_core.trail.checkpoint import sign_checkpoint
-from cji_core.trail.fields import BundleName
 from cji_core.trail.rules import RULES
 from tests.support.audit_events import admitted, completed, ended
 from tests.support.trails import HEADER, Writer, attested, job_id, released, started

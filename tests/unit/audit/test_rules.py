@@ -6,6 +6,7 @@ from typing import Any, Final, get_args
 import msgspec
 import pytest
 
+from cji_core.bundle_name import BundleName
 from cji_core.errors import Reason, Stage
 from cji_core.jose import key_id
 from cji_core.suites import Suite
@@ -36,7 +37,6 @@ from cji_core.trail import (
     utc_hundredths,
     verify_receipt,
 )
-from cji_core.trail.fields import BundleName
 from cji_core.trail.fleet_events import TicketPoisoned, TicketRefused
 from cji_core.trail.rules import (
     RULES,

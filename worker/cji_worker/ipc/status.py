@@ -12,9 +12,9 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from cji_core.bundle_name import BundleName
 from cji_core.digests import Hex96
 from cji_core.errors import Reason
-from cji_core.trail.fields import BundleName
 from cji_worker.host import ConditionId
 from cji_worker.ipc.messages import (
     MAX_DELIVERIES,

@@ -18,9 +18,9 @@ from cji_attestation.bundle.head import Head, read_head
 from cji_attestation.bundle.hot import changed_files
 from cji_attestation.bundle.names import POLICY
 from cji_attestation.bundle.signatures import Accepted, Rank, accepted_in, check_dates, rank
+from cji_core.bundle_name import BundleName
 from cji_core.format.configuration.operator_files import FileKey, FileRefused, PolicyFiles, signatures_path
 from cji_core.format.configuration.worker import Config
-from cji_core.trail.fields import BundleName
 from cji_worker.ipc.messages import ClientDigests
 
 _WRITE: Final = "Run `cji bundle update` on the machine: it writes the files of one bundle, then has them read."

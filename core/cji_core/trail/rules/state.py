@@ -10,11 +10,12 @@ from typing import Final
 import msgspec
 from msgspec import UnsetType
 
+from cji_core.bundle_name import BundleName
 from cji_core.documents import decode
 from cji_core.suites import Suite
 from cji_core.trail.chain import GENESIS, Head
 from cji_core.trail.events import JobAdmitted
-from cji_core.trail.fields import BundleName, UsedColumnKeys
+from cji_core.trail.fields import UsedColumnKeys
 from cji_core.trail.receipts import FIRST_PREVIOUS
 
 MAX_RUNNING: Final = 100_000

@@ -5,8 +5,8 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from cji_core.bundle_name import BundleName
 from cji_core.errors import Reason
-from cji_core.trail.fields import BundleName
 from cji_worker.host import ConditionId
 from cji_worker.ipc.messages.base import Condition, Count, Message, Name, Sha384
 
