@@ -182,6 +182,12 @@ param jobsByReference bool = true
 @description('Optional. Object ids of the identities that submit jobs by reference; required with them.')
 param submitterPrincipalIds string[] = []
 
+@description('Optional. Object ids of the identities that run `cji retention run`: they delete what is due in jobs and results, and nothing else.')
+param retentionPrincipalIds string[] = []
+
+@description('Optional. Object ids of the people who put jobs on legal hold and release them. They delete nothing.')
+param legalHoldPrincipalIds string[] = []
+
 @description('Optional. Replication of the storage account. Both stay in the region.')
 @allowed([
   'Standard_ZRS'
@@ -189,13 +195,17 @@ param submitterPrincipalIds string[] = []
 ])
 param storageSku string = 'Standard_ZRS'
 
-@description('Optional. Days after which sealed jobs and results are deleted.')
+@description('Optional. Days after which sealed jobs and results are deleted, whatever else happens: more than the days of disposal.toml.')
 @minValue(2)
 param resultDays int = 30
 
 @description('Optional. Days for which an entry of the pool ledger cannot be changed. A header is valid for a day at most.')
 @minValue(3)
 param ledgerDays int = 400
+
+@description('Optional. Days for which a record of the retention log cannot be changed. CJISSECPOL AU-11: a year at least.')
+@minValue(365)
+param recordDays int = 1096
 
 @description('Optional. Largest number of workers. docs/fleet.md states how many one vault can serve.')
 @minValue(1)
@@ -473,7 +483,10 @@ module fleet 'fleet.bicep' = if (jobsByReference) {
     storageSku: storageSku
     resultDays: resultDays
     ledgerDays: ledgerDays
+    recordDays: recordDays
     submitterPrincipalIds: submitterPrincipalIds
+    retentionPrincipalIds: retentionPrincipalIds
+    legalHoldPrincipalIds: legalHoldPrincipalIds
     keyholderPrincipalId: identity.outputs.principalId
     keyholderResourceId: identityResourceId
     fleetPrincipalId: fleetIdentity.outputs.principalId

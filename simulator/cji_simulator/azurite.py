@@ -38,6 +38,8 @@ class StorageCredential:
             "iat": now,
             "nbf": now - 60,
             "exp": now + 3600,
+            "oid": "22222222-2222-4222-8222-222222222222",
+            "tid": "11111111-1111-4111-8111-111111111111",
         }
         parts = ({"alg": "RS256", "typ": "JWT"}, claims, "unsigned")
         encoded = (base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts)

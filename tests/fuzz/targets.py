@@ -18,6 +18,7 @@ from tests.fuzz.link_targets import LINK
 from tests.fuzz.machine_targets import MACHINES
 from tests.fuzz.nibrs_targets import NIBRS
 from tests.fuzz.process_targets import PROCESSES
+from tests.fuzz.retention_targets import RETENTION
 from tests.fuzz.suite_targets import SUITES
 from tests.fuzz.task_targets import TASKS
 from tests.fuzz.witness_targets import WITNESSES
@@ -46,4 +47,5 @@ TARGETS: Final = (
     *COLUMN_KEYS,
     *TASKS,
     *WITNESSES,
+    *RETENTION,
 )

@@ -34,7 +34,9 @@ def good() -> Export:
     wanted = expected()
     resources = []
     for number, subject in enumerate(wanted.subjects):
-        body = _resource(subject.type, f"r{number}", subject.rules)
+        body = _resource(
+            subject.type, (not subject.type.endswith("/keys") and subject.named) or f"r{number}", subject.rules
+        )
         if subject.type.endswith("/keys"):
             released = ("properties.attributes.exportable", True) in {(r.path, *r.allowed) for r in subject.rules}
             name = subject.named or f"key-{number}"

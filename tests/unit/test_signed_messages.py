@@ -167,6 +167,7 @@ SITES: Final = {
     "core/cji_core/trail/failures.py:sign_failure": "failure receipt",
     "core/cji_core/trail/receipts.py:sign": "receipt",
     "core/cji_core/trail/statements.py:sign_statement": "task statement",
+    "audit/cji_audit/retention/records.py:sign_record": "retention record",
     "attestation/cji_attestation/appraisal/advisories/signed.py:sign_statement": "table of advisories, "
     "acceptance, list of processors",
     "attestation/cji_attestation/bundle/signatures.py:es384": "bundle",

@@ -66,7 +66,7 @@ def _error(what: str, error: AzureError) -> StoreError:
     status = int(error.status_code or 0) if isinstance(error, HttpResponseError) else 0
     if what == "ticket" and status in {400, 404}:  # PopReceiptMismatch, MessageNotFound
         return LeaseLostError(f"{what}: its lease is lost (HTTP {status})")
-    if what == "blob" and isinstance(error, ResourceNotFoundError) and _code(error) != "ContainerNotFound":
+    if what == "blob" and isinstance(error, ResourceNotFoundError) and code_of(error) != "ContainerNotFound":
         return BlobAbsentError("blob: it is not there")
     if what == "blob" and (isinstance(error, ResourceModifiedError | ResourceExistsError) or _is_there(error, status)):
         return BlobChangedError(f"blob: it is another one (HTTP {status})")
@@ -82,10 +82,10 @@ def _is_there(error: AzureError, status: int) -> bool:
 
     Source: learn.microsoft.com, "Blob Storage error codes" (UnauthorizedBlobOverwrite).
     """
-    return status == 416 or (isinstance(error, HttpResponseError) and _code(error) == "UnauthorizedBlobOverwrite")
+    return status == 416 or code_of(error) == "UnauthorizedBlobOverwrite"
 
 
-def _code(error: HttpResponseError) -> str:
-    """Azure's code of the error; the clients have an enumeration for those that they know."""
+def code_of(error: BaseException | None) -> str:
+    """Azure's code of an error, empty for any other; the clients have an enumeration for those that they know."""
     code = getattr(error, "error_code", None)
     return str(code.value if isinstance(code, Enum) else code or "")

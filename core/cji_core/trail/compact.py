@@ -37,7 +37,7 @@ from cji_core.trail.fields import KeyId
 MAX_BYTES: Final = 64 * 1024
 
 Alg = Literal["ES384", "ML-DSA-87-ES384"]
-Typ = Literal["cji-receipt+jws", "cji-failure+jws", "cji-confirmation+jws", "cji-packet+jws"]
+Typ = Literal["cji-receipt+jws", "cji-failure+jws", "cji-confirmation+jws", "cji-packet+jws", "cji-retention+jws"]
 _ALGS: Final[dict[Suite, Alg]] = {Suite.CLASSICAL_1: "ES384", Suite.HYBRID_1: "ML-DSA-87-ES384"}
 
 

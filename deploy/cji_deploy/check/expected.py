@@ -30,8 +30,9 @@ _SCALE_SET: Final = "Microsoft.Compute/virtualMachineScaleSets"
 _WORKSPACE: Final = "Microsoft.OperationalInsights/workspaces"
 _POOL_LEDGER: Final = "Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies"
 _YEAR: Final = 365
-_MANY: Final = 64
-"""Identities of submitters: an agency may have several applications."""
+_SEVERAL: Final = {"submitter": 64, "disposer": 4, "holder": 4}
+"""By the beginning of a symbol: submitters, since an agency may have several applications; timers that delete; people
+who put jobs on hold."""
 
 _ONLY_DEPLOYED: Final[Mapping[str, tuple[Rule, ...]]] = {
     _WORKSPACE: (Rule(path="properties.retentionInDays", least=_YEAR, why="CJISSECPOL AU-11: at least one year"),),
@@ -190,7 +191,8 @@ def _grants(templates: Sequence[Template]) -> Iterator[Grant]:
                 raise DeployError(f"{name}: {target} is missing, the resource of {symbol}")
             kind = symbols[target]
             before = counts[name, kind, role, target]
-            counts[name, kind, role, target] = _MANY if symbol.startswith("submitter") else before + 1
+            several = (count for who, count in _SEVERAL.items() if symbol.startswith(who))
+            counts[name, kind, role, target] = before + next(several, 1)
     most: dict[tuple[str, str], int] = {}
     for (_, kind, role, _), count in counts.items():
         most[kind, role] = max(count, most.get((kind, role), 0))

@@ -30,6 +30,12 @@ _PUBLIC_KEY_OPERATIONS: Final = ("wrapKey", "encrypt", "verify")
 _STORAGE: Final = "Microsoft.Storage/storageAccounts"
 _BLOBS: Final = f"{_STORAGE}/blobServices"
 _POOL_LEDGER_POLICY: Final = f"{_BLOBS}/containers/immutabilityPolicies"
+_POOL_LEDGER: Final = ("ledgerRetention", "floorsRetention")
+_RETENTION_LOG: Final = ("recordRetention",)
+_LIFECYCLE: Final = f"{_STORAGE}/managementPolicies"
+_EXPIRING: Final = frozenset({"jobs/", "results/", "shuffle/"})
+"""The only blobs that a lifecycle rule may delete: what a prefix leaves open is ledger, retention log and bundles."""
+_FORMS: Final = ("baseBlob", "snapshot", "version")
 _MASTER_VAULT: Final = ("vault.bicep",)
 _MASTER_KEY: Final = ("key.bicep",)
 
@@ -224,6 +230,18 @@ _DATA: Final = (
         path="parent",
         allowed=("ledger", "floors"),
         why="an entry that can be deleted lets a job run again, or an earlier bundle come back",
+        symbols=_POOL_LEDGER,
+    ),
+    _rule(_POOL_LEDGER_POLICY, "parent", "retention", "a record proves what is gone", symbols=_RETENTION_LOG),
+    *(
+        _rule(
+            f"{_BLOBS}/containers",
+            "properties.immutableStorageWithVersioning.enabled",
+            True,
+            "without it no legal hold can be put on a job",
+            symbols=(symbol,),
+        )
+        for symbol in ("jobs", "results")
     ),
     _rule(_POOL_LEDGER_POLICY, "properties.allowProtectedAppendWrites", False, "an entry is written once"),
     _rule(_POOL_LEDGER_POLICY, "properties.allowProtectedAppendWritesAll", False, "an entry is written once"),
@@ -302,6 +320,7 @@ def hardening_problems(templates: Sequence[Template]) -> Iterator[str]:
     for template in templates:
         yield from _unlogged(template)
         yield from _forgetful(template)
+        yield from _expiring(template)
     yield from role_problems(templates)
 
 
@@ -336,6 +355,21 @@ def _forgetful(template: Template) -> Iterator[str]:
                     least = template.parameters[value.source].decorators.get("minValue")
                 if not isinstance(least, int) or least < YEAR:
                     yield f"{template.name}:{each.line}: {path} must be {YEAR} days or more: AU-11"
+
+
+def _expiring(template: Template) -> Iterator[str]:
+    """Lifecycle rules that reach further than sealed blobs, or that leave a form of these behind."""
+    for each in template.resources:
+        if not each.is_new(_LIFECYCLE):
+            continue
+        where = f"{template.name}:{each.line}"
+        for rule in _flat(at(each.body, "properties.policy.rules")):
+            prefixes = _flat(at(rule, "definition.filters.prefixMatch"))
+            if not all(isinstance(one, str) and one in _EXPIRING for one in prefixes):
+                yield f"{where}: a lifecycle rule must name prefixes among {', '.join(sorted(_EXPIRING))}"
+            for form in _FORMS:
+                if at(rule, f"definition.actions.{form}.delete") == [None]:
+                    yield f"{where}: a lifecycle rule must delete each {form} too: what is left is not gone"
 
 
 def _same(value: Value, allowed: str | int | bool) -> bool:

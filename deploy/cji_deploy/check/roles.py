@@ -42,6 +42,12 @@ ASSIGNMENTS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "keyholderLedger": ("ledger", "ledgerRole"),
         "keyholderFloors": ("floors", _BLOB_READER),
         "keyholderBundles": ("bundles", _BLOB_READER),
+        "disposerJobs": ("jobs", "disposerRole"),
+        "disposerResults": ("results", "disposerRole"),
+        "disposerRecords": ("retention", "ledgerRole"),
+        "holderJobs": ("jobs", "holderRole"),
+        "holderResults": ("results", "holderRole"),
+        "holderRecords": ("retention", "ledgerRole"),
     },
 }
 """By template and symbol: the resource of the assignment, and the role."""
@@ -51,6 +57,8 @@ _QUEUES: Final = "Microsoft.Storage/storageAccounts/queueServices/queues"
 RIGHTS: Final[Mapping[str, frozenset[str]]] = {
     "writerRole": frozenset({f"{_BLOBS}/read", f"{_BLOBS}/write", f"{_BLOBS}/add/action"}),
     "ledgerRole": frozenset({f"{_BLOBS}/read", f"{_BLOBS}/add/action"}),
+    "disposerRole": frozenset({f"{_BLOBS}/read", f"{_BLOBS}/delete", f"{_BLOBS}/deleteBlobVersion/action"}),
+    "holderRole": frozenset({f"{_BLOBS}/read", f"{_BLOBS}/immutableStorage/runAsSuperUser/action"}),
     "poisonRole": frozenset({f"{_QUEUES}/read", f"{_QUEUES}/messages/add/action"}),
     "ticketRole": frozenset(
         {
