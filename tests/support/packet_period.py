@@ -76,6 +76,8 @@ from cji_core.trail.merkle import Frontier, leaf_hash
 from cji_core.trail.packets import SIGNATURE, PacketClaims, sign_packet
 from cji_core.trail.short_receipts import Stated, shorten
 from tests.support.deployed import as_file, good
+from tests.support.retention_records import DELETED, DELETION, HOLD, documents
+from tests.support.retention_records import KEY as RETENTION_KEY
 from tests.support.worker_configs import WORKER_CONFIG
 
 __all__ = [
@@ -134,6 +136,9 @@ class Reviewing:
     delay: timedelta = timedelta(minutes=10)
 
 
+_IN_ORDER: Final = {2: "2028-03-02T00:00:00.00Z"}
+
+
 @dataclass(kw_only=True)
 class Scene:
     """What happened, in order, and the files around it. `items` are events, jobs and reviews with their times."""
@@ -161,6 +166,8 @@ class Scene:
     """Claims of a kept receipt that the trail does not have."""
     runs: bytes = CONFIG
     """The configuration that runs."""
+    retention: list[str] | None = field(default_factory=lambda: documents(DELETION, DELETED, HOLD, times=_IN_ORDER))
+    """Records of the retention log."""
     flip: int | None = None
     """A line with an anchor, counted from 0, whose counter is changed after it was written."""
 
@@ -486,6 +493,9 @@ def attachments(scene: Scene, lines: Sequence[bytes], receipts: Sequence[str]) -
         "reviewer_keys": {"reviewer.jwk": public_jwk(REVIEWER.public_key()).encode()},
         "deployment": {"export.json": as_file(good())},
     }
+    if scene.retention is not None:
+        files["retention"] = {"retention.jws": "\n".join(scene.retention).encode()}
+        files["retention_keys"] = {"retention.jwk": public_jwk(RETENTION_KEY.public_key()).encode()}
     if scene.stray is not None:
         files["receipts"]["stray.jws"] = receipt(99, 99, "ee" * 48, digest(POLICIES[0]), scene.stray).encode()
     return Attachments(files=files)

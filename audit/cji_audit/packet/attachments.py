@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from cji_audit.packet.controls import controls
+from cji_audit.packet.disposal import read_retention
 from cji_audit.packet.errors import PacketError
 from cji_audit.packet.inputs import Lint, read_agency, read_deployment, read_key, read_policy, read_sbom, read_tests
 from cji_audit.packet.keys import keys_in
@@ -33,6 +34,8 @@ Kind = Literal[
     "receipt_keys",
     "confirmation_keys",
     "reviewer_keys",
+    "retention",
+    "retention_keys",
     "deployment",
     "agency",
 ]
@@ -99,6 +102,9 @@ class Attachments:
             found["receipts"] = confirmed(found.get("receipts", ()), self.of("receipts"), confirmations, keys)
         if "reviews" in self.files:
             found["reviews"] = read_reviews(self.of("reviews"), reviewers)
+        for name, data in self.of("retention").items():
+            keys = keys_in(self.of("retention_keys"))
+            found["retention"] = read_retention(name, data, keys, self.of("receipts"))
         if "checkpoints" in self.files:
             found["checkpoints"] = tuple(read_checkpoint(n, d, receipt_keys) for n, d in self.of("checkpoints").items())
         if "log" in self.files:

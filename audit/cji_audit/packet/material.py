@@ -303,6 +303,36 @@ class LogEntry(Fact, frozen=True, kw_only=True):
     waiting_since: str = ""
 
 
+class Disposed(Fact, frozen=True, kw_only=True):
+    """Sealed data of one job that was deleted: the number of its record, and the receipt of the job, if it has one.
+
+    `kept` blobs the service refused to delete; `erased` says that it lists nothing more of the others.
+    """
+
+    record: int
+    job: str
+    area: str
+    time: str
+    receipt_sha384: str
+    blobs: int
+    kept: int
+    erased: bool
+
+
+class Retention(Fact, frozen=True, kw_only=True):
+    """The retention log of a pool: its records up to the first that is refused, for `fault`."""
+
+    file: File
+    records: int
+    head: str
+    fault: str
+    findings: tuple[str, ...]
+    """Records that break a rule."""
+    signers: tuple[str, ...]
+    on_hold: tuple[str, ...]
+    disposed: tuple[Disposed, ...]
+
+
 class Machine(Fact, frozen=True, kw_only=True):
     """Evidence of a machine, as it was appraised when the packet was made."""
 
@@ -349,5 +379,6 @@ class Material(Fact, frozen=True, kw_only=True):
     checkpoints: tuple[Checkpoint, ...] | None = None
     log: tuple[LogEntry, ...] | None = None
     machines: tuple[Machine, ...] = ()
+    retention: Retention | None = None
     deployment: Deployment | None = None
     agency: Agency | None = None

@@ -39,7 +39,7 @@ from cji_core.trail.checkpoint import Checkpoint
 from cji_core.trail.compact import MAX_BYTES, ReceiptError, key_id_unverified
 from cji_core.trail.packets import SIGNATURE, STAMP, PacketClaims, stamped, verify_packet
 
-Role = Literal["signer", "receipt-key", "reviewer", "confirmation-key", "log"]
+Role = Literal["signer", "receipt-key", "reviewer", "confirmation-key", "retention-key", "log"]
 Reason = Literal[
     "signature-missing",
     "signature-invalid",
@@ -53,6 +53,8 @@ Reason = Literal[
     "reviewer-is-another",
     "confirmation-key-not-pinned",
     "confirmation-key-is-another",
+    "retention-key-not-pinned",
+    "retention-key-is-another",
     "log-not-pinned",
     "log-is-another",
     "log-quorum-missing",
@@ -75,6 +77,8 @@ REMEDIES: Final[Mapping[Reason, str]] = {
     "reviewer-is-another": "Do not rely on it: reviews are signed with a key that you do not pin.",
     "confirmation-key-not-pinned": "Give the recipients' keys, from the recipients: --confirmation-key.",
     "confirmation-key-is-another": "Do not rely on it: confirmations are signed with a key that you do not pin.",
+    "retention-key-not-pinned": "Give the keys of the retention log, from those who sign it: --retention-key.",
+    "retention-key-is-another": "Do not rely on it: the retention log is signed with a key that you do not pin.",
     "log-not-pinned": "Give the policy of the agency's log, with its keys and witnesses: --log-policy.",
     "log-is-another": "Do not rely on it: the log's checkpoint is not signed by the log that you pin.",
     "log-quorum-missing": "Do not rely on it: ask the log and its witnesses for their newest checkpoints.",
@@ -90,6 +94,7 @@ _GIVEN: Final[Mapping[Role, Kind]] = {
     "receipt-key": "receipt_keys",
     "reviewer": "reviewer_keys",
     "confirmation-key": "confirmation_keys",
+    "retention-key": "retention_keys",
 }
 
 

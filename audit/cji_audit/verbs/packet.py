@@ -14,6 +14,7 @@ from cji_attestation.verbs.reference_values import PROFILE
 from cji_audit.packet.attachments import MAX_FILES, Attachments, Kind
 from cji_audit.packet.catalog import MAX_BYTES as MAX_CATALOG
 from cji_audit.packet.controls import controls
+from cji_audit.packet.disposal import FILE as RETENTION
 from cji_audit.packet.errors import PacketError
 from cji_audit.packet.folder import INDEX, files_of, write
 from cji_audit.packet.inputs import MAX_BYTES
@@ -23,6 +24,7 @@ from cji_audit.packet.material import Period
 from cji_audit.packet.report import checks_of
 from cji_audit.packet.reviews import collected
 from cji_audit.packet.rows import STATUSES, Row, rows
+from cji_audit.retention import local_documents
 from cji_audit.verbs.packet_stamp import stamp
 from cji_audit.verbs.packet_tools import CLOUD, TRAIL, packet_refusals, tools_for
 from cji_audit.verbs.packet_verify import verify
@@ -64,6 +66,8 @@ class MadePacket(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--receipts", type=_FOLDER, help="Receipts that submitters kept, *.jws.")
 @click.option("--confirmations", type=_FOLDER, help="Confirmations of their counts, *.jws.")
 @click.option("--confirmation-key", "confirmation_keys", type=FILE, multiple=True, help="Public key of a confirmation.")
+@click.option("--retention", type=_FOLDER, help="Copy of a pool's retention log, retention-log.")
+@click.option("--retention-key", "retention_keys", type=FILE, multiple=True, help="Public key of its records.")
 @click.option("--reviews", type=_FOLDER, help="Signed weekly reviews, also in folders of weeks.")
 @click.option("--reviewer-key", "reviewer_keys", type=FILE, multiple=True, help="Public key of a reviewer.")
 @click.option("--checkpoints", type=_FOLDER, help="Checkpoints that a witness kept.")
@@ -131,11 +135,15 @@ def _attachments(options: Mapping[str, Any]) -> Attachments:
         "receipt_keys": _contents(options["receipt_keys"]),
         "confirmation_keys": _contents(options["confirmation_keys"]),
         "reviewer_keys": _contents(options["reviewer_keys"]),
+        "retention_keys": _contents(options["retention_keys"]),
     }
     if options["receipts"] is not None:
         files["receipts"] = _contents(sorted(options["receipts"].glob("*.jws")))
     if options["confirmations"] is not None:
         files["confirmations"] = _contents(sorted(options["confirmations"].glob("*.jws")))
+    if options["retention"] is not None:
+        records = "".join(f"{each}\n" for each in local_documents(options["retention"]))
+        files["retention"] = {RETENTION: records.encode("ascii")}
     if options["reviews"] is not None:
         files["reviews"] = _reviews(options["reviews"])
     if options["checkpoints"] is not None:

@@ -55,6 +55,9 @@ _REVIEWER: Final = click.option(
 _CONFIRMATION_KEY: Final = click.option(
     "--confirmation-key", "confirmers", type=FILE, multiple=True, help="Public key of a confirming recipient."
 )
+_RETENTION_KEY: Final = click.option(
+    "--retention-key", "disposers", type=FILE, multiple=True, help="Public key of the retention log, PEM or JWK."
+)
 _RECORDED: Final = click.option("--recorded", is_flag=True, help="Demand a line of a --trail that records this packet.")
 _POLICY: Final = click.option(
     "--policy", "policies", type=FILE, multiple=True, help="A policy of confirmed jobs, for reviews with confirmations."
@@ -67,14 +70,15 @@ _LOG_POLICY: Final = click.option(
     help="Policy of the agency's log, with its keys, witnesses and quorum: demands an entry of each trail.",
 )
 _OPTIONS: Final = (
-    *(_PATH, _SIGNER, _RECEIPT_KEY, _REVIEWER, _CONFIRMATION_KEY, _LOG_POLICY, TSA_ROOT, _RECORDED, TRAIL, _POLICY),
-    *(PROFILE, CLOUD),
+    *(_PATH, _SIGNER, _RECEIPT_KEY, _REVIEWER, _CONFIRMATION_KEY, _RETENTION_KEY, _LOG_POLICY, TSA_ROOT),
+    *(_RECORDED, TRAIL, _POLICY, PROFILE, CLOUD),
 )
 _NAMES: Final = {
     "signers": "--signer",
     "receipt_keys": "--receipt-key",
     "reviewers": "--reviewer",
     "confirmers": "--confirmation-key",
+    "disposers": "--retention-key",
     "log_policies": "--log-policy",
     "tsa_roots": "--tsa-root",
     "trails": "--trail",
@@ -91,6 +95,7 @@ class Given:
     receipt_keys: tuple[Path, ...]
     reviewers: tuple[Path, ...]
     confirmers: tuple[Path, ...]
+    disposers: tuple[Path, ...]
     log_policies: tuple[Path, ...]
     tsa_roots: tuple[Path, ...]
     recorded: bool
@@ -108,6 +113,7 @@ class Given:
                 "receipt-key": _keys(self.receipt_keys),
                 "reviewer": _keys(self.reviewers),
                 "confirmation-key": _keys(self.confirmers),
+                "retention-key": _keys(self.disposers),
             },
             stamp_roots=stamp_roots(self.tsa_roots),
             recorded=self.recorded,

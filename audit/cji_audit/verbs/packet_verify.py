@@ -29,7 +29,7 @@ class PacketDifference(msgspec.Struct, frozen=True, kw_only=True):
 class PacketSigner(msgspec.Struct, frozen=True, kw_only=True):
     """A key on which a packet rests."""
 
-    role: Annotated[str, member("`signer`, `receipt-key`, `reviewer`, `confirmation-key` or `log`")]
+    role: Annotated[str, member("`signer`, `receipt-key`, `reviewer`, `confirmation-key`, `retention-key` or `log`")]
     key: Annotated[str, member("its thumbprint, RFC 7638, or the log's origin, as the packet's maker gives it")]
     pinned: Annotated[bool, member("whether it is one of the reader's pins")]
 

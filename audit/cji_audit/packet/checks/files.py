@@ -107,6 +107,25 @@ def test_results(material: Material) -> Result:
     return holds(f"{found.total} tests, none failed, {found.skipped} skipped.", of_file(found.file))
 
 
+def disposal(material: Material) -> Result:
+    """The retention log is whole, and no deletion of sealed data broke a rule."""
+    found, configured = material.retention, material.configuration
+    if found is None:
+        if configured is not None and configured.values.get("fleet") == "none":
+            return holds("Jobs by reference are not configured: no storage keeps them.", *_values(configured, "fleet"))
+        return missing("The retention log of the pool was not given (--retention).")
+    shown = of_file(found.file)
+    if found.fault or found.findings:
+        return fails(f"The retention log: {(found.fault or found.findings[0]).removesuffix('.')}.", shown)
+    gone = [each for each in found.disposed if material.period.contains(each.time)]
+    erased = sum(each.erased for each in gone)
+    return holds(
+        f"{len(gone)} deletions of sealed data in the period, each with a signed record; of {erased} the storage "
+        f"lists nothing more; {len(found.on_hold)} jobs are on hold.",
+        shown,
+    )
+
+
 def named_tests(material: Material, names: Sequence[str]) -> Result:
     """The named tests of a part passed."""
     found = material.tests
@@ -153,5 +172,6 @@ CHECKS: Final[Mapping[str, Callable[[Material], Result]]] = MappingProxyType(
         "revocation": revocation,
         "sbom": sbom,
         "test-results": test_results,
+        "disposal": disposal,
     }
 )

@@ -7,6 +7,7 @@ from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -40,6 +41,7 @@ from tests.support.packet_period import (
     lines_of,
     sound,
 )
+from tests.support.retention_records import DELETED, DELETION, HOLD, documents
 
 Plant = Callable[[Scene], None]
 FAULTS: dict[str, tuple[Plant, str, set[str]]] = {}
@@ -323,6 +325,30 @@ def refused_evidence(scene: Scene) -> None:
 @fault("SI-5/1426 SI-7/1427", "evidence")
 def unstamped_evidence(scene: Scene) -> None:
     scene.machine = {"stamped": False}
+
+
+@fault("SI-12(3)/1440", "disposal")
+def deletion_under_a_hold(scene: Scene) -> None:
+    scene.retention = documents(HOLD, DELETION, msgspec.structs.replace(DELETED, of=1))
+
+
+@fault("SI-12(3)/1440", "disposal")
+def retention_log_without_a_record(scene: Scene) -> None:
+    del (scene.retention or [])[1]
+
+
+@fault("SI-12(3)/1440", "disposal")
+def retention_log_of_another_key(scene: Scene) -> None:
+    scene.retention = documents(HOLD, key=ec.derive_private_key(0xBAD, ec.SECP384R1()))
+
+
+@fault("SI-12(3)/1440", "disposal")
+def no_retention_log_of_a_pool(scene: Scene) -> None:
+    scene.retention = None
+    at = "https://cjiexample"
+    pool = f'[fleet]\nblob_url = "{at}.blob.core.windows.net"\nqueue_url = "{at}.queue.core.windows.net"\n'
+    pool += f'[ledger]\nkind = "pool"\nblob_url = "{at}.blob.core.windows.net"\n'
+    scene.runs = scene.files["worker.toml"] = CONFIG + b"\n" + pool.encode()
 
 
 @fault("IA-5/643 IA-5(2)/821-823 SC-17/1363", "revocation")
