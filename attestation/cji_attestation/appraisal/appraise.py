@@ -66,9 +66,8 @@ def appraise(
         )
         required = reference.ak_certificate == "required"
         record.add(check_ak_issuer(evidence.ak_cert, added=reference.vtpm_roots, now=now, required=required))  # E44
-        boot = authenticate_boot(  # E46, E47, E50, E48, E53, E59
-            evidence, vtpm.quote, report.ak, start=start, update=update, record=record
-        )
+        # E46, E47, E50, E48, E53, E59
+        boot = authenticate_boot(evidence, vtpm.quote, report.ak, start=start, update=update, record=record)
         # E45, E31; E08 to E10, E41, E42, E11, E12, E32, E34 or E29, E30, E55, E11, E32; E57, E56; E58, E43, E19, E49,
         # E61, E60, E54
         decided = check_policy(
