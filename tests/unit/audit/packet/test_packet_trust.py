@@ -22,6 +22,7 @@ from cji_core.trail import DocumentRecorded, Head, append_record, utc_hundredths
 from cji_core.trail import read as read_line
 from cji_core.trail.packets import SIGNATURE, STAMP, stamped
 from tests.support.packet_period import KEY, REVIEWER, agency, content, signed, sound, tools
+from tests.support.retention_records import KEY as RETENTION_KEY
 from tests.support.tsa_forge import Tsa, tsa
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -37,6 +38,7 @@ PINS = Pins(
         "signer": by_thumbprint([agency().public_key()]),
         "receipt-key": by_thumbprint([KEY.public_key()]),
         "reviewer": by_thumbprint([REVIEWER.public_key()]),
+        "retention-key": by_thumbprint([RETENTION_KEY.public_key()]),
     }
 )
 STAMP_PINS = replace(PINS, stamp_roots=tsa().roots)
@@ -74,7 +76,7 @@ def test_a_packet_under_pinned_keys_is_trusted(files: dict[str, bytes]) -> None:
     found = judged(whole, STAMP_PINS)
     assert found.refusals == ()
     assert all(each.pinned for each in found.signers)
-    assert {each.role for each in found.signers} == {"signer", "receipt-key", "reviewer"}
+    assert {each.role for each in found.signers} == {"signer", "receipt-key", "reviewer", "retention-key"}
     assert any(
         each.startswith(f"stamped by Test Timestamp Authority at {NOW.isoformat()}") for each in found.statements
     )
@@ -83,7 +85,12 @@ def test_a_packet_under_pinned_keys_is_trusted(files: dict[str, bytes]) -> None:
 
 def test_without_pins_every_key_is_the_maker_s(files: dict[str, bytes]) -> None:
     found = judged(with_stamp(signed(files)), Pins())
-    assert reasons(found) == ["signer-not-pinned", "receipt-key-not-pinned", "reviewer-not-pinned"]
+    assert reasons(found) == [
+        "signer-not-pinned",
+        "receipt-key-not-pinned",
+        "reviewer-not-pinned",
+        "retention-key-not-pinned",
+    ]
     assert not any(each.pinned for each in found.signers)
     assert any("as given by the maker" in each for each in found.statements)
 
@@ -98,6 +105,7 @@ def test_a_packet_that_nobody_signed(files: dict[str, bytes]) -> None:
         ("signer", "signer-is-another"),
         ("receipt-key", "receipt-key-is-another"),
         ("reviewer", "reviewer-is-another"),
+        ("retention-key", "retention-key-is-another"),
     ],
 )
 def test_a_key_of_the_maker_s_own(files: dict[str, bytes], role: Role, reason: str) -> None:
