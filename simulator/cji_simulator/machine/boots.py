@@ -44,7 +44,9 @@ _MEASURED: Final = "TPM PCR Barrier (User)"
 _SERVES: Final = "Started cji-worker"
 _PANIC: Final = "Kernel panic"
 _REFUSED: Final = ("Access Denied", "Security Violation")
-_FAILED: Final = ("Failed to start cji-", "Dependency failed for cji-", _PANIC, *_REFUSED)
+_SLOW: Final = "Timed out waiting for device"
+"""The initrd waits a minute and a half for its disks; on busy processors an emulated machine takes longer."""
+_FAILED: Final = (_SLOW, "Failed to start cji-", "Dependency failed for cji-", _PANIC, *_REFUSED)
 _KEY: Final = "cji-image"
 _NO_WIRE_SERVER: Final = {"cji-provisioned.service": "[Service]\nType=oneshot\nExecStart=/usr/bin/true\n"}
 """Nobody here waits for the report that the machine is provisioned."""
@@ -175,7 +177,10 @@ class Machines:
         found = guest.wait_for(text, *_FAILED, seconds=self.seconds)
         if found != text:
             why = f"it printed {found!r}" if found else "it ended" if not guest.running else "the time is over"
-            raise MachineError(f"the machine did not come to {text!r}: {why}\n{guest.printed()[-_LAST:]}")
+            remedy = "Run it again with processors that are idle." if found == _SLOW else None
+            raise MachineError(
+                f"the machine did not come to {text!r}: {why}\n{guest.printed()[-_LAST:]}", remedy=remedy
+            )
 
     def _attested(self, guest: Guest, submitter: Submitter) -> AttestedWorker:
         """The door may take a moment longer than the worker."""
