@@ -60,7 +60,8 @@ def configuration(agency: Agency, folder: Path) -> None:
 
 
 def test_a_bundle_becomes_a_worker_that_opens_the_first_job(agency: Agency, memory: Path) -> None:
-    desk, keys, instance = agency.folder / "configuration", agency.folder / "bundle-keys", agency.pool.instances[0]
+    desk, instance = agency.folder / "configuration", agency.pool.instances[0]
+    keys = Path(instance.vm.trust.bundle_keys)
     desk.mkdir()
     keys.mkdir()
     key, bundle, policy = (agency.folder / name for name in ("bundle.key", "pool.bundle", "release-policy.json"))
