@@ -95,7 +95,7 @@ def _problems(image: Path, systemd: Path) -> Iterator[str]:
 
 def _diet(image: Path) -> Iterator[str]:
     for name, script in (("root", "mkosi.finalize"), ("initrd", "mkosi.images/initrd/mkosi.finalize")):
-        step = rf'^/usr/bin/python3 \S.*/diet\.py" .*/diet\.toml" {name}( \$PROFILES)?$'
+        step = rf'^/usr/bin/python3 \S.*/diet\.py" .*/diet\.toml" {name}( \$\{{PROFILES:-\}})?$'
         if re.search(step, (image / script).read_text(), re.MULTILINE) is None:
             yield f"image/{script}: does not apply the lists of diet.toml; what packages bring would stay"
         for one in Lists.read(image / "diet.toml", name).programs:
