@@ -111,6 +111,13 @@ def test_counters_have_what_was_added_since_the_row_before() -> None:
     assert row["Rows"] == {"in": 5}
 
 
+def test_a_moment_without_an_answer_counts_nothing_twice() -> None:
+    silent = rows.known(SILENT, VIEW)
+    assert not {"Jobs", "Refusals", "FleetTicketsTaken"} & made(VIEW, silent).keys()
+    fresh = replace(VIEW, status=status(keyholder=jobs(operations=(counts("link", 9, slow=2),))))
+    assert made(fresh, silent)["Jobs"] == {"link": {"completed": 3}}
+
+
 def test_a_worker_that_started_again_began_at_zero() -> None:
     fresh = replace(VIEW, status=status(keyholder=jobs(operations=(counts("link", 1),), rows_in=3, refused=())))
     row = made(fresh, VIEW)

@@ -38,6 +38,19 @@ def test_rows_arrive_one_by_one_whether_there_is_a_worker(tmp_path: Path) -> Non
     assert {row["Machine"] for row in (*first["ids"], *second["ids"])} == {"cji-1"}
 
 
+def test_silence_between_two_answers_adds_nothing(tmp_path: Path) -> None:
+    sends = sender(tmp_path, [])
+    (tmp_path / "worker").mkdir()
+    with status_socket(tmp_path / "worker"):
+        sends.step()
+    sends.step()
+    with status_socket(tmp_path / "worker"):
+        sends.step()
+    first, silent, last = (json.loads(line)["ids"][0] for line in (tmp_path / "deeds").read_text().splitlines())
+    assert (first["WorkerState"], silent["WorkerState"], last["WorkerState"]) == ("serving", "unknown", "serving")
+    assert not {"Jobs", "Refusals", "Rows", "JobDurationSeconds"} & last.keys()
+
+
 def test_a_row_that_is_not_taken_is_counted_in_the_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sends = sender(tmp_path, [None, "status-403", "redirect", "reset-read"])
     assert [sends.step() for _ in range(5)] == [60] * 5

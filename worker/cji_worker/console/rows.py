@@ -12,6 +12,7 @@ signed configuration; `Time` is the machine's, and `TimeGenerated` when the row 
 `python -m tools.tables` writes `schema` into deploy/sentinel, where templates and queries read it.
 """
 
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -48,6 +49,11 @@ def row(view: View, machine: str, *, before: View | None) -> bytes:
         if (value := _value(series, view, before)) is not None:
             found[column(series)] = value
     return msgspec.json.encode(found)
+
+
+def known(view: View, before: View) -> View:
+    """The view, with numbers of the one before where it has none: after a silence nothing is counted twice."""
+    return replace(view, status=view.status or before.status, fleet=view.fleet or before.fleet)
 
 
 def schema() -> str:

@@ -18,7 +18,7 @@ from cji_core.format.configuration.machine import VM_ID
 from cji_core.log import events_only, log
 from cji_core.trail.delivery import DeliveryError
 from cji_worker.console.observer import Observer
-from cji_worker.console.rows import STREAM, row
+from cji_worker.console.rows import STREAM, known, row
 from cji_worker.console.view import Own, View
 from cji_worker.ingestion import Ingestion
 from cji_worker.service_https import CLOUDS, Azure
@@ -58,7 +58,7 @@ class Sender:
             log("not exported", what="row", reason=str(error))
             self._own = replace(self._own, export_failures=self._own.export_failures + 1)
             return min(LONGEST_S, max(error.after, self._monitor.interval_seconds))
-        self._taken = view
+        self._taken = view if self._taken is None else known(view, self._taken)
         return self._monitor.interval_seconds
 
     def run(self, *, sleep: Callable[[float], None] = time.sleep) -> None:
