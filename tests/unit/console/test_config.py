@@ -114,6 +114,7 @@ def test_one_that_sends_has_the_name_of_its_machine(tmp_path: Path) -> None:
         ("[monitor]", '[monitor]\nmachine = "a b"'),
         ("[monitor]", '[monitor]\nmachine = "{host}"'),
         ("[monitor]", "[monitor]\ninterval_seconds = 1"),
+        ("[monitor]", "[monitor]\ninterval_seconds = 301"),
         ("[monitor]", '[monitor]\nstream = "Custom-CjiAudit"'),
     ],
 )

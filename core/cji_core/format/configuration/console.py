@@ -60,7 +60,8 @@ class MonitorSection(_Section, frozen=True, kw_only=True):
     cloud: Annotated[str, Meta(min_length=1, max_length=64)] = "azure-us"
     machine: _MachineName = VM_ID
     """The name of the machine in its rows; `{vm_id}` stands for the id of the machine."""
-    interval_seconds: Annotated[int, Meta(ge=10, le=3600)] = 60
+    interval_seconds: Annotated[int, Meta(ge=10, le=300)] = 60
+    """Alerts ask for rows of the last minutes, and for one within 15 of them."""
 
 
 class ConsoleConfig(_Section, frozen=True, kw_only=True):
