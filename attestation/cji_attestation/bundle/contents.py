@@ -199,7 +199,14 @@ def _check_console(console: ConsoleConfig, folder: Path, files: Mapping[str, byt
             f"certificate of console.toml: {shown.removeprefix(f'{folder}/')!a} is not in the bundle",
             f"Name a certificate of the bundle, or {TLS_FOLDER}/server.pem, as `certificate` of worker.toml does.",
         )
-    if console.monitor is not None and not _reachable(console.monitor.endpoint):
+    if console.monitor is None:
+        return
+    if any(console.monitor.client_id.lower() in files.get(other, b"").decode().lower() for other in (WORKER, AUDIT)):
+        raise BundleRefused(
+            "client_id of console.toml: an identity of the keyholder, fleet process or deliverer",
+            "Use the output `healthClientId` of the deployment: it may send states of machines, and nothing else.",
+        )
+    if not _reachable(console.monitor.endpoint):
         raise BundleRefused(
             "[monitor] of console.toml: the image's firewall does not let the console reach its endpoint",
             "Use the output `ingestionEndpoint` of the deployment.",

@@ -80,6 +80,14 @@ def test_a_console_may_send_and_show_the_doors_certificate() -> None:
     assert check_contents(files(changed={"console.toml": CONSOLE}), clouds=CLOUDS)
 
 
+def test_the_console_s_identity_is_no_other_s() -> None:
+    name = "00000000-0000-4000-8000-00000000000A"
+    own = CONSOLE.replace(b"00000000-0000-4000-8000-000000000001", name.encode())
+    assert check_contents(files(changed={"console.toml": own}), clouds=CLOUDS)
+    worker = worker_toml().replace(b"[attestation]", f'[attestation]\nclient_id = "{name.lower()}"'.encode())
+    assert "client_id of console.toml" in refused(files(changed={"console.toml": own, "worker.toml": worker}))
+
+
 def test_an_enrollment_needs_its_roots() -> None:
     assert "enrollment.roots: 'tls/est-roots.pem' is not in the bundle" in refused(files(listen=ENROLL))
     roots = files()["tls/client-roots.pem"]
