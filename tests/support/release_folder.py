@@ -10,6 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_attestation.appraisal import BootImage
 from cji_attestation.verbs.evidence_pcrs import value_lines
+from cji_deploy.image.provenance import enveloped, provenance
+from cji_deploy.image.signature import file_digest, sign, sums
 from tests.support.release_log import pcrs_of
 from tests.support.wheels import build
 
@@ -25,7 +27,15 @@ def write_pem(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
     path.chmod(0o600)
 
 
-def write_image(folder: Path, seed: int) -> None:
+def write_image(
+    folder: Path,
+    seed: int,
+    key: Path,
+    *,
+    commit: str = COMMIT,
+    modified: bool = False,
+    builder: str = "deploy/image/build",
+) -> None:
     """What a build of the image leaves, as far as a release reads it: the boot has this seed."""
     folder.mkdir()
     values = {pcr: (pcrs_of(seed)[pcr],) for pcr in (4, 9, 11)}
@@ -33,6 +43,19 @@ def write_image(folder: Path, seed: int) -> None:
     (folder / "reference-values.toml").write_text("\n".join(value_lines(values, (image,))) + "\n")
     (folder / "bundle-keys.sha256").write_text(f"{'0f' * 32}  me.pem\n")
     (folder / "cji-worker.efi").write_bytes(bytes([seed]) * 100)
+    statement = provenance(
+        {"cji-worker.efi": file_digest(folder / "cji-worker.efi").hex()},
+        builder=builder,
+        commit=commit,
+        modified=modified,
+        external={},
+        internal={},
+        materials=(),
+        tools={},
+    )
+    (folder / "provenance.intoto.json").write_bytes(enveloped(statement, key))
+    (folder / "SHA256SUMS").write_bytes(sums(folder))
+    (folder / "SHA256SUMS.sig").write_text(sign(folder / "SHA256SUMS", key))
 
 
 def make_release(folder: Path, cosign_key: Path, *, version: str, seed: int | None) -> Path:
@@ -40,7 +63,7 @@ def make_release(folder: Path, cosign_key: Path, *, version: str, seed: int | No
     build(folder, ["engine"])
     (folder / "requirements.lock").write_text(_LOCK)
     if seed is not None:
-        write_image(folder / "image", seed)
+        write_image(folder / "image", seed, cosign_key)
     command = [sys.executable, "-m", "cji_deploy.release", str(folder), "--cosign-key", str(cosign_key)]
     run([*command, "--version", version, "--commit", COMMIT, "--epoch", "1796083200"], check=True, capture_output=True)
     return folder

@@ -20,8 +20,18 @@ from cryptography.hazmat.primitives import serialization
 from cji_core.certs import load_private_key
 from cji_deploy.image.provenance import enveloped, provenance
 from cji_deploy.image.sbom import dependencies, sbom, wheels
-from cji_deploy.image.signature import digest_of, file_digest, sign, sums, verify
-from cji_deploy.release.folder import LOCK, PROVENANCE, PUBLIC, SBOM, SIGNATURE, SUMS
+from cji_deploy.image.signature import SignatureError, digest_of, file_digest, sign, sums, verify
+from cji_deploy.release.folder import (
+    IMAGE,
+    LOCK,
+    PROVENANCE,
+    PUBLIC,
+    SBOM,
+    SIGNATURE,
+    SUMS,
+    ReleaseFolderError,
+    require_image,
+)
 
 
 def main() -> int:
@@ -34,6 +44,13 @@ def main() -> int:
     parser.add_argument("--epoch", type=int, required=True)
     given = parser.parse_args()
     folder: Path = given.folder
+    public = _public(given.cosign_key)
+    if (folder / IMAGE).is_dir():
+        try:
+            require_image(folder / IMAGE, public, commit=given.commit)
+        except (ReleaseFolderError, SignatureError, OSError) as error:
+            print(f"not a release: {error}", file=sys.stderr)
+            return 1
     packages = sorted(one for one in folder.iterdir() if one.suffix in {".whl", ".gz"})
     subjects = {one.name: file_digest(one).hex() for one in packages}
     lock = (folder / LOCK).read_text()
@@ -55,18 +72,17 @@ def main() -> int:
     (folder / PROVENANCE).write_bytes(enveloped(statement, given.cosign_key))
     lines = sums(folder)
     (folder / SUMS).write_bytes(lines)
-    _sign(folder, given.cosign_key)
+    signature = sign(folder / SUMS, given.cosign_key)
+    verify(folder / SUMS, signature, public)
+    (folder / PUBLIC).write_bytes(public)
+    (folder / SIGNATURE).write_text(f"{signature}\n")
     print(lines.decode(), end="")
     return 0
 
 
-def _sign(folder: Path, key_file: Path) -> None:
+def _public(key_file: Path) -> bytes:
     public = load_private_key(key_file.read_bytes()).public_key()
-    pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    (folder / PUBLIC).write_bytes(pem)
-    signature = sign(folder / SUMS, key_file)
-    verify(folder / SUMS, signature, pem)
-    (folder / SIGNATURE).write_text(f"{signature}\n")
+    return public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """From a folder of artefacts to the statement about it: every file by its digest, and the boot that its image predicts.
 
-Commit and version are those of the signed provenance, and a folder with other files than SHA256SUMS has is refused.
+Commit and version are those of the signed provenance. A folder with other files than SHA256SUMS has is refused, and so
+is an image that was not built from the same commit.
 """
 
 import hashlib
@@ -26,6 +27,7 @@ SUMS: Final = "SHA256SUMS"
 SIGNATURE: Final = f"{SUMS}.sig"
 PUBLIC: Final = "cosign.pub"
 IMAGE: Final = "image"
+REFERENCE: Final = "reference-values.toml"
 _SIGNED: Final = (SUMS, SIGNATURE, PUBLIC)
 """Beside the files in SUMS."""
 
@@ -64,6 +66,9 @@ def release_of(folder: Path, *, origin: str, flavour: str, platform: str, now: d
     if found.encode() != listed:
         raise ReleaseFolderError(f"{folder} has other files than its {SUMS}")
     built = _built(opened((folder / PROVENANCE).read_bytes(), public))
+    with_image = (folder / IMAGE).is_dir()
+    if with_image:
+        require_image(folder / IMAGE, public, commit=built["commit"])
     names = sorted(line[66:] for line in listed.decode().splitlines())
     try:
         return convert(
@@ -77,7 +82,7 @@ def release_of(folder: Path, *, origin: str, flavour: str, platform: str, now: d
                     msgspec.to_builtins(Artefact(name=name, sha256=file_digest(folder / name).hex()))
                     for name in sorted([*names, *_SIGNED])
                 ],
-                "image": _image(folder / IMAGE, flavour, platform) if (folder / IMAGE).is_dir() else None,
+                "image": _image(folder / IMAGE, flavour, platform) if with_image else None,
             },
             Release,
         )
@@ -88,17 +93,43 @@ def release_of(folder: Path, *, origin: str, flavour: str, platform: str, now: d
 def _built(statement: dict[str, Any]) -> dict[str, str]:
     """Version and commit, by the provenance."""
     try:
-        definition = statement["predicate"]["buildDefinition"]
-        source = definition["resolvedDependencies"][0]
-        if definition["buildType"] != BUILDERS["tools/release"] or "annotations" in source:
-            raise ReleaseFolderError("the provenance is not of a release, or of a tree that was changed")
-        return {"version": definition["externalParameters"]["version"], "commit": source["digest"]["gitCommit"]}
+        commit = _commit(statement, "tools/release")
+        version = statement["predicate"]["buildDefinition"]["externalParameters"]["version"]
     except (KeyError, IndexError, TypeError) as error:
         raise ReleaseFolderError(f"the provenance does not name {error}") from error
+    return {"version": version, "commit": commit}
+
+
+def require_image(image: Path, public: bytes, *, commit: str) -> None:
+    """Return if an image was built from this commit, and its files are those that its build signed.
+
+    Raises ReleaseFolderError, SignatureError or OSError.
+    """
+    try:
+        of = _commit(opened((image / PROVENANCE).read_bytes(), public), "deploy/image/build")
+    except (KeyError, IndexError, TypeError) as error:
+        raise ReleaseFolderError(f"the image's provenance does not name {error}") from error
+    if of != commit:
+        raise ReleaseFolderError(f"the image was built from {of}, not from {commit}")
+    verify(image / SUMS, (image / SIGNATURE).read_text(), public)
+    listed = {line[66:]: line[:64] for line in (image / SUMS).read_text().splitlines()}
+    if not listed.keys() >= {PROVENANCE, REFERENCE, BUNDLE_KEYS}:
+        raise ReleaseFolderError("the image's build did not sign what a release states of it")
+    if changed := sorted(name for name, digest in listed.items() if file_digest(image / name).hex() != digest):
+        raise ReleaseFolderError(f"not as the image's build signed it: {', '.join(changed)}")
+
+
+def _commit(statement: dict[str, Any], builder: str) -> str:
+    """The commit that a program built from, unchanged."""
+    definition = statement["predicate"]["buildDefinition"]
+    source = definition["resolvedDependencies"][0]
+    if definition["buildType"] != BUILDERS[builder] or "annotations" in source:
+        raise ReleaseFolderError(f"the provenance is not of {builder}, or of a tree that was changed")
+    return str(source["digest"]["gitCommit"])
 
 
 def _image(folder: Path, flavour: str, platform: str) -> dict[str, Any]:
-    values = toml((folder / "reference-values.toml").read_bytes(), _Predicted).attestation.reference_values
+    values = toml((folder / REFERENCE).read_bytes(), _Predicted).attestation.reference_values
     roots = {root for image in values.boot_images for root in verity_roots(image.command_line)}
     if len(roots) != 1 or any(len(allowed) != 1 for allowed in values.pcrs.values()):
         raise ReleaseFolderError(f"{folder} predicts more than one boot, or none")

@@ -2,8 +2,13 @@
 
 import hashlib
 import json
+import shutil
+import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from subprocess import run
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -17,6 +22,7 @@ from cji_deploy.release.folder import ReleaseFolderError, release_of
 from tests.support.release_folder import COMMIT, write_image, write_pem
 from tests.support.release_log import ORIGIN, TIME, pcrs_of
 
+IMAGE_FILES = ("bundle-keys.sha256", "provenance.intoto.json", "reference-values.toml")
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
 
 
@@ -27,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
     found = tmp_path / "release"
     found.mkdir()
     (found / "one-0.2.0-py3-none-any.whl").write_bytes(b"a wheel")
-    write_image(found / "image", 2)
+    write_image(found / "image", 2, tmp_path / "cosign.key")
     stated(found)
     return found
 
@@ -58,6 +64,13 @@ def signed(folder: Path) -> None:
     public = load_private_key(key.read_bytes()).public_key()
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     (folder / "cosign.pub").write_bytes(public.public_bytes(serialization.Encoding.PEM, form))
+
+
+def resigned(image: Path, names: Sequence[str] = IMAGE_FILES) -> None:
+    """An image whose build signs these files as they are."""
+    lines = "".join(f"{hashlib.sha256((image / each).read_bytes()).hexdigest()}  {each}\n" for each in names)
+    (image / "SHA256SUMS").write_text(lines)
+    (image / "SHA256SUMS.sig").write_text(sign(image / "SHA256SUMS", image.parent.parent / "cosign.key"))
 
 
 def made(folder: Path) -> Release:
@@ -99,7 +112,56 @@ def test_a_provenance_of_another_build_makes_none(folder: Path, modified: bool) 
     with pytest.raises(ReleaseFolderError, match="provenance"):
         made(folder)
     stated(folder, "deploy/image/build")
-    with pytest.raises(ReleaseFolderError, match="not of a release"):
+    with pytest.raises(ReleaseFolderError, match="not of tools/release"):
+        made(folder)
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        ({"commit": "0b" * 20}, f"built from {'0b' * 20}"),
+        ({"modified": True}, "a tree that was changed"),
+        ({"builder": "tools/release"}, "not of deploy/image/build"),
+    ],
+)
+def test_an_image_of_another_build_makes_none(folder: Path, other: dict[str, Any], reason: str) -> None:
+    shutil.rmtree(folder / "image")
+    write_image(folder / "image", 2, folder.parent / "cosign.key", **other)
+    stated(folder)
+    with pytest.raises(ReleaseFolderError, match=reason):
+        made(folder)
+    command = [
+        sys.executable,
+        "-m",
+        "cji_deploy.release",
+        str(folder),
+        "--cosign-key",
+        str(folder.parent / "cosign.key"),
+    ]
+    done = run([*command, "--version", "0.2.0", "--commit", COMMIT, "--epoch", "0"], capture_output=True, check=False)
+    assert done.returncode == 1
+    assert reason in done.stderr.decode()
+
+
+def test_an_image_is_under_the_release_s_key(folder: Path, tmp_path: Path) -> None:
+    shutil.rmtree(folder / "image")
+    write_pem(tmp_path / "other.key", ec.generate_private_key(ec.SECP256R1()))
+    write_image(folder / "image", 2, tmp_path / "other.key")
+    stated(folder)
+    with pytest.raises(SignatureError):
+        made(folder)
+
+
+@pytest.mark.parametrize("name", ["reference-values.toml", "bundle-keys.sha256", "cji-worker.efi"])
+def test_an_image_is_as_its_build_signed_it(folder: Path, name: str) -> None:
+    with (folder / "image" / name).open("ab") as file:
+        file.write(b"#")
+    stated(folder)
+    with pytest.raises(ReleaseFolderError, match=f"signed it: {name}"):
+        made(folder)
+    resigned(folder / "image", ())
+    stated(folder)
+    with pytest.raises(ReleaseFolderError, match="did not sign"):
         made(folder)
 
 
@@ -112,8 +174,9 @@ def test_an_image_predicts_one_boot(folder: Path) -> None:
         text.replace("\n9 = ", "\n8 = "),
     ):
         path.write_text(changed)
+        resigned(folder / "image")
         stated(folder)
-        with pytest.raises(ReleaseFolderError):
+        with pytest.raises(ReleaseFolderError, match=r"predicts|makes no release"):
             made(folder)
 
 
