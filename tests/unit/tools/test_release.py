@@ -92,6 +92,16 @@ def test_versions_of_others_are_left_alone() -> None:
     assert rewritten(text, "2.0.0") == text.replace("0.1.0", "2.0.0", 2)
 
 
+def test_the_documented_release_leaves_the_tree_as_it_is() -> None:
+    """`tools/release` refuses a tree with other files: those that the page names are ignored, or in the commit."""
+    (command,) = re.findall(r"^make release .*?\"$", (ROOT / "docs/releases.md").read_text(), re.MULTILINE | re.DOTALL)
+    paths = re.findall(r"(?:KEYS|OUT|IMAGE)=(\S+)|--(?:policy|key|token-file) ([^\s\"]+)", command)
+    named = [one or other for one, other in paths]
+    assert len(named) == 6
+    done = subprocess.run(["git", "check-ignore", *named], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == named
+
+
 def test_the_page_lists_every_cause() -> None:
     """docs/releases.md, as the module lists them."""
     listed = re.findall(r"^    ([a-z]+) {2,}", str(releases.__doc__), re.MULTILINE)
