@@ -215,9 +215,11 @@ def _require_files(files: Mapping[str, str], released: Released, known: KnownRel
 
 
 def _digests(folder: Path) -> Iterator[tuple[str, str]]:
-    """Name below the folder, and SHA-256, of every file but those about the log."""
+    """Name below the folder, and SHA-256, of every file but those about the log. Raises Failure for a link."""
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise Failure(f"refused: {name!a} is not a file or folder", remedy=_REFUSED, status=3)
         if path.is_file() and name not in {ENTRY, COPY}:
             with path.open("rb") as file:
                 yield name, hashlib.file_digest(file, "sha256").hexdigest()
