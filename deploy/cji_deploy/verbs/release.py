@@ -34,6 +34,7 @@ from cji_deploy.release.folder import ReleaseFolderError, release_of
 from cji_deploy.verbs.signers import TOKEN, VAULT, signer
 
 _PENDING: Final = "release.statement"
+_CAUSES: Final = "docs/releases.md lists the causes; HTTP 403 is of another token than the log's reader_token_file."
 _UNSETTLED: Final = "witness-refused"
 _TOKEN_FILE: Final = click.option(
     "--token-file", type=FILE, required=True, help="The file with the publisher's token, the log's reader_token_file."
@@ -90,8 +91,8 @@ def publish(folder: Path, *, flavour: str, platform: str, policy_file: Path, as_
         pending.write_bytes(encode_leaf(leaf))
     added = _stated(policy, leaf, by)
     (folder / ENTRY).write_bytes(msgspec.json.encode(added))
-    pending.unlink()
     _print(policy, added, folder / COPY, by, of=decision_sha384(leaf.decision), as_json=as_json)
+    pending.unlink()
 
 
 @click.command("withdraw")
@@ -150,7 +151,7 @@ def _stated(policy: Policy, leaf: StatementLeaf, by: dict[str, Any]) -> Added:
         return state(client, policy, read_token(by["token_file"]), leaf)
     except LeafError as error:
         if error.cause != _UNSETTLED:
-            raise
+            raise Failure(f"refused: {error}", remedy=_CAUSES, status=3) from error
         remedy = "Run it again once the witnesses answer: the statement is in the log and continues from there."
         raise Failure(f"the log has no quorum yet: {error}", remedy=remedy, status=4) from error
 

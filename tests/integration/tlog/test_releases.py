@@ -120,6 +120,14 @@ def test_a_file_that_nobody_released_is_refused(desk: Desk, tmp_path: Path, name
     assert f"{name} is of no release in the log" in desk.cji("verify", own, status=3).output
 
 
+def test_a_link_is_refused(desk: Desk, tmp_path: Path) -> None:
+    """What it leads to, such as a folder with another image, would not be read."""
+    own = changed(desk, tmp_path)
+    (own / "image").rename(tmp_path / "image")
+    (own / "image").symlink_to(tmp_path / "image")
+    assert "'image' is not a file" in desk.cji("verify", own, status=3).output
+
+
 def test_an_entry_of_another_log_is_refused(desk: Desk, tmp_path: Path) -> None:
     own = changed(desk, tmp_path)
     entry = json.loads((own / "release.json").read_bytes())
@@ -164,6 +172,9 @@ def test_a_publication_that_was_interrupted_goes_on(desk: Desk, tmp_path: Path) 
     desk.publishes(folder, status=4)
     desk.agency.handler.handle = handle
     assert len(lost) == 1
+    desk.agency.handler.handle = lambda request: handle(request) if request.method == "POST" else Answer(status=503)
+    desk.publishes(folder, status=4)  # it is in the log, and the copy of the log is not here yet
+    desk.agency.handler.handle = handle
     assert "cji-worker 0.2.1" in desk.publishes(folder).stdout
     assert [each.name for each in folder.glob("release*")] != []
     assert not (folder / "release.statement").exists()
@@ -187,7 +198,7 @@ def test_everybody_reads_and_a_publisher_alone_writes(desk: Desk) -> None:
     (desk.folder / "wrong.token").write_text("x" * 40)
     folder = make_release(desk.folder / "third", desk.folder / "cosign.key", version="0.3.0", seed=None)
     by = ("--token-file", desk.folder / "wrong.token", "--key", desk.folder / "release.key")
-    desk.cji("publish", folder, *by, status=3)
+    assert "another token" in desk.cji("publish", folder, *by, status=3).output
     assert desk.agency.monitor(token=None).with_entries
     assert desk.agency.monitor(token=None).findings == []
 
