@@ -2,16 +2,16 @@
 
 Records of one cluster are joined by matches, so clusters are made within components of these. Units
 that are equal to each other are in one component, too: the weight between them counts for those that they stand for.
-A component goes to one share; shares get about as many units. The task holds five bytes for each unit, and 16 for each
-that has a match: by its size, no engine learns more than how many there are.
+A component goes to one share; shares get about as many units. The task holds less than `count.ROW_BYTES` for each unit.
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from cji_core.errors import Limit
 from cji_core.format.records import arrow
 from cji_core.operations.link import edges
-from cji_operations.kernels.components import Components, components
+from cji_operations.kernels.components import PORTION, Components, components
 from cji_operations.kernels.hashing import Hashes
 from cji_operations.link.blocking import too_many
 from cji_operations.link.marks import MOST_SOURCES, SOURCE
@@ -30,13 +30,27 @@ def form(task: Task) -> None:
     _write_same(task)
     _join(task, edges.FOREST.name, found)
     units, root = found.members()
-    _, component, sizes = np.unique(root, return_inverse=True, return_counts=True)
-    middle = np.cumsum(sizes) - sizes // 2
-    share = np.minimum(middle * shares // max(len(units), 1), shares - 1).astype(np.uint16)[component]
+    del found
+    share = _shares(units, root, shares)
     ends = np.searchsorted(units, starts(n, shares))
     for consumer in range(shares):
         some = slice(ends[consumer], ends[consumer + 1])
         edge_data.write(task, edges.HOMES, units[some], root[some], share[some], to=consumer)
+
+
+def _shares(units: npt.NDArray[np.uint32], root: npt.NDArray[np.uint32], shares: int) -> npt.NDArray[np.uint16]:
+    """uint16[k]: the share of each unit's component, where shares have about as many of these units."""
+    lowest = units[units == root]
+    component, sizes = np.empty(len(units), np.uint32), np.zeros(len(lowest), np.int64)
+    for start in range(0, len(units), PORTION):
+        some = np.searchsorted(lowest, root[start : start + PORTION])
+        component[start : start + PORTION] = some
+        np.add.at(sizes, some, 1)
+    middle = np.cumsum(sizes)
+    middle -= sizes // 2
+    middle *= shares
+    middle //= max(len(units), 1)
+    return np.minimum(middle, shares - 1).astype(np.uint16)[component]
 
 
 def _join(task: Task, edge: str, found: Components) -> None:

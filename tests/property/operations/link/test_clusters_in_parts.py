@@ -1,7 +1,9 @@
 """The clusters of a graph in shares are those of the whole graph, bit by bit, whatever the graph."""
 
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -277,6 +279,30 @@ def test_a_forest_has_as_few_edges_as_there_can_be() -> None:
     assert len(one) == 50 - len(np.unique(whole))
 
 
+@pytest.mark.parametrize("sizes", [1, 2, 3, 200_000])
+def test_components_need_no_more_memory_than_is_planned(sizes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether no unit has a match, or all do: in pairs, threes, or one component."""
+    monkeypatch.setattr(kernel, "PORTION", 1_000)
+    monkeypatch.setattr(components, "PORTION", 1_000)
+    monkeypatch.setattr(edge_data, "write", lambda *_, **__: None)
+    n = 200_000
+    graph = Graph(units=Units.each(np.arange(n)), pairs=gather([]), ids=pa.nulls(n, pa.binary()))
+    task = _Task(number=0, parameters=Link(), streams=_STREAMS())
+    edge_data.write_document(task, edges.PLAN, _plan(graph, 32, [n]))  # type: ignore[arg-type]
+    some = np.flatnonzero(np.arange(n) % sizes).astype(np.uint32)
+    schema = edges.FOREST.schema
+    for start in range(0, len(some), 1_000):
+        right = some[start : start + 1_000]
+        left = (right - right % sizes).astype(np.uint32)
+        task.write("forest", pa.RecordBatch.from_arrays([pa.array(left), pa.array(right)], schema=schema))
+    tracemalloc.start()
+    try:
+        components.form(task)  # type: ignore[arg-type]
+        assert tracemalloc.get_traced_memory()[1] < n * count.ROW_BYTES
+    finally:
+        tracemalloc.stop()
+
+
 def test_a_share_beyond_its_memory_names_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clustering, "MEMORY", 1_000)
     left = np.arange(20)
@@ -307,3 +333,20 @@ def test_rows_beyond_the_memory_of_one_task_name_the_limit(monkeypatch: pytest.M
     with pytest.raises(Refusal) as refused:
         ran(records, Link(), [], side=None, rows_of_task=10)
     assert refused.value.limit is Limit.LINK_MEMORY
+
+
+def test_what_sizes_of_streams_of_shares_show_is_stated() -> None:
+    """docs/fleet.md names each stream to or from a share whose size depends on records."""
+    planned = {"components", *(stage.name for stage in STAGES.in_order if stage.width is Width.PLANNED)}
+    shares = planned - {"observe", "pairs"}
+    named = {
+        edge.name
+        for stage in STAGES.in_order
+        for edge in stage.writes
+        if edge.fields != edges.DOCUMENT
+        and (stage.name in shares or any(edge.name in other.reads for other in STAGES.in_order if other.name in shares))
+    }
+    page = (Path(__file__).parents[4] / "docs/fleet.md").read_text()
+    stated = page.split("What the engine's operator can see")[1].split("\n* times")[0]
+    assert {name for name in named if f"`{name}`" not in stated} == set()
+    assert {"homes", "inside", "labels"} <= named
