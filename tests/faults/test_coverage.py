@@ -46,6 +46,8 @@ def test_every_message_of_a_job_is_a_step() -> None:
     of_worker = {kind.__name__ for kind in get_args(messages.SupervisorFromChild | messages.ChildFromSupervisor)}
     assert {step.name for step in STEPS} | set(NO_STEP) | of_worker | {"Confined"} >= sent
     assert not {step.name for step in STEPS} & set(NO_STEP)
+    named = [word for why in NO_STEP.values() for word in why.split() if word.startswith("tests/")]
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 def test_every_line_about_a_job_is_a_step_on_both_sides() -> None:

@@ -59,7 +59,7 @@ NO_STEP: Final[Mapping[str, str]] = {
     "WipeReference": "a reference outlives its job: tests/integration/keyholder/test_references.py",
     "ReferenceWiped": "a reference outlives its job: tests/integration/keyholder/test_references.py",
     "Touch": "about the worker",
-    "JobsWait": "about all jobs: tests/integration/keyholder/test_jobs_wait.py",
+    "JobsWait": "about all jobs: tests/integration/worker/test_traced_jobs.py",
     "CellFaulted": "only a fault of the program sends it; a cell that is killed says less",
 }
 
