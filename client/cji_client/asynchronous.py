@@ -59,10 +59,15 @@ class Client(_Channel[SyncClient]):
 
 
 class AsyncJob:
-    """`Job` with coroutines. To cancel the coroutine of a wait ends the wait and not the job."""
+    """`Job` with coroutines. To cancel the coroutine of a wait ends the wait and not the job; it holds no thread."""
 
     def __init__(self, sync: Job) -> None:
         self.sync = sync
+
+    @property
+    def id(self) -> str:
+        """See Job."""
+        return self.sync.id
 
     async def status(self) -> JobStatus:
         """See Job."""
@@ -70,11 +75,12 @@ class AsyncJob:
 
     async def wait(self, timeout: float | None = None) -> JobStatus:
         """See Job."""
-        return await asyncio.to_thread(self.sync.wait, timeout)
+        return await self.sync.awaited(timeout)
 
     async def result(self, timeout: float | None = None) -> OpenedResult:
         """See Job."""
-        return await asyncio.to_thread(self.sync.result, timeout)
+        await self.wait(timeout)
+        return await asyncio.to_thread(self.sync.result)
 
     async def cancel(self) -> None:
         """See Job."""
@@ -106,6 +112,10 @@ class AsyncConnection(_Channel[Connection]):
     send = cancellable(Connection.send)
     submit = _as_job(Connection.submit)
     job = _as_job(Connection.job)
+
+    async def jobs(self, folder: FileName) -> list[AsyncJob]:
+        """See Connection."""
+        return [AsyncJob(job) for job in await asyncio.to_thread(self.sync.jobs, folder)]
 
 
 def connect_async(

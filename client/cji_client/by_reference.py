@@ -13,6 +13,7 @@ The client keeps no connection between calls, so several threads may use it.
 """
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Iterator
@@ -150,6 +151,7 @@ class SyncFleetClient:
     def wait(self, job_id: bytes, *, deadline: float, progress: ProgressCallback | None = None) -> JobStatus:
         """The status once it is final; NotFinished after `deadline` seconds.
 
+        A `deadline` of infinity is none: then SpecError for a job that is not there, not submitted or deleted.
         `progress` is called with the stage and percentage of the latest attempt.
         """
         wait = _Wait(deadline, progress)
@@ -359,6 +361,8 @@ class _Wait:
         """Report progress; the seconds until the next look. NotFinished after the deadline."""
         if self._progress is not None and status.stage is not None and status.per_cent is not None:
             self._progress(Progress(phase=Phase.WORKING, stage=status.stage, per_cent=status.per_cent))
+        if self._until == math.inf and status.state is State.ABSENT:
+            raise _without_result(status)
         left, pause = self._until - time.monotonic(), self._pause
         if left <= 0:
             raise NotFinished(status.state)

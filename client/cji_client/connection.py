@@ -4,7 +4,7 @@
         with worker.run(frame, "job.toml") as result:
             print(result.pandas())
 
-`submit` returns at once with a `Job`, and with a folder sends the job by reference, to a pool of workers.
+`submit` returns a `Job` while the job runs, and with a folder sends it by reference, to a pool of workers.
 
 Each run requires fresh evidence from the worker before anything is sealed, and each result its receipt before anything
 is opened. The steps can be called one by one: `prepare`, `attest`, `seal`, `send`.
@@ -203,8 +203,9 @@ class Connection:
         """Begin one job and return its handle. What is wrong with records, spec or worker is raised here.
 
         Without a `folder`, the worker is attested, and a thread of this process sends the job; it ends with this
-        connection. With one, the job is sealed into this new folder and sent by reference, to the pool that the
-        profile's `[storage]` names: `deadline` is of no use there, and the folder is what the result needs later.
+        connection. With one, the job is sealed into this new folder, and all of it sent by reference before this
+        returns, to the pool that the profile's `[storage]` names: `deadline` is of no use there, and the folder is what
+        the result needs later. After an error, `job(folder).send()` continues.
         Other arguments are as in `run`.
         """
         from cji_client.job import DirectJob, PoolJob  # noqa: PLC0415 - `run` does without it
@@ -220,7 +221,7 @@ class Connection:
         attested = self.attest()
         sealed = self.seal(prepared, project_key=project_key)
 
-        def run(note: ProgressCallback, stop: Cancellation) -> OpenedResult:
+        def run(note: ProgressCallback, stop: Cancellation, standing: Standing) -> OpenedResult:
             return self.run_sealed(
                 sealed,
                 prepared,
@@ -229,6 +230,7 @@ class Connection:
                 max_result_bytes=max_result_bytes,
                 progress=note,
                 cancellation=stop,
+                standing=standing,
             )
 
         return DirectJob(sealed.header.job_id, run, progress)
@@ -240,7 +242,12 @@ class Connection:
         return PoolJob(load_job(folder), self._pool(), self._opened)
 
     def jobs(self, folder: FileName) -> "list[PoolJob]":
-        """All jobs by reference whose folders lie in this one, oldest first; those of one second by name."""
+        """All jobs by reference whose folders lie in this one, oldest first; those of one second by name.
+
+        Folders without a whole job are left out. SpecError if there is no such folder, or a job in it is damaged.
+        """
+        if not Path(folder).is_dir():
+            raise SpecError(f"{folder} is not a folder", remedy="Name the folder in which the folders of jobs are.")
         found = [self.job(about.parent) for about in Path(folder).glob(f"*/{ABOUT}")]
         return sorted(found, key=lambda job: (job.created, job.folder.name))
 

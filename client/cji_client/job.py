@@ -10,6 +10,7 @@ A job by reference lives in its folder and in the pool: another process, or anot
 profile, gets the same handle by `worker.job("people.job")`. A job that goes to a worker directly ends with its process.
 """
 
+import asyncio
 import math
 import threading
 from abc import ABC, abstractmethod
@@ -21,14 +22,16 @@ from cji_client.cancellation import Cancellation
 from cji_client.errors import NotFinished
 from cji_client.job_state import JobStatus, State
 from cji_client.progress import Phase, Progress, ProgressCallback
+from cji_client.release import Release
 from cji_client.result import OpenedResult, Result
 from cji_client.shown import card
+from cji_client.standing import Sent, Standing
 
 if TYPE_CHECKING:
     from cji_client.by_reference import SyncFleetClient
     from cji_client.job_folder import JobFolder
 
-Run: TypeAlias = Callable[[ProgressCallback, Cancellation], OpenedResult]
+Run: TypeAlias = Callable[[ProgressCallback, Cancellation, Standing], OpenedResult]
 
 
 class Job(ABC):
@@ -50,6 +53,10 @@ class Job(ABC):
     @abstractmethod
     def wait(self, timeout: float | None = None) -> JobStatus:
         """The state once it is final; NotFinished after `timeout` seconds, and the job goes on."""
+
+    @abstractmethod
+    async def awaited(self, timeout: float | None = None) -> JobStatus:
+        """`wait` for an event loop: no thread is taken for longer than a look."""
 
     @abstractmethod
     def result(self, timeout: float | None = None) -> OpenedResult:
@@ -75,15 +82,16 @@ class DirectJob(Job):
     """A job that a thread of this process sends to a worker."""
 
     def __init__(self, job_id: bytes, run: Run, progress: ProgressCallback | None) -> None:
-        """`run` sends it; the thread ends with the process."""
+        """`run` sends it; the thread ends with the process. A job that is done holds no records."""
         super().__init__(job_id)
-        self._run, self._progress = run, progress
+        self._progress, self._standing = progress, Standing()
         self._stop, self._end, self._latest = Cancellation(), Future[OpenedResult](), Progress(phase=Phase.SENT)
-        threading.Thread(target=self._work, daemon=True, name=f"cji-job-{self.id}").start()
+        threading.Thread(target=self._work, args=(run,), daemon=True, name=f"cji-job-{self.id}").start()
 
     def status(self) -> JobStatus:
         """See Job."""
-        stage, per_cent = self._latest.stage or None, self._latest.per_cent if self._latest.stage else None
+        latest = self._latest
+        stage, per_cent = (latest.stage, latest.per_cent) if latest.stage else (None, None)
         return JobStatus(job_id=self.job_id, state=self._state(), stage=stage, per_cent=per_cent)
 
     def wait(self, timeout: float | None = None) -> JobStatus:
@@ -92,6 +100,14 @@ class DirectJob(Job):
             self._end.exception(timeout)
         except TimeoutError:
             raise NotFinished(self._state()) from None
+        return self.status()
+
+    async def awaited(self, timeout: float | None = None) -> JobStatus:
+        """See Job."""
+        end = asyncio.wrap_future(self._end)
+        end.add_done_callback(lambda known: known.cancelled() or known.exception())  # `result` raises it
+        if not (await asyncio.wait([end], timeout=timeout))[0]:
+            raise NotFinished(self._state())
         return self.status()
 
     def result(self, timeout: float | None = None) -> OpenedResult:
@@ -106,11 +122,15 @@ class DirectJob(Job):
     def _state(self) -> State:
         if not self._end.done():
             return State.CANCELLING if self._stop.asked else State.RUNNING
-        return State.DONE if self._end.exception() is None else State.FAILED
+        if self._end.exception() is None:
+            return State.DONE
+        known = self._standing
+        unsent = known.sent is Sent.NOTHING or known.refused
+        return State.FAILED if unsent or known.release is Release.NOT_RELEASED else State.LOST
 
-    def _work(self) -> None:
+    def _work(self, run: Run) -> None:
         try:
-            self._end.set_result(self._run(self._note, self._stop))
+            self._end.set_result(run(self._note, self._stop, self._standing))
         except BaseException as error:  # noqa: BLE001 - it is raised where somebody asks for the result
             self._end.set_exception(error)
 
@@ -143,6 +163,12 @@ class PoolJob(Job):
     def wait(self, timeout: float | None = None) -> JobStatus:
         """See Job."""
         return self._pool.wait(self.job_id, deadline=math.inf if timeout is None else timeout)
+
+    async def awaited(self, timeout: float | None = None) -> JobStatus:
+        """See Job."""
+        from cji_client.by_reference import FleetClient  # noqa: PLC0415 - it is loaded where there is a pool
+
+        return await FleetClient(self._pool).wait(self.job_id, deadline=math.inf if timeout is None else timeout)
 
     def result(self, timeout: float | None = None) -> OpenedResult:
         """See Job; each call fetches it again."""

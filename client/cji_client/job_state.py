@@ -25,7 +25,7 @@ _GRACE: Final = timedelta(minutes=5)
 
 
 class State(enum.StrEnum):
-    """The state of a job by reference."""
+    """The state of a job."""
 
     ABSENT = "absent"
     """No header: it was not submitted, or was deleted."""
@@ -37,11 +37,13 @@ class State(enum.StrEnum):
     """The submitter asked for an end; a failure receipt comes, or the receipt of an attempt that had finished."""
     OVERDUE = "overdue"
     """No attempt was seen before the header's time was over, and there is no end yet."""
+    LOST = "lost"
+    """Of a job that went to a worker directly: its call ended, and whether the worker released a result is unknown."""
 
     @property
     def final(self) -> bool:
-        """Whether the job has its end."""
-        return self in {State.DONE, State.FAILED}
+        """Whether there is nothing to wait for."""
+        return self in {State.DONE, State.FAILED, State.LOST}
 
     @property
     def outcome(self) -> Release:

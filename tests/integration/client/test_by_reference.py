@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -59,6 +60,10 @@ def test_a_job_goes_and_its_result_comes(desk: Desk) -> None:
     assert tables["result"]["last"].to_pylist() != PEOPLE["last"].to_pylist()
     assert steps[-1].phase is Phase.RECEIVED
     assert client.status(b"\0" * 16).state is State.ABSENT
+    with pytest.raises(SpecError, match="no such job"):
+        client.wait(b"\0" * 16, deadline=math.inf)
+    with pytest.raises(NotFinished, match="absent"):
+        client.wait(b"\0" * 16, deadline=0)
 
 
 def test_a_job_that_cannot_run_in_parts_is_not_sent(desk: Desk) -> None:

@@ -11,6 +11,7 @@ import pyarrow.csv
 import pytest
 from click.testing import CliRunner, Result
 
+from cji_client.asynchronous import connect_async
 from cji_client.connection import connect
 from cji_client.errors import NotFinished, SpecError
 from cji_client.job_state import State
@@ -293,3 +294,17 @@ def test_a_program_has_a_handle_of_a_job_by_reference(shell: Shell) -> None:
             assert result.table()["record_id"].to_pylist() == ["007", "008"]
         with pytest.raises(SpecError, match="cannot be read"):
             worker.job(jobs / "three")
+        with pytest.raises(SpecError, match="is not a folder"):
+            worker.jobs(shell.folder / "jbos")
+        (jobs / "two" / "header.bin").write_bytes(b"")
+        with pytest.raises(SpecError, match="two contains no sealed job"):
+            worker.jobs(jobs)
+
+
+async def test_coroutines_find_a_job_by_reference(shell: Shell) -> None:
+    credential, trust, jobs = StorageCredential(), shell.desk.simulation.trust, shell.folder / "jobs"
+    async with connect_async(shell.folder / "client.toml", trusts=[trust], credential=credential) as worker:
+        job = await worker.submit(shell.folder / "people.csv", shell.folder / "job.toml", folder=jobs / "one")
+        assert [each.id for each in await worker.jobs(jobs)] == [job.id]
+        with pytest.raises(NotFinished):
+            await job.wait(0.01)

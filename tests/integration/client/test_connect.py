@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -29,6 +29,7 @@ from cji_client.errors import (
     MissingRule,
     NotFinished,
     SpecError,
+    Unreachable,
     Unverified,
 )
 from cji_client.job_folder import load_job, save_job
@@ -163,28 +164,49 @@ def test_a_submitted_job_is_a_handle(desk: Desk) -> None:
     assert not any(name in shown for name in ("neumann", "painter", "michaela", "courtney", "n******"))
 
 
-def test_a_submitted_job_ends_when_it_is_cancelled(desk: Desk) -> None:
-    accepted, go_on = threading.Event(), threading.Event()
+@dataclass(frozen=True, kw_only=True)
+class Halted:
+    """Records that come to an end when they are let go; `begun` when the worker has the first of them."""
 
-    def batches() -> Iterator[pa.RecordBatch]:
+    begun: threading.Event = field(default_factory=threading.Event)
+    let_go: threading.Event = field(default_factory=threading.Event)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
         (batch,) = pa.table(PEOPLE).to_batches()
         yield batch
-        accepted.set()
-        go_on.wait(60)
+        self.begun.set()
+        self.let_go.wait(60)
         yield batch
 
+
+def test_a_submitted_job_ends_when_it_is_cancelled(desk: Desk) -> None:
+    records = Halted()
     with desk.connect() as worker:
-        job = worker.submit(batches(), desk.spec)
-        assert accepted.wait(60)
+        job = worker.submit(records.batches(), desk.spec)
+        assert records.begun.wait(60)
         assert job.status().state is State.RUNNING
         with pytest.raises(NotFinished):
             job.result(0.01)
         job.cancel()
         assert job.status().state is State.CANCELLING
-        go_on.set()
+        records.let_go.set()
         assert job.wait(60).state is State.FAILED
         with pytest.raises(JobCancelled):
             job.result()
+
+
+def test_a_submitted_job_is_lost_with_its_connection(desk: Desk) -> None:
+    """Nobody can be asked any more whether the worker ended it: that is not said of it."""
+    records = Halted()
+    with desk.connect() as worker:
+        job = worker.submit(records.batches(), desk.spec)
+        assert records.begun.wait(60)
+    records.let_go.set()
+    found = job.wait(60)
+    assert (found.state, found.state.outcome) == (State.LOST, Release.UNKNOWN)
+    with pytest.raises(Unreachable, match="Channel closed") as caught:
+        job.result()
+    assert f"Job {job.id}: sent, no receipt." in caught.value.remedy
 
 
 def test_a_side_table_needs_no_file(desk: Desk) -> None:
