@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
+from cji_attestation.appraisal.boot_image import PRODUCTION
 from cji_attestation.appraisal.boot_state import BootState
 from cji_attestation.appraisal.reference import ReferenceValues
 from cji_attestation.checks import Failure, Result, compared, requirement
@@ -16,7 +17,6 @@ from cji_core.tlog.leaves import Image
 from cji_core.tlog.releases import Released, known_releases
 
 _ID: Final = "E60"
-_PRODUCTION: Final = "production"
 
 
 def release_result(boot: BootState | None, reference: ReferenceValues, *, now: datetime) -> Result:
@@ -42,7 +42,7 @@ def release_result(boot: BootState | None, reference: ReferenceValues, *, now: d
 
 def _fault(one: Released, image: Image, reference: ReferenceValues) -> str:
     allowed, keys = reference.release_bundle_keys, image.bundle_keys_sha384
-    if one.withdrawn is not None or image.flavour != _PRODUCTION:
+    if one.withdrawn is not None or image.flavour != PRODUCTION:
         return f"release {one}"
     return "" if allowed is None or keys in allowed else f"release {one}, of bundle keys {keys}"
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from cji_attestation.appraisal import BootImage, verity_roots
+from cji_attestation.appraisal.boot_image import flavours_of
 from cji_core.documents import convert, toml
 from cji_core.tlog.leaves import Artefact, Image, PcrValue, Release
 from cji_core.trail.fields import utc_hundredths
@@ -133,6 +134,8 @@ def _image(folder: Path, flavour: str, platform: str) -> dict[str, Any]:
     roots = {root for image in values.boot_images for root in verity_roots(image.command_line)}
     if len(roots) != 1 or any(len(allowed) != 1 for allowed in values.pcrs.values()):
         raise ReleaseFolderError(f"{folder} predicts more than one boot, or none")
+    if (named := {name for image in values.boot_images for name in flavours_of(image.command_line)}) != {flavour}:
+        raise ReleaseFolderError(f"the image is of the flavour {' and '.join(sorted(named))}, not {flavour}")
     found = Image(
         flavour=flavour,  # type: ignore[arg-type]  # `convert` compares it
         platform=platform,

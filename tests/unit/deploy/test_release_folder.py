@@ -143,6 +143,18 @@ def test_an_image_of_another_build_makes_none(folder: Path, other: dict[str, Any
     assert reason in done.stderr.decode()
 
 
+def test_an_image_is_of_the_flavour_that_it_names(folder: Path) -> None:
+    """The publisher's word is not enough: a debug image has a shell."""
+    with pytest.raises(ReleaseFolderError, match="flavour production, not debug"):
+        release_of(folder, origin=ORIGIN, flavour="debug", platform="azure-cvm", now=NOW)
+    path = folder / "image/reference-values.toml"
+    path.write_text(path.read_text().replace("roothash=", "cji.flavour=debug roothash="))
+    resigned(folder / "image")
+    stated(folder)
+    with pytest.raises(ReleaseFolderError, match="flavour debug, not production"):
+        made(folder)
+
+
 def test_an_image_is_under_the_release_s_key(folder: Path, tmp_path: Path) -> None:
     shutil.rmtree(folder / "image")
     write_pem(tmp_path / "other.key", ec.generate_private_key(ec.SECP256R1()))
