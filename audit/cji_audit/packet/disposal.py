@@ -67,5 +67,5 @@ def _disposed(log: Log, number: int) -> Disposed:
         receipt_sha384=each.deletion.receipt_sha384 or "",
         blobs=len(each.deletion.blobs),
         kept=each.kept,
-        erased=number in log.purged,
+        erased=log.is_erased(number),
     )

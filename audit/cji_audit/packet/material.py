@@ -306,7 +306,7 @@ class LogEntry(Fact, frozen=True, kw_only=True):
 class Disposed(Fact, frozen=True, kw_only=True):
     """Sealed data of one job that was deleted: the number of its record, and the receipt of the job, if it has one.
 
-    `kept` blobs the service refused to delete; `erased` says that it lists nothing more of the others.
+    `kept` blobs the service refused to delete; `erased` says that it kept none and lists nothing more of them.
     """
 
     record: int

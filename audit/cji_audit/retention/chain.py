@@ -118,7 +118,9 @@ class Log:
 
     def take(self, document: str) -> Record:
         """Add the next record. Raises RetentionLogError."""
-        record = self._verified(document)
+        record = self.check(document)
+        self.account = record.account
+        self.signers.add(key_id_unverified(document))
         if record.time < self.time:
             self._note("time", record, f"it is of {record.time}, an earlier record of {self.time}")
         match record.act:
@@ -135,6 +137,10 @@ class Log:
         self.size, self.head, self.time = self.size + 1, digest(document), max(self.time, record.time)
         return record
 
+    def is_erased(self, number: int) -> bool:
+        """Whether a record confirms that the service lists nothing more of this deletion, of which it kept nothing."""
+        return number in self.purged and not self.deleted[number].kept
+
     def end(self) -> list[Finding]:
         """All findings, those of what is open at the end included."""
         left = (
@@ -145,7 +151,8 @@ class Log:
         )
         return [*self.findings, *left]
 
-    def _verified(self, document: str) -> Record:
+    def check(self, document: str) -> Record:
+        """The record, if it is the next one; nothing is added. Raises RetentionLogError."""
         try:
             kid = key_id_unverified(document)
         except ReceiptError as error:
@@ -162,8 +169,6 @@ class Log:
             raise RetentionLogError("previous", self.size)
         if self.account not in {"", record.account}:
             raise RetentionLogError("account", self.size)
-        self.account = record.account
-        self.signers.add(kid)
         return record
 
     def _release(self, record: Record, act: Release) -> None:
@@ -206,11 +211,11 @@ class Log:
 
 
 def waits_for_purge(log: Log, now: str) -> list[int]:
-    """Deletions of which everything should be erased by now, and no record confirms it."""
+    """Deletions of which all that was deleted should be erased by now, and no record confirms it."""
     return [
         number
         for number, each in sorted(log.deleted.items())
-        if number not in log.purged and each.recoverable_until <= now
+        if number not in log.purged and each.recoverable_until <= now and each.kept < len(each.deleted.outcomes)
     ]
 
 

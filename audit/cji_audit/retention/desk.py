@@ -11,7 +11,7 @@ of a run needs no right to change holds (deploy/bicep/storageRoles.bicep).
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final, TypeVar
 
@@ -19,7 +19,7 @@ import msgspec
 from msgspec import UNSET
 
 from cji_audit.errors import AuditError
-from cji_audit.retention.chain import Disposed, Log, waits_for_purge
+from cji_audit.retention.chain import Disposed, Log, RetentionLogError, waits_for_purge
 from cji_audit.retention.documents import Documents, UnreadableError, read_documents
 from cji_audit.retention.identity import Principal
 from cji_audit.retention.log import LogMovedError, RetentionLog
@@ -47,6 +47,8 @@ from cji_core.trail.fields import utc_hundredths
 _T = TypeVar("_T")
 _MOVES: Final = 10
 """Records of others that one of ours waits for."""
+_CLOCKS: Final = timedelta(seconds=30)
+"""Between two clocks of the service."""
 
 
 class HoldError(AuditError):
@@ -61,6 +63,13 @@ class ClockError(AuditError):
 
     code = "service-clock-unknown"
     remedy = "Repeat the command; without the service's clock nothing is deleted."
+
+
+class ContainerError(AuditError):
+    """A recorded deletion in a container that the rules do not name: what is there cannot be told."""
+
+    code = "container-unknown"
+    remedy = "Name under [storage] of the rules the containers in which it began, and run this again."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +87,11 @@ class Account:
         return [*self.inputs.stored(under), *self.results.stored(under)]
 
     def container(self, name: str) -> SealedBlobs:
-        """The container of this name."""
-        return self.inputs if name == self.inputs.name else self.results
+        """The container of this name. Raises ContainerError."""
+        found = {each.name: each for each in (self.inputs, self.results)}.get(name)
+        if found is None:
+            raise ContainerError(f"the log has a deletion in container {name}")
+        return found
 
     def hold(self, stored: Iterable[Stored], *, held: bool) -> int:
         """Put Azure's legal hold on, or take it off; how many had it changed."""
@@ -121,12 +133,12 @@ class Desk:
 
     def due(self) -> list[Verdict]:
         """A verdict about every area of every stored job. Nothing is changed; this needs no maker of records."""
-        self._log.load()
+        self._load()
         return list(self._verdicts())
 
     def run(self) -> Ran:
         """Delete what is due. What the service refuses to delete is kept, and the outcome names why."""
-        state, ran = self._log.load(), Ran()
+        state, ran = self._load(), Ran()
         for number, deletion in sorted(state.open.items()):
             ran.deletions[number] = deletion, self._complete(number, deletion)
         ran.purged = self._confirm(state)
@@ -138,7 +150,7 @@ class Desk:
 
     def hold(self, case: str, jobs: Iterable[str]) -> int:
         """Put all versions of these jobs on hold for the case; their number. HoldError for a job without a blob."""
-        self._log.load()
+        self._load()
         ids, count = sorted(set(jobs)), 0
         stored = {job: self._account.stored(f"{job}/") for job in ids}
         if absent := [job for job, found in stored.items() if not found]:
@@ -152,14 +164,26 @@ class Desk:
 
     def release(self, case: str) -> list[str]:
         """Release the jobs of a case; those that no other case holds are returned, without Azure's hold."""
-        state = self._log.load()
+        state = self._load()
         if case not in state.cases and case not in state.released:
             raise HoldError(f"there is no case {case}")
         for part in _parts(sorted(state.cases.get(case, ())), MAX_JOBS):
-            self._append(partial(_always, Release(case=case, jobs=part)))
+            self._append(partial(self._release, case, part))
         free = sorted(state.released[case] - self._log.state.on_hold)
         self._account.hold((s for job in free for s in self._account.stored(f"{job}/") if s.held), held=False)
         return free
+
+    def _load(self) -> Log:
+        state = self._log.load()
+        if state.account not in {"", self._account.url}:
+            raise RetentionLogError("account", 0)
+        return state
+
+    def _release(self, case: str, part: tuple[str, ...]) -> Release | None:
+        """Of what the case still holds: another release may have come first."""
+        held = self._log.state.cases.get(case, ())
+        jobs = tuple(each for each in part if each in held)
+        return Release(case=case, jobs=jobs) if jobs else None
 
     def _verdicts(self) -> Iterator[Verdict]:
         """Documents of a job are read only if the creation of its blobs alone would let something go."""
@@ -216,12 +240,13 @@ class Desk:
     def _complete(self, number: int, deletion: Deletion) -> Deleted:
         """Delete what is left of a recorded deletion, and record the outcome."""
         prefix = f"{deletion.job}/"
+        containers = [self._account.container(name) for name in sorted({each.container for each in deletion.blobs})]
         there = {_identity(each) for each in self._account.stored(prefix)}
         outcomes = [self._outcome(deletion, each, _key(each) in there) for each in deletion.blobs]
         left: dict[_Key, datetime] = {}
-        for container in {each.container for each in deletion.blobs}:
-            found = self._account.container(container).recoverable(prefix)
-            left |= {(container, each.name, each.version, each.snapshot): each.until for each in found}
+        for container in containers:
+            found = container.recoverable(prefix)
+            left |= {(container.name, each.name, each.version, each.snapshot): each.until for each in found}
         for place, each in enumerate(deletion.blobs):
             if (until := left.get(_key(each))) is not None:
                 outcomes[place] = msgspec.structs.replace(outcomes[place], recoverable_until=utc_hundredths(until))
@@ -240,8 +265,13 @@ class Desk:
         """Record the deletions of which the service lists nothing more."""
         found = [n for n in waits_for_purge(state, utc_hundredths(self._now())) if self._is_erased(state.deleted[n])]
         for part in _parts(found, MAX_PURGED):
-            self._append(partial(_always, Purged(of=part)))
+            self._append(partial(self._purged, part))
         return found
+
+    def _purged(self, part: tuple[int, ...]) -> Purged | None:
+        """Of what no other run has confirmed meanwhile."""
+        left = tuple(each for each in part if each not in self._log.state.purged)
+        return Purged(of=left) if left else None
 
     def _is_erased(self, each: Disposed) -> bool:
         prefix = f"{each.deletion.job}/"
@@ -265,13 +295,18 @@ class Desk:
         raise LogMovedError("others append records faster than this command")
 
     def _require(self, act: Act) -> None:
-        """Raise RecordError before anything is changed for which there would be no record."""
+        """Raise RecordError or RetentionLogError before anything is changed for which there would be no record."""
         self._log.signed(partial(self._record, act, self._of()), self._of().key)
 
     def _of(self) -> Maker:
         if self._maker is None:
             raise TypeError("a desk without a maker appends no record")
         return self._maker
+
+    def _time(self) -> str:
+        """The service's clock; it has several, so one that is a little behind the last record counts as that record."""
+        now, last = self._now(), self._log.state.time
+        return last if utc_hundredths(now) < last <= utc_hundredths(now + _CLOCKS) else utc_hundredths(now)
 
     def _record(self, act: Act, maker: Maker, number: int, previous: str) -> Record:
         return Record(
@@ -280,7 +315,7 @@ class Desk:
             number=number,
             previous_sha384=previous,
             account=self._account.url,
-            time=utc_hundredths(self._now()),
+            time=self._time(),
             principal=maker.principal.object_id,
             tenant=maker.principal.tenant,
             operator=maker.operator,

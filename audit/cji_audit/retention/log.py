@@ -44,15 +44,21 @@ def record_name(number: int) -> str:
     return f"{_PREFIX}/{number:010d}"
 
 
+def _file_name(number: int) -> str:
+    return f"{number:010d}{_SUFFIX}"
+
+
 def local_documents(folder: Path) -> list[str]:
-    """The records of a copy, in order. Raises OSError, or RetentionLogError for a file that is not one."""
+    """The records of a copy, in order. Raises OSError, or RetentionLogError for a file that is not the next one."""
     found = list[str]()
-    while (path := folder / f"{len(found):010d}{_SUFFIX}").is_file():
+    for number, path in enumerate(sorted(folder.glob(f"*{_SUFFIX}"))):
+        if path.name != _file_name(number):
+            raise RetentionLogError("number", number)
         try:
             with path.open("rb") as file:
                 found.append(file.read(MAX_BYTES + 2).decode("ascii").removesuffix("\n"))
         except UnicodeDecodeError as error:
-            raise RetentionLogError("form", len(found)) from error
+            raise RetentionLogError("form", number) from error
     return found
 
 
@@ -91,7 +97,7 @@ class RetentionLog:
     def append(self, make: Callable[[int, str], Record], key: SigningKey) -> Record:
         """Create the next record, of this number and previous digest. LogMovedError if another has this number.
 
-        RecordError for what does not fit.
+        Raises as `signed`.
         """
         number, document = self.state.size, self.signed(make, key)
         if not self._blobs.create(record_name(number), document.encode()) and self._read(number) != document:
@@ -100,16 +106,21 @@ class RetentionLog:
         return self._take(document)
 
     def signed(self, make: Callable[[int, str], Record], key: SigningKey) -> str:
-        """The next record, which is not appended. RecordError for what does not fit."""
+        """The next record, which is not appended.
+
+        RecordError for what does not fit, RetentionLogError for what readers would refuse: nobody could take it back.
+        """
         try:
-            return sign_record(make(self.state.size, self.state.head), key)
+            document = sign_record(make(self.state.size, self.state.head), key)
         except ValueError as error:
             raise RecordError("the record does not fit its form") from error
+        self.state.check(document)
+        return document
 
     def _take(self, document: str) -> Record:
         number = self.state.size
         record = self.state.take(document)
-        replace_file(self._folder / f"{number:010d}{_SUFFIX}", document.encode() + b"\n")
+        replace_file(self._folder / _file_name(number), document.encode() + b"\n")
         return record
 
     def _read(self, number: int) -> str:

@@ -240,7 +240,10 @@ def verify(log: Path, *, signers: tuple[Path, ...], receipts: Path | None, as_js
       cji retention verify retention-log --signer retention.key.pub --signer counsel.key.pub --receipts receipts/
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     with _refusals():
-        found = read_log(local_documents(log), keys_in({each.name: each.read_bytes() for each in signers}))
+        documents = local_documents(log)
+        if not documents:
+            raise Failure(f"{log} has no record", remedy="Name the folder that `cji retention run` keeps.", status=2)
+        found = read_log(documents, keys_in({each.name: each.read_bytes() for each in signers}))
         findings = found.end() + (compare(found, _receipts(receipts)) if receipts else [])
     deleted = tuple(_deleted(found, number) for number in sorted(found.deleted))
     answer = VerifiedRetention(
@@ -372,7 +375,7 @@ def _deleted(log: Log, number: int) -> AreaDeleted:
         blobs=len(act.blobs),
         kept=each.kept,
         recoverable_until=each.recoverable_until or None,
-        erased=number in log.purged,
+        erased=log.is_erased(number),
     )
 
 

@@ -86,6 +86,12 @@ def test_a_changed_copy_is_refused(run: Run, service: BlobService, tmp_path: Pat
     assert found.exit_code == 3
     assert "record 0 of the retention log is refused" in found.output
     assert run("retention", "due", "--rules", "disposal.toml").exit_code == 3
+    record.unlink()
+    found = run("retention", "verify", "retention-log", "--signer", "retention.key.pub")
+    assert (found.exit_code, "record 0 of the retention log is refused: number" in found.output) == (3, True)
+    (tmp_path / "empty").mkdir()
+    found = run("retention", "verify", "empty", "--signer", "retention.key.pub")
+    assert (found.exit_code, "has no record" in found.output) == (2, True)
 
 
 def test_what_needs_a_person_has_an_exit_status(run: Run, service: BlobService) -> None:

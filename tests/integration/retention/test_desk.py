@@ -1,12 +1,15 @@
 """Runs, holds and their records against a storage with versions, soft delete and legal holds."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec import UNSET
 
 from cji_audit.retention.chain import RetentionLogError
-from cji_audit.retention.desk import HoldError
+from cji_audit.retention.desk import ContainerError, HoldError
 from cji_audit.retention.log import local_documents, record_name
 from cji_audit.retention.records import record_unverified
 from cji_core.pool import names
@@ -263,6 +266,76 @@ def test_a_changed_container_is_found_by_the_copy(service: BlobService, bench: B
     with pytest.raises(RetentionLogError) as raised:
         bench.desk().due()
     assert raised.value.fault == "previous"
+
+
+def test_no_record_is_made_that_readers_refuse(service: BlobService, bench: Bench) -> None:
+    """Nobody can take a record back: one of another key or account would end the log for good."""
+    job = put_job(service.put, 1)
+    bench.desk().hold("4711", [put_job(service.put, 2)])
+    stranger, elsewhere = bench.desk("stranger"), bench.desk("elsewhere")
+    assert stranger._maker is not None
+    stranger._maker = replace(stranger._maker, key=ec.generate_private_key(ec.SECP384R1()))
+    elsewhere._account = replace(elsewhere._account, url="https://other.blob.core.windows.net")
+    for desk, fault in ((stranger, "key"), (elsewhere, "account")):
+        for act in (desk.run, lambda desk=desk: desk.hold("4712", [job])):
+            with pytest.raises(RetentionLogError) as raised:
+                act()
+            assert raised.value.fault == fault
+    assert len(service.names("jobs")) == 6
+    assert not service.current("jobs", names.part(job, 0)).held
+    assert (bench.state().size, bench.state().end()) == (1, [])
+
+
+def test_an_unknown_container_is_no_absence(service: BlobService, bench: Bench) -> None:
+    """A deletion that was cut short, completed with rules that name another container."""
+    put_job(service.put, 1)
+
+    def before(method: str, _path: str) -> None:
+        if method == "DELETE":
+            raise RefusedError(403, "AuthorizationFailure")
+
+    service.before = before
+    with pytest.raises(StoreError):
+        bench.desk().run()
+    service.before = lambda _method, _path: None
+    desk = bench.desk()
+    desk._account = replace(desk._account, inputs=desk._account.results)
+    with pytest.raises(ContainerError, match="container jobs"):
+        desk.run()
+    assert [each.state for each in bench.desk().run().deletions[0][1].outcomes] == ["deleted"] * 3
+
+
+def test_of_two_at_once_one_record_is_made(service: BlobService, bench: Bench) -> None:
+    """An erasure is confirmed, and a hold released, once."""
+    job = put_job(service.put, 1)
+    bench.desk().run()
+    service.now += timedelta(days=16)
+
+    def meanwhile(number: int, act: Callable[[], object]) -> None:
+        def before(method: str, path: str) -> None:
+            if method == "PUT" and record_name(number) in path:
+                service.before = lambda _method, _path: None
+                act()
+
+        service.before = before
+
+    meanwhile(2, bench.desk("other").run)
+    bench.desk().run()
+    bench.desk().hold("4711", [job])
+    meanwhile(4, lambda: bench.desk("other").release("4711"))
+    assert bench.desk().release("4711") == [job]
+    assert (bench.state().size, bench.state().end(), bench.state().purged) == (5, [], {0})
+
+
+def test_clocks_of_the_service_may_differ_a_little(service: BlobService, bench: Bench) -> None:
+    job = put_job(service.put, 1)
+    bench.desk().hold("4711", [job])
+    service.now -= timedelta(seconds=2)
+    bench.desk().release("4711")
+    assert bench.state().end() == []
+    service.now -= timedelta(minutes=5)
+    bench.desk().hold("4711", [job])
+    assert [each.rule for each in bench.state().end()] == ["time"]
 
 
 def test_records_have_no_content_of_blobs(service: BlobService, bench: Bench) -> None:

@@ -1,10 +1,13 @@
 """A retention log: what is refused, what is found, and what the log then says."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_audit.retention.chain import Log, RetentionLogError, compare, read_log, waits_for_purge
+from cji_audit.retention.log import local_documents
 from cji_audit.retention.records import Deleted, Outcome, Purged, sign_record
 from cji_core.jose import key_id
 from cji_core.pairs import SigningPair
@@ -113,9 +116,25 @@ def test_a_clock_that_went_back_is_found() -> None:
     assert rules(log) == [("time", 1)]
 
 
-def test_what_was_kept_is_counted() -> None:
-    kept = Deleted(of=0, outcomes=(Outcome(state="kept", why="LEGAL_HOLD"),))
-    assert read_log(documents(DELETION, kept), KEYS).deleted[0].kept == 1
+def test_what_was_kept_is_counted_and_never_erased() -> None:
+    kept = Outcome(state="kept", why="LEGAL_HOLD")
+    log = read_log(documents(DELETION, Deleted(of=0, outcomes=(kept,))), KEYS)
+    assert log.deleted[0].kept == 1
+    assert waits_for_purge(log, "2030-01-01T00:00:00.00Z") == []
+    two = msgspec.structs.replace(DELETION, blobs=DELETION.blobs * 2)
+    log = read_log(documents(two, Deleted(of=0, outcomes=(*DELETED.outcomes, kept)), PURGED), KEYS)
+    assert (log.end(), log.purged, log.is_erased(0)) == ([], {0}, False)
+    assert read_log(documents(DELETION, DELETED, PURGED), KEYS).is_erased(0)
+
+
+def test_a_copy_with_a_gap_is_no_shorter_log(tmp_path: Path) -> None:
+    for number, text in enumerate(documents(HOLD, RELEASE, HOLD)):
+        (tmp_path / f"{number:010d}.jws").write_text(text + "\n")
+    assert len(local_documents(tmp_path)) == 3
+    (tmp_path / "0000000001.jws").unlink()
+    with pytest.raises(RetentionLogError) as raised:
+        local_documents(tmp_path)
+    assert (raised.value.fault, raised.value.number) == ("number", 1)
 
 
 def test_receipts_that_were_kept_are_compared() -> None:
