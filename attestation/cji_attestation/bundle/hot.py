@@ -7,6 +7,17 @@ from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.head import Head
 from cji_attestation.bundle.names import HOT
 from cji_core.boot_codes import BootCode
+from cji_core.format.configuration.fleet import PoolLedgerSection
+
+
+def require_floors(ledger: PoolLedgerSection | None) -> None:
+    """Raise BundleRefused where no floor of the pool would stop a machine that misses an update."""
+    if ledger is None or ledger.floors is None:
+        raise BundleRefused(
+            "no floor of the pool would keep a machine that misses this update from admitting jobs",
+            "Set floors under [ledger] of worker.toml, see docs/bundle.md; or restart the machines one by one.",
+            boot_code=BootCode.ANOTHER,
+        )
 
 
 def changed_files(before: Head, after: Head) -> frozenset[str]:

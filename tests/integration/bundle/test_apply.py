@@ -233,9 +233,12 @@ def _groups(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grp, "getgrnam", lambda name: SimpleNamespace(gr_gid=gid(name)))
 
 
-def hot(serial: int = 7, changed: Mapping[str, bytes] | None = None, **more: Any) -> Bundle:
+FLOORS = '[ledger]\nkind = "pool"\nblob_url = "https://a.blob.core.windows.net"\nfloors = "floors"\n'
+
+
+def hot(serial: int = 7, changed: Mapping[str, bytes] | None = None, *, key: str = FLOORS, **more: Any) -> Bundle:
     top = 'control_socket = "/run/cji/control/control.sock"'
-    return made(files(cloud="simulation", top=top, changed=changed), serial=serial, **more)
+    return made(files(cloud="simulation", top=top, key=key, changed=changed), serial=serial, **more)
 
 
 @pytest.mark.usefixtures("_groups")
@@ -275,6 +278,17 @@ def test_an_update_that_needs_a_restart_changes_nothing(vm: Simulation, run: Pat
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     shutil.rmtree(run / "cji")
     assert "No bundle is in force" in updated(vm, run, hot(9)).output
+
+
+@pytest.mark.usefixtures("_groups")
+def test_without_floors_a_running_machine_keeps_its_files(vm: Simulation, run: Path) -> None:
+    folder, first = run / "cji" / "config", hot(key="")
+    assert applied(vm, run, first)
+    result = updated(vm, run, hot(8, {"policy.toml": first.files["policy.toml"] + b"# later\n"}, key=""))
+    assert (result.exit_code, "no floor of the pool" in result.output) == (2, True)
+    assert updated(vm, run, first).exit_code == 0
+    assert (folder / "policy.toml").read_bytes() == first.files["policy.toml"]
+    assert least_serial(run / "state", "pool-7") == 7
 
 
 @pytest.mark.usefixtures("_groups")

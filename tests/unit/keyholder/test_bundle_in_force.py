@@ -128,7 +128,10 @@ def test_a_start_is_with_files_of_a_signed_bundle(config: Config, tmp_path: Path
         found = bundle_at_start(handed(bundle), config, trust)
         assert found.now is not None
         assert found.now.sha384 == bundle.sha384
-    assert bundle_at_start(PolicyFiles(policy=OTHER, signatures=None), config, trust).now is None
-    for given in (handed(of(7), policy=OTHER), handed(of(7, by=None))):
+    without = PolicyFiles(policy=OTHER, signatures=None)
+    assert config.ledger is not None
+    unbound = msgspec.structs.replace(config, ledger=msgspec.structs.replace(config.ledger, floors=None))
+    assert bundle_at_start(without, unbound, trust).now is None
+    for given in (handed(of(7), policy=OTHER), handed(of(7, by=None)), without):  # nobody leaves the floor by a file
         with pytest.raises(FileRefused):
             bundle_at_start(given, config, trust)

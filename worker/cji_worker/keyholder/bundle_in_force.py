@@ -1,9 +1,10 @@
 """The configuration bundle that this worker's files are of, and the conditions under which a later one replaces it.
 
-A machine that was configured by a bundle has its head beside the policy. From then on no file of the operator is taken
-that is not of a bundle which keys of the measured image signed: those at the start, and at each reload those of the
-same bundle or of a hot update (`cji_attestation.bundle.hot`). The keyholder verifies this itself, because anyone who
-can write the files can have them read. Without a head, the files count as before, and no bundle is ever taken.
+A machine that was configured by a bundle has its head beside the policy. Then no file of the operator is taken that is
+not of a bundle which keys of the measured image signed: at the start a policy, at each reload policy, authorities and
+lists, of the same bundle or of a hot update (`cji_attestation.bundle.hot`). The keyholder verifies this itself, because
+anyone who can write the files can have them read. Without a head the files count as before, no bundle is ever taken,
+and a worker that names floors does not start.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from typing import Final
 from cji_attestation import Trust
 from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.head import Head, read_head
-from cji_attestation.bundle.hot import changed_files
+from cji_attestation.bundle.hot import changed_files, require_floors
 from cji_attestation.bundle.names import POLICY
 from cji_attestation.bundle.signatures import Accepted, Rank, accepted_in, check_dates, rank
 from cji_core.bundle_name import BundleName
@@ -56,15 +57,9 @@ class BundleInForce:
                 rank(head, self.accepted)
                 check_dates(head, datetime.now(UTC))
                 changed_files(self.now, head)
+                require_floors(self._config.ledger)
         except BundleRefused as error:
             raise FileRefused("bundle", error.what, error.remedy) from error
-        ledger = self._config.ledger
-        if head.sha384 != self.now.sha384 and (ledger is None or ledger.floors is None):
-            raise FileRefused(
-                "bundle",
-                "no floor of the pool would keep a machine that misses this update from admitting jobs",
-                "Set floors under [ledger] of worker.toml, see docs/bundle.md; or restart the machines one by one.",
-            )
         _check_policy(head, files)
         return head
 
@@ -81,6 +76,12 @@ class BundleInForce:
 def bundle_at_start(files: PolicyFiles, config: Config, trust: Trust) -> BundleInForce:
     """The bundle of the files that a worker starts with. Raises FileRefused if they are not a signed bundle's."""
     if files.head is None:
+        if config.ledger is not None and config.ledger.floors is not None:
+            raise FileRefused(
+                "bundle",
+                "worker.toml names floors of the pool, and without bundle.head beside the policy none would count",
+                "Configure the machine by a bundle, `cji bundle apply`; or take floors out of [ledger].",
+            )
         return BundleInForce(config)
     try:
         head, accepted = read_head(files.head), accepted_in(Path(trust.bundle_keys))
