@@ -113,7 +113,7 @@ _MACHINES: Final = (
         _SCALE_SET,
         f"{_VM}.diagnosticsProfile.bootDiagnostics.enabled",
         True,
-        "a machine without login reports on its serial console alone why it does not start",
+        "a machine without login that answers no probe says on its serial console alone why",
     ),
     _rule(
         _SCALE_SET,
