@@ -254,6 +254,10 @@ def test_reloads() -> None:
         ]
         assert [rule for rule, *_ in after_start(*bundles)] == expected
         assert [rule for rule, *_ in after_start(bundles[0], but(reload, after=before))][1:] == ["bundle_went_back"]
+        of = [but(STARTED, bundle=each.bundle) for each in bundles]  # type: ignore[attr-defined]
+        stop = WorkerStopped(jobs_completed=0)
+        rules = [rule for rule, *_ in named(seen(of[0], stop, of[1], stop, of[1]))]
+        assert rules.count("bundle_went_back") == (first > then)
     cleared = FilesReloaded(by="signal", uid=0, before=after, after=but(after, client_crl=None))  # type: ignore[arg-type]
     assert seen(*BEGUN, reload, cleared)[-1].detail == "now none; user 0, by signal"
     assert {each.rule for each in seen(reload, state=State(policy=None))} == {"files_changed"}

@@ -53,6 +53,10 @@ def started(watcher: Watcher, record: Record, event: WorkerStarted) -> None:
         watcher.note("no_host_profile", "the worker started without a host profile", detail="")
     state.worker, state.receipt_key, state.started, state.is_up = record.worker, None, digests, True
     state.policy, state.keys, state.unmet = event.policy_sha384, {}, ()
+    if state.bundle is not None and event.bundle is not None and event.bundle.serial < state.bundle.serial:
+        what = "the start went back to an earlier configuration bundle"
+        expected = f"at least {state.bundle.serial}"
+        watcher.note("bundle_went_back", what, found=str(event.bundle.serial), expected=expected)
     state.bundle = event.bundle
 
 
