@@ -43,6 +43,8 @@ MOST_SHARES: Final = 32
 
 ROW_BYTES: Final = 48
 """Of a row in the largest tasks that there is only one of, `plan` and `components`."""
+PART_BITS: Final = 4
+"""Keys of a rule are brought together by their first bits, one part after the other."""
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,14 +161,28 @@ def _too_wide(task: Task, bound: Bound, *, linking: bool) -> set[int]:
             tallies.setdefault(batch.column(0)[0].as_py(), []).append(batch)
     over = set[int]()
     for number, found in tallies.items():
-        _, key, *sizes = edge_data.gathered(edges.TALLIES, found)
-        order = np.argsort(key, kind="stable")  # a merge: the keys of a shard are in order
-        key = key[order]
-        starts = np.flatnonzero(np.diff(key, prepend=~key[0]))
-        rows, second = (np.add.reduceat(values[order].astype(np.int64), starts) for values in sizes)
-        if pairs_of_sizes(rows, second if linking else None) > (bound.rules[number].most_pairs or 0):
+        pairs = sum(pairs_of_keys(found, part, linking=linking) for part in range(1 << PART_BITS))
+        if pairs > (bound.rules[number].most_pairs or 0):
             over.add(number)
     return over
+
+
+def pairs_of_keys(found: list[pa.RecordBatch], part: int, *, linking: bool) -> int:
+    """The pairs of the blocks of all shards whose keys begin with the bits `part`: few are brought together at once."""
+    first, last = np.uint64(part << (64 - PART_BITS)), np.uint64(((part + 1) << (64 - PART_BITS)) - 1)
+    some = list[pa.RecordBatch]()
+    for batch in found:  # whose keys are in order
+        keys = arrow.numbers(batch.column(1))
+        start, stop = int(np.searchsorted(keys, first)), int(np.searchsorted(keys, last, side="right"))
+        some.append(batch.slice(start, stop - start))
+    _, key, *sizes = edge_data.gathered(edges.TALLIES, some)
+    if not len(key):
+        return 0
+    order = np.argsort(key, kind="stable")  # a merge
+    key = key[order]
+    starts = np.flatnonzero(np.diff(key, prepend=~key[0]))
+    rows, second = (np.add.reduceat(values[order].astype(np.int64), starts) for values in sizes)
+    return pairs_of_sizes(rows, second if linking else None)
 
 
 def frequencies(task: Task) -> None:

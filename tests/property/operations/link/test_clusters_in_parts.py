@@ -303,6 +303,25 @@ def test_components_need_no_more_memory_than_is_planned(sizes: int, monkeypatch:
         tracemalloc.stop()
 
 
+def test_tallies_of_a_rule_need_no_more_memory_than_is_planned() -> None:
+    """Where no two rows have one key: what is sent, and what is done with it."""
+    n, task = 200_000, _Task(number=0, parameters=Link(), streams=_STREAMS())
+    keys = np.random.default_rng(4).integers(0, 1 << 64, n, np.uint64)
+    for some in np.array_split(keys, 4):
+        one, none = np.ones(len(some), np.uint32), np.zeros(len(some), np.uint32)
+        edge_data.write(task, edges.TALLIES, none.astype(np.uint16), np.sort(some), one, none)  # type: ignore[arg-type]
+    batches, parts = [batch for _, batch in task.read("tallies")], range(1 << count.PART_BITS)
+    sent = sum(batch.nbytes for batch in batches)
+    tracemalloc.start()
+    try:
+        assert sum(count.pairs_of_keys(batches, part, linking=False) for part in parts) == 0
+        assert sent + tracemalloc.get_traced_memory()[1] < n * count.ROW_BYTES
+    finally:
+        tracemalloc.stop()
+    twice = [*batches, batches[0]]
+    assert sum(count.pairs_of_keys(twice, part, linking=False) for part in parts) == batches[0].num_rows
+
+
 def test_a_share_beyond_its_memory_names_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clustering, "MEMORY", 1_000)
     left = np.arange(20)
