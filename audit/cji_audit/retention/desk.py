@@ -171,7 +171,10 @@ class Desk:
             self._append(partial(self._release, case, part))
         free = sorted(state.released[case] - self._log.state.on_hold)
         self._account.hold((s for job in free for s in self._account.stored(f"{job}/") if s.held), held=False)
-        return free
+        self._log.catch_up()
+        again = self._log.state.on_hold.intersection(free)  # another case took it, before Azure's hold was off
+        self._account.hold((s for job in sorted(again) for s in self._account.stored(f"{job}/")), held=True)
+        return [job for job in free if job not in again]
 
     def _load(self) -> Log:
         state = self._log.load()

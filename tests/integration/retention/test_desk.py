@@ -148,6 +148,20 @@ def test_a_release_that_was_cut_short_is_completed(service: BlobService, bench: 
     assert len(bench.desk().run().deletions) == 1
 
 
+def test_a_hold_during_a_release_stays_on(service: BlobService, bench: Bench) -> None:
+    job, counsel = put_job(service.put, 1), bench.desk("counsel")
+    bench.desk().hold("4711", [job])
+
+    def before(method: str, path: str) -> None:
+        if method == "PUT" and "comp=legalhold" in path:
+            service.before = lambda _method, _path: None
+            counsel.hold("4712", [job])
+
+    service.before = before
+    assert bench.desk().release("4711") == []
+    assert states(bench.desk().due())[job, "input"] == ("held", "LEGAL_HOLD")
+
+
 def test_a_hold_between_listing_and_record_wins(service: BlobService, bench: Bench) -> None:
     """The record of the deletion does not get its number, and the holds are read again."""
     job = put_job(service.put, 1)
