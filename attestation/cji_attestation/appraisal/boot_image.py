@@ -81,9 +81,12 @@ def image_of(boot: BootState) -> BootImage | None:
 
 
 def states_its_line(boot: BootState) -> bool:
-    """Whether a machine states the command line that was measured, if it booted a unified kernel image."""
+    """Whether a machine states the command line of its unified kernel image, if it booted one with a line.
+
+    PCR 12 does not count: under Secure Boot no line replaces an embedded one, and root can extend it after the boot.
+    """
     parts, _ = _parts(boot)
-    return ".cmdline" not in parts or _measured_line(boot, parts, boot.command_line)
+    return ".cmdline" not in parts or hex_decode(parts[".cmdline"]) in _embedded(boot.command_line)
 
 
 def differences(boot: BootState, image: BootImage) -> tuple[tuple[str, str], ...]:

@@ -396,6 +396,9 @@ def test_an_image_for_debugging_is_refused_whatever_is_pinned() -> None:
     # nor if its root says that it booted another line
     lie = replace(evidence, boot=replace(boot_of(evidence), command_line=LINE))
     refused(lie, "E61", Fault.POLICY_MISMATCH, reference=decided(pcrs=pins))
+    # nor if it extends PCR 12 by that line, as the stub does for one that replaces the embedded one without Secure Boot
+    late = with_boot(line=DEBUG, events=(*firmware(line=DEBUG), _event(12, LINE.encode("utf-16-le"))))
+    refused(replace(late, boot=replace(boot_of(late), command_line=LINE)), "E61", Fault.POLICY_MISMATCH)
 
 
 def test_the_compiled_trusts_take_no_flavour_but_production() -> None:
