@@ -66,7 +66,7 @@ class ClockError(AuditError):
 
 
 class ContainerError(AuditError):
-    """A recorded deletion in a container that the rules do not name: what is there cannot be told."""
+    """A recorded deletion in a container that the rules do not name: what is there is unknown."""
 
     code = "container-unknown"
     remedy = "Name under [storage] of the rules the containers in which it began, and run this again."
