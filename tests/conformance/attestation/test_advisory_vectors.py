@@ -59,7 +59,7 @@ def policy(hardware: AuthenticReport, reference: ReferenceValues, *, now: dateti
     runtime = parse_hcl(machine().evidence().hcl_report)
     found = replace(hardware, report=report)
     given: dict[str, Any] = {"reference": reference, "now": now, "record": Record()}
-    return check_policy(found, runtime, PCRS, None, signer, vtpm_firmware=1, **given)
+    return check_policy(found, runtime, PCRS, None, signer, vtpm_firmware=1, flavours=AZURE_US.flavours, **given)
 
 
 def states(found: Decided) -> dict[str, AdvisoryFinding]:
