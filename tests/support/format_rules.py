@@ -1,6 +1,6 @@
 """docs/format.md cut into its rules: each is a paragraph, an item of a list, a row of a table, or formulas.
 
-A generated table is one rule, by its name. Headings, and what stands before section 1 and behind section 13, are none.
+A generated table is one rule, by its name. Headings, and what stands before section 1 and behind section 14, are none.
 """
 
 import re
