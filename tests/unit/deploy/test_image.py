@@ -132,3 +132,20 @@ def test_callers_reach_two_ports() -> None:
         ("168.63.129.16", "9465", ""),
         ("@private", "9465", "10/second"),
     ]
+
+
+def test_the_kernel_has_what_the_rules_need() -> None:
+    """No module is loaded after the initrd, and one that is missing refuses the whole file."""
+    text = re.sub("(?m)#.*", "", (DEPLOY / "image/extra/etc/nftables.conf").read_text())
+    needed = {"nft_ct": r"\bct \w", "nft_limit": r"\blimit rate ", "nft_connlimit": r"\bct count "}
+    settings = (DEPLOY / "image/mkosi.conf").read_text()
+    loaded = re.findall(r"rd\.modules_load=(\S+)", settings)[0].split(",")
+    for module in (module for module, words in needed.items() if re.search(words, text)):
+        assert module in loaded
+        assert f"/{module}.ko\n" in settings
+    assert not re.search(r"\b(log|queue|counter name|quota|masquerade|dnat|snat|fib|socket|numgen)\b", text)
+
+
+def test_a_machine_without_its_firewall_gets_no_configuration() -> None:
+    found = (DEPLOY / "image/extra/etc/systemd/system/cji-bundle.service.d/image.conf").read_text()
+    assert "Requires=nftables.service\nAfter=nftables.service\n" in found
