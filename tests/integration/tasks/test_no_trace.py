@@ -15,6 +15,7 @@ import pytest
 from cji_client.seal import INPUT_NAME
 from cji_core.format.envelope import NO_PLAN, bucket_key, open_result_key, shuffle_key, statement_key
 from cji_core.operations.link import Link
+from cji_core.operations.link.edges import TABLE
 from cji_simulator.processes import until_idle
 from cji_simulator.raw import settled
 from cji_simulator.scan import Canaries, ProcessScan, encodings, look_inside, scan_file, scan_worker
@@ -66,7 +67,7 @@ def seen(pool: list[Node]) -> Seen:
     }
     stages, seen = job.streams.stages.in_order, Seen()
     reading = next(stage for stage in stages[job.streams.planning + 1 :] if stage.records)
-    later = next(stage for stage in stages if not stage.records and "rows" in stage.reads)
+    later = next(stage for stage in stages if not stage.records and TABLE.name in stage.reads)
     for stage in stages:
         if stage.name in {reading.name, later.name}:
             plan = job.parsed_plan
