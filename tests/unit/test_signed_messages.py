@@ -184,7 +184,7 @@ SITES: Final = {
     "audit/cji_audit/tlog/log.py:_cosign": "Ed25519 or ML-DSA-44, of logs and witnesses",
     "audit/cji_audit/tlog/witness.py:_sign": "Ed25519 or ML-DSA-44, of logs and witnesses",
     "deploy/cji_deploy/image/__main__.py:_sign": "an image's digest, by a key of P-256",
-    "deploy/cji_deploy/release/__main__.py:_sign": "a release's digests, by a key of P-256",
+    "deploy/cji_deploy/release/__main__.py:main": "a release's digests, by a key of P-256",
     "deploy/cji_deploy/image/signature.py:_sign": "an image's digest, or DSSE's encoding, by a key of P-256",
     "deploy/cji_deploy/vault_signer.py:es384": "bundle",
     "worker/cji_worker/door/est.py:_request": "PKCS#10: DER, by a key of the door alone",
