@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 
 import msgspec
 from cryptography import x509
@@ -26,6 +26,14 @@ if TYPE_CHECKING:
     from cji_client.result import Archive
 
 _Text = Annotated[str, Meta(min_length=1)]
+_COMPARE: Final = "Compare it with docs/job.md."
+_FILES: Final = (
+    *("ca", "certificate", "private_key", "signing_key", "recipient_key", "token_file"),
+    *("kek_jwk", "ml_kem_jwk"),
+)
+_DEVICE_FILES: Final = ("ca_file", "pkcs11", "pin_file")
+_FILES_OF: Final = {"signer": _DEVICE_FILES, "decrypter": _DEVICE_FILES, "storage": ("ca_file",)}
+"""The names of files in a profile, and in its sections."""
 
 
 class ClientTls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,7 +84,7 @@ class DeviceKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def below(self, folder: Path) -> Self:
         """The same with file names below `folder`."""
-        names = {name: getattr(self, name) for name in ("ca_file", "pkcs11", "pin_file")}
+        names = {name: getattr(self, name) for name in _DEVICE_FILES}
         found = {name: str(folder / value) for name, value in names.items() if value is not None}
         return msgspec.structs.replace(self, **found)
 
@@ -204,33 +212,59 @@ class ClientProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 def load_profile(file: FileName) -> ClientProfile:
-    """The profile in this file, with absolute file names; SpecError names the invalid field."""
+    """The profile in this file, with absolute file names; SpecError names the invalid field.
+
+    `pool` names a file of the same form, from the worker's operator: what this one states comes before what that has,
+    in each section.
+    """
     path = Path(file)
+    own = _read(path)
+    if isinstance(pool := own.pop("pool", None), str):
+        own = _over(read_pool(path.parent / pool), own)
+    elif pool is not None:
+        raise SpecError(f"{path.name}: pool is the name of a file", remedy=_COMPARE)
     try:
-        table = msgspec.toml.decode(path.read_bytes())
+        return convert(own, ClientProfile, str_keys=True)
+    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+        raise SpecError(f"{path.name}: {error}", remedy=_COMPARE) from None
+
+
+def read_pool(path: Path) -> dict[str, Any]:
+    """The operator's file, a profile or part of one, with absolute file names."""
+    return _read(path)
+
+
+def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Both tables; a section that both have has the entries of both."""
+    merged = {
+        name: {**below[name], **value} if isinstance(value, dict) and isinstance(below.get(name), dict) else value
+        for name, value in above.items()
+    }
+    return {**below, **merged}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A profile as it stands, its file names made absolute by the folder it lies in."""
+    try:
+        table = _absolute(msgspec.toml.decode(path.read_bytes()), _FILES, path.parent)
         if isinstance(table.get("reference"), dict):
             table["reference"] = with_files(table["reference"], path.parent)
-        profile = convert(table, ClientProfile, str_keys=True)
     except OSError as error:
         raise SpecError(f"{path} cannot be read ({error.strerror})") from None
-    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
-        raise SpecError(f"{path.name}: {error}", remedy="Compare it with docs/job.md.") from None
-    files = (
-        *("ca", "certificate", "private_key", "signing_key", "recipient_key", "token_file"),
-        *("kek_jwk", "ml_kem_jwk"),
-    )
-    found = {name: getattr(profile, name) for name in files}
-    absolute = {name: str(path.parent / value) for name, value in found.items() if value}
-    devices = {
-        name: key.below(path.parent) for name in ("signer", "decrypter") if (key := getattr(profile, name)) is not None
-    }
-    job = dict(profile.job)
-    if isinstance(recipients := job.get("recipients"), list):
-        job["recipients"] = [absolute_recipient(item, path.parent) for item in recipients]
-    storage = profile.storage
-    if storage is not None and storage.ca_file is not None:
-        storage = msgspec.structs.replace(storage, ca_file=str(path.parent / storage.ca_file))
-    return msgspec.structs.replace(profile, **absolute, **devices, job=job, storage=storage)
+    except (ValueError, RecursionError) as error:
+        raise SpecError(f"{path.name}: {error}", remedy=_COMPARE) from None
+    for section, names in _FILES_OF.items():
+        if isinstance(table.get(section), dict):
+            table[section] = _absolute(table[section], names, path.parent)
+    job = table.get("job")
+    if isinstance(job, dict) and isinstance(recipients := job.get("recipients"), list):
+        table["job"] = job | {"recipients": [absolute_recipient(item, path.parent) for item in recipients]}
+    return table
+
+
+def _absolute(table: dict[str, Any], names: tuple[str, ...], folder: Path) -> dict[str, Any]:
+    found = {name: str(folder / value) for name in names if isinstance(value := table.get(name), str) and value}
+    return table | found
 
 
 def _text(name: str) -> str:

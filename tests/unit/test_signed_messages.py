@@ -174,6 +174,7 @@ SITES: Final = {
     "attestation/cji_attestation/bundle/signatures.py:sign": "bundle",
     "attestation/cji_attestation/provider_policy/administration.py:_statement": "RSA",
     "client/cji_client/columns/table_statement.py:sign_table": "version of a table",
+    "client/cji_client/first_files.py:_request": "PKCS#10: DER, by a key of the client's connection alone",
     "client/cji_client/pkcs11_keys.py:sign": "job header, admission",
     "client/cji_client/signers.py:header_signature": "job header",
     "client/cji_client/signers.py:sign": "job header, admission",

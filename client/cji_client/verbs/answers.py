@@ -51,6 +51,23 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     verified: Annotated[Literal[False], member("always false")]
 
 
+class FirstFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of `cji init`."""
+
+    file: Annotated[str, member("the file")]
+    what: Annotated[str, member("what it is, in words")]
+    hand_out: Annotated[bool, member("the worker's operator needs it")]
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji init`: the first files of a submitter, and how far they were tried."""
+
+    files: Annotated[tuple[FirstFile, ...], member("objects of the kind FirstFile")]
+    attested: Annotated[bool, member("the worker was attested")]
+    ran: Annotated[bool, member("the sample ran as a job, and its result was opened")]
+    next: Annotated[str, member("the command to run next")]
+
+
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """`cji job cancel`: the job whose end was asked for."""
 

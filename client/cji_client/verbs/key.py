@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cji_attestation import AttestationError, Fault
 from cji_attestation.checks import requirement
 from cji_client.errors import SpecError
+from cji_client.new_keys import NewFiles, make_recipient_key, make_signing_key, require_support
 from cji_client.verbs.answers import AttestedKey, NewKey, NewProjectKey, NewSeed, ShownKey
 from cji_core.certs import CertificateRefused, load_ec_public_key
 from cji_core.command.common import FILE, Failure, explained, prompt
@@ -21,12 +21,8 @@ from cji_core.format.keys import (
     load_signing_key,
     new_ml_kem_seed,
     new_project_key,
-    new_recipient_key,
-    new_signing_key,
-    save_private_key,
     save_project_key,
     write_private,
-    write_public,
 )
 from cji_core.format.passphrases import passphrase_of
 from cji_core.jose import (
@@ -38,7 +34,7 @@ from cji_core.jose import (
     parse_verifying,
     public_jwk,
 )
-from cji_core.pairs import DecryptionPair, SigningPair, VerifyingPair, supported
+from cji_core.pairs import VerifyingPair
 
 _NEW = click.Path(dir_okay=False, path_type=Path)
 _HYBRID = click.option("--hybrid", is_flag=True, help="Make a pair for jobs of the suite hybrid-1.")
@@ -71,15 +67,7 @@ def new_signing(file: Path, *, hybrid: bool, passphrase: bool, as_json: bool) ->
     Example:
       cji key new-signing signing.key
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    _require_support(hybrid=hybrid)
-    private = SigningPair.generate() if hybrid else new_signing_key()
-    save_private_key(private, file, passphrase=_ask(passphrase))
-    public = private.public_key()
-    if isinstance(public, VerifyingPair):
-        data = public_jwk(public).encode() + b"\n"
-    else:
-        data = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    _write_public_half(file, ".pub", data, key_id(public), as_json=as_json)
+    _print(make_signing_key(file, hybrid=hybrid, passphrase=_ask(passphrase)), as_json=as_json)
 
 
 @key.command("new-recipient")
@@ -98,11 +86,7 @@ def new_recipient(file: Path, *, hybrid: bool, passphrase: bool, as_json: bool) 
     Example:
       cji key new-recipient recipient.key
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    _require_support(hybrid=hybrid)
-    private = DecryptionPair.generate() if hybrid else new_recipient_key()
-    save_private_key(private, file, passphrase=_ask(passphrase))
-    data = public_jwk(private.public_key()).encode() + b"\n"
-    _write_public_half(file, ".jwk", data, key_id(private.public_key()), as_json=as_json)
+    _print(make_recipient_key(file, hybrid=hybrid, passphrase=_ask(passphrase)), as_json=as_json)
 
 
 @key.command("new-ml-kem-seed")
@@ -124,7 +108,7 @@ def new_seed(cmk: Path, *, kek_id: str, thumbprint: str, file: Path, as_json: bo
       cji key new-ml-kem-seed cmk.jwk --kek-id https://kv.vault.azure.net/keys/cji/0123456789abcdef0123456789abcdef \\
           --thumbprint NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs --out seeds/cmk.seed
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    _require_support(hybrid=True)
+    require_support(hybrid=True)
     try:
         jwk = cmk.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError):
@@ -209,14 +193,6 @@ def _public_pem(text: str) -> ec.EllipticCurvePublicKey:
     return load_ec_public_key(text.encode(), ec.SECP384R1)
 
 
-def _require_support(*, hybrid: bool) -> None:
-    if hybrid and not supported():
-        raise SpecError(
-            "the OpenSSL of this program has neither ML-KEM nor ML-DSA",
-            remedy="Use a build of cryptography with OpenSSL 3.5 or later.",
-        )
-
-
 def _ask(wanted: bool) -> bytes | None:
     if not wanted:
         return None
@@ -224,13 +200,11 @@ def _ask(wanted: bool) -> bytes | None:
     return text.encode()
 
 
-def _write_public_half(file: Path, suffix: str, public: bytes, thumbprint: str, *, as_json: bool) -> None:
-    other = file.with_name(file.name + suffix)
-    write_public(other, public)
+def _print(made: NewFiles, *, as_json: bool) -> None:
     if as_json:
-        print_json(NewKey(private=str(file), public=str(other), thumbprint=thumbprint))
+        print_json(NewKey(private=str(made.private), public=str(made.public), thumbprint=made.thumbprint))
     else:
-        click.echo(f"{file}  private, keep it secret\n{other}  public\nthumbprint {thumbprint}")
+        click.echo(f"{made.private}  private, keep it secret\n{made.public}  public\nthumbprint {made.thumbprint}")
 
 
 @key.command("verify-attestation")

@@ -1,8 +1,11 @@
-"""`cji doctor`: is this machine, or a deployment, fit to run a worker? Each check prints a finding and a remedy."""
+"""`cji doctor`: whether this machine is fit to run a worker or to send jobs, or a deployment is as it should be.
+
+Each check prints a finding and a remedy.
+"""
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, Literal, TypeAlias
 
 import click
 import msgspec
@@ -12,6 +15,16 @@ from cji_core.command.findings import Finding
 from cji_core.command.json_output import answers, member, print_document
 from cji_core.command.verbs import contributed
 
+_Purpose: TypeAlias = Literal["machine", "deployment", "client"]
+_SHOWN: Final = {"machine": "a worker's machine", "deployment": "--azure", "client": "--client"}
+_OF: Final[dict[str, tuple[_Purpose, ...]]] = {
+    "config": ("machine", "deployment"),
+    "delivery": ("machine",),
+    "exports": ("deployment",),
+    "report_only": ("deployment",),
+    "profile_file": ("client",),
+}
+"""The checks that an option is for."""
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "not run": "blue"}
 
 
@@ -29,6 +42,8 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--delivery", type=FILE, help="audit.toml of the deliverer: check the agency's log by its records, too.")
 @click.option("--azure", is_flag=True, help="Compare a deployment with deploy/ instead; needs --export.")
 @click.option("--export", "exports", type=FILE, multiple=True, help="Exported resources, JSON; may be given again.")
+@click.option("--client", is_flag=True, help="Check the machine of a submitter instead.")
+@click.option("--profile", "profile_file", type=FILE, help="With --client: client.toml, its keys and its worker, too.")
 @click.option("--report-only", is_flag=True, help="With --azure: exit with 0 in spite of findings.")
 @answers(Checked, listed=True)
 @click.pass_context
@@ -39,10 +54,12 @@ def doctor(
     exports: tuple[Path, ...],
     *,
     azure: bool,
+    client: bool,
+    profile_file: Path | None,
     report_only: bool,
     as_json: bool,
 ) -> None:
-    """Check whether this machine is fit to run a worker.
+    """Check whether this machine is fit to run a worker, or with --client to send jobs to one.
 
     Each check does what the worker will do: it creates secret memory, allocates in it, loads a system-call filter,
     reads the vTPM, encrypts. The exit status is 1 if a check failed. A warning needs a decision by the operator. A
@@ -50,6 +67,9 @@ def doctor(
 
     With --delivery it verifies the newest record of the agency's log, without a network: that the pinned log and a
     quorum signed it, and that no line waits for longer than the policy promises.
+
+    With --client it checks what sending jobs needs: Python, OpenSSL, the clock, where memory may be written, and with
+    --profile keys, certificates, the way to the worker, and its evidence. Nothing of a job is sent.
 
     With --azure it checks a deployment instead, on any machine and without a network: what was exported from the
     resource manager is compared with what deploy/ describes. What an export does not cover counts as failed too. With
@@ -60,25 +80,35 @@ def doctor(
     Examples:
       cji doctor
       cji doctor --config /etc/cji/worker.toml --delivery /etc/cji/audit.toml --json
+      cji doctor --client --profile client.toml
       cji doctor --azure --export export.json
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    if azure and delivery is not None:
-        raise click.UsageError("--delivery is for a machine")
-    if azure:
-        findings, bad = contributed("deployment")(exports, config), {"warning", "failed", "not run"}
-    elif exports or report_only:
-        raise click.UsageError("--export and --report-only are for --azure")
-    else:
-        findings = contributed("machine")(context, config, delivery)
-        bad = {"failed", "not run"} if config is not None else {"failed"}
+    purpose = _purpose(context, deployment=azure, client=client)
+    of = {"client": (context, profile_file), "deployment": (exports, config), "machine": (context, config, delivery)}
+    findings = contributed(purpose)(*of[purpose])
+    bad = {"failed"} if config is None else {"failed", "not run"}
+    bad |= {"warning", "not run"} if azure else set()
     status = 1 if any(finding.state in bad for finding in findings) else 0
     if as_json:
         print_document([asdict(finding) for finding in findings], indent=2)
     else:
         _print(findings)
         if not azure:
-            click.echo(f"\n{_next(findings, config, fit=not status)}")
+            next_line = _next_of_client(findings, profile_file) if client else _next(findings, config, fit=not status)
+            click.echo(f"\n{next_line}")
     context.exit(0 if report_only else status)
+
+
+def _purpose(context: click.Context, *, deployment: bool, client: bool) -> _Purpose:
+    """The one of the checks that the options name; UsageError for those of another one."""
+    if client and deployment:
+        raise click.UsageError("--client excludes --azure")
+    purpose: _Purpose = "client" if client else "deployment" if deployment else "machine"
+    for each in context.command.params:
+        of = _OF.get(each.name or "", (purpose,))
+        if context.params.get(each.name or "") and purpose not in of:
+            raise click.UsageError(f"{each.opts[0]} is for {' and '.join(map(_SHOWN.__getitem__, of))}")
+    return purpose
 
 
 def _next(findings: list[Finding], config: Path | None, *, fit: bool) -> str:
@@ -90,6 +120,16 @@ def _next(findings: list[Finding], config: Path | None, *, fit: bool) -> str:
     if config is None:
         return "The machine is fit. Next, with your configuration: cji doctor --config /etc/cji/worker.toml"
     return f"Fit to run. Next: systemctl enable --now cji-worker, or without systemd: cji serve --config {config}"
+
+
+def _next_of_client(findings: list[Finding], profile: Path | None) -> str:
+    failed = sum(finding.state == "failed" for finding in findings)
+    command = f"cji doctor --client{'' if profile is None else f' --profile {profile}'}"
+    if failed:
+        return f"{failed} failed. Correct the first one, which others may follow from, and repeat: {command}"
+    if profile is None:
+        return "The machine can send jobs. Next: cji init, or with a profile: cji doctor --client --profile client.toml"
+    return f"Ready to send jobs. Next: cji job run RECORDS --spec job.toml --profile {profile} --out result"
 
 
 def _print(findings: list[Finding]) -> None:

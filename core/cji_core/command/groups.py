@@ -5,7 +5,7 @@ from typing import Final
 ORDER: Final = {
     "": (
         *("serve", "fleet", "status", "reload", "renew", "record", "console", "probe", "audit", "log", "witness"),
-        *("job", "result", "receipt"),
+        *("init", "job", "result", "receipt"),
         *("worker", "evidence", "advisories", "crl", "key", "ledger", "link", "policy", "provider", "schema", "clear"),
         *("columns", "manifest", "release", "image", "bundle", "door", "doctor", "support", "completion", "man"),
     ),
@@ -28,6 +28,8 @@ HELP: Final = {
 
 \b
 A submitter's first job:
+  cji init                                 # five questions: profile, keys, a job with made-up records
+  cji doctor --client --profile client.toml    # what this machine lacks
   cji key new-signing signing.key          # give the public key to the worker's operator
   cji key new-recipient recipient.key      # opens results; the job spec names the public key
   cji key project study-17 study-17.json   # lets tokens of one project join across jobs

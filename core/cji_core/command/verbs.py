@@ -16,7 +16,7 @@ import click
 from cji_core.command.common import Failure, extra_of, lacking
 from cji_core.command.groups import HELP, ORDER
 
-CHECKS: Final = {"deployment": "cji-deploy", "machine": "cji-worker", "reviews": "cji-audit"}
+CHECKS: Final = {"client": "cji-client", "deployment": "cji-deploy", "machine": "cji-worker", "reviews": "cji-audit"}
 """The checks of `cji doctor` that distributions add, and the distribution of each."""
 
 
