@@ -81,10 +81,11 @@ def test_each_user_has_its_own_requests_only() -> None:
     assert {name for name, one in found.items() if one.any_identity} == {"root"}
 
 
-def test_before_its_bundle_a_machine_asks_for_that_alone() -> None:
-    found = made("", "", "")
-    assert found.pop("root") == Grants(requests=frozenset({get(USER_DATA)}), any_identity=(STORAGE,))
-    assert {name: one.requests for name, one in found.items() if one.requests} == {}
+def test_before_its_bundle_a_machine_asks_for_that_and_events() -> None:
+    """The probe runs before there is a configuration, and asks every few seconds."""
+    found, events = made("", "", ""), {get(EVENTS), get(INSTANCE), f"POST {EVENTS}"}
+    assert found.pop("root") == Grants(requests=frozenset({get(USER_DATA), *events}), any_identity=(STORAGE,))
+    assert {name: one.requests for name, one in found.items() if one.requests} == {"cji-probe": events}
 
 
 def test_root_can_become_each_user_and_asks_as_each() -> None:

@@ -10,7 +10,8 @@
     root        user data, and all of the above             storage, by the identity that user data name
 
 Root starts every process here and can become each of these users. Before there is a worker.toml, root has user data and
-storage alone: it fetches the bundle that worker.toml comes in.
+storage: it fetches the bundle that worker.toml comes in. The probe's documents need no configuration, and Azure announces
+no event before somebody asked for them.
 
 Sections are read here as far as they name an identity; the processes that use a file check the whole of it.
 """
@@ -106,14 +107,14 @@ class _Console(msgspec.Struct, frozen=True, kw_only=True):
 
 def grants(worker: bytes, delivery: bytes, console: bytes, *, clouds: Mapping[str, Trust]) -> dict[str, Grants]:
     """The grants of each user, by its name; an empty file is one that is not there. Raises StartupError."""
-    found: dict[str, set[str]] = {user: set() for user in (KEYHOLDER, FLEET, DELIVERER, DOOR, PROBE, CONSOLE)}
+    found: dict[str, set[str]] = {user: set() for user in (KEYHOLDER, FLEET, DELIVERER, DOOR, CONSOLE)}
+    found[PROBE] = {get(EVENTS), get(INSTANCE), f"POST {EVENTS}"}
     if worker:
         config = _decoded(worker, _Worker, "worker.toml")
         if config.cloud not in clouds:
             raise StartupError(f'cloud = "{config.cloud}" is unknown', f"Use one of {', '.join(clouds)}.")
         found[KEYHOLDER] = {get(AMD_CERTIFICATES), get(LOCATION), f"POST {TD_QUOTE}"}
         found[KEYHOLDER].update(_keyholder(config, clouds[config.cloud]))
-        found[PROBE] = {get(EVENTS), get(INSTANCE), f"POST {EVENTS}"}
         if config.fleet is not None:
             found[FLEET] = {get(token_target(STORAGE, config.fleet.client_id))}
         enrollment = config.listen.enrollment
