@@ -21,7 +21,7 @@ _NO_VECTORS = "CJI_VECTORS does not name the vectors folder"
 _WAITING = ("adversarial/worker", "faults", "integration")
 """Folders whose tests start processes and wait for them most of their time."""
 SUITES = {
-    "drills": ("integration/runbooks",),
+    "drills": ("integration/runbooks", "integration/upgrade"),
     "faults": ("faults",),
     "image": ("image",),
     "parts": ("integration/engine", "integration/fleet", "integration/tasks"),

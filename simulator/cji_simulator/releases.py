@@ -8,7 +8,7 @@ from typing import Final
 
 from cji_core.manifest import OURS
 
-__all__ = ["Release", "next_release"]
+__all__ = ["WORKING_TREE", "Release", "next_release"]
 
 _PACKAGES: Final = [name for name in OURS if name != "numpy"]
 
@@ -26,6 +26,9 @@ class Release:
     def environment(self) -> dict[str, str]:
         """Variables of a process that imports this code."""
         return {} if self.folder is None else {"PYTHONPATH": str(self.folder)}
+
+
+WORKING_TREE: Final = Release(name="working tree")
 
 
 def next_release(folder: Path, name: str) -> Release:

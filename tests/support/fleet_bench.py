@@ -45,6 +45,7 @@ from cji_simulator.launch import Deployment, worker_config
 from cji_simulator.ports import free_port
 from cji_simulator.processes import ended
 from cji_simulator.raw import RawJob, until
+from cji_simulator.releases import WORKING_TREE, Release
 from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.site import Site, people
 from cji_simulator.worker import PROGRAM, Worker
@@ -69,6 +70,8 @@ class Member:
     azure: Simulation
     cmk: Cmk
     program: Sequence[str] = PROGRAM
+    release: Release = WORKING_TREE
+    """The code of worker and fleet process."""
     worker: Worker | None = None
     fleet: "subprocess.Popen[bytes] | None" = None
 
@@ -83,15 +86,28 @@ class Member:
             self.worker.stop()
             self.azure.reboot()
         log = self.files.folder / "worker.log"
-        self.worker = Worker(self.files.config, trust=self.azure.trust, log=log, program=program or self.program)
+        self.worker = Worker(
+            self.files.config,
+            trust=self.azure.trust,
+            log=log,
+            program=program or self.program,
+            environment=self.release.environment,
+        )
+
+    def become(self, release: Release, program: Sequence[str] = PROGRAM) -> None:
+        """Drain, and start the worker of another release in a new boot."""
+        self.stop()
+        self.release, self.program = release, program
+        self.start()
 
     def start_fleet(self, step: str = "") -> None:
         """Start the fleet process; it dies at `step`."""
+        root = self.release.folder or _ROOT
         with self.fleet_log.open("ab") as log:
             self.fleet = subprocess.Popen(
                 [sys.executable, "-m", "tests.support.fleet_process", str(self.files.config)],
-                cwd=_ROOT,
-                env={**os.environ, "PYTHONPATH": str(_ROOT), STEP: step},
+                cwd=root,
+                env={**os.environ, "PYTHONPATH": str(root), STEP: step},
                 stdout=log,
                 stderr=log,
             )
@@ -122,14 +138,18 @@ class Member:
         """The attempts that its fleet process has not finished."""
         return list((self.files.folder / "fleet" / "attempts").iterdir())
 
-    def stop(self) -> None:
-        """Drain both."""
+    def stop_fleet(self) -> None:
+        """Drain the fleet process."""
         if self.fleet is not None and self.fleet.poll() is None:
             self.fleet.terminate()
             try:
                 self.fleet.wait(60)
             finally:
                 self.kill_fleet()
+
+    def stop(self) -> None:
+        """Drain both."""
+        self.stop_fleet()
         if self.worker is not None:
             self.worker.stop()
 
@@ -156,16 +176,17 @@ class Pool:
         workers: int = 1,
         cells: int = 1,
         program: Sequence[str] = PROGRAM,
+        release: Release = WORKING_TREE,
         one_id: bool = False,
         prepare: Callable[[Member], None] = lambda _: None,
         **fleet: Any,
     ) -> None:
-        """`program` is that of all workers, see `Worker`; `fleet` has more keys of [fleet], and `tries` of [ledger].
+        """`program` (see `Worker`) and `release` are those of all; `fleet` has more keys of [fleet], and `tries`.
 
         `one_id`: all have one bundle, so one `worker.id`. `prepare` is called for each before its worker starts.
         """
         self.storage = storage
-        self._program = program
+        self._program, self._release = program, release
         self.jobs: dict[str, tuple[SealedJob, pa.Table]] = {}
         self._aside: dict[str, SealedJob] = {}
         self._over = set[str]()
@@ -401,7 +422,7 @@ class Pool:
         state = home / "fleet"
         state.mkdir()
         files.config.write_text(f"{text}\n{self._sections(sockets / 'fleet' / 'front.sock', state)}")
-        return Member(number=number, files=files, azure=vm, cmk=cmk, program=self._program)
+        return Member(number=number, files=files, azure=vm, cmk=cmk, program=self._program, release=self._release)
 
     def _sections(self, socket_path: Path, state: Path) -> str:
         at = self.storage.azurite
