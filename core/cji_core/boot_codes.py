@@ -26,6 +26,7 @@ class BootCode(enum.StrEnum):
     DATES = "bundle-dates"
     SERIAL = "bundle-serial"
     POOL = "bundle-pool"
+    WITNESSES = "bundle-witnesses"
     UNUSABLE = "bundle-unusable"
     ANOTHER = "bundle-another"
     TPM = "bundle-tpm"
@@ -81,6 +82,10 @@ BOOT_CODES: Final[Mapping[BootCode, BootCodeInfo]] = {
     BootCode.POOL: BootCodeInfo(
         what="The bundle is of another pool",
         remedy="Deploy a bundle of this machine's pool, or redeploy the machine with a new disk.",
+    ),
+    BootCode.WITNESSES: BootCodeInfo(
+        what="The bundle has other witnesses of the log, without the word of the old ones",
+        remedy="Add the file of `cji log change-policy` to the bundle; docs/bundle.md has what to do if they are lost.",
     ),
     BootCode.UNUSABLE: BootCodeInfo(
         what="The bundle, or a file in it, cannot be used",

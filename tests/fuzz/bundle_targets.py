@@ -5,6 +5,7 @@ import functools
 import json
 from typing import Any, Final
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
@@ -13,14 +14,19 @@ from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.head import Head, read_head
 from cji_attestation.bundle.names import access_of
 from cji_attestation.bundle.private_keys import private_key_in
-from cji_attestation.bundle.signatures import verify
+from cji_attestation.bundle.signatures import FileSigner, verify
+from cji_attestation.bundle.witnesses import Loss, check_steps, sign_loss
 from cji_attestation.evidence.event_log import AppliedBundle, bundle_event, read_bundle_event
+from cji_core.tlog.leaves import PolicyDecision, encode_leaf
+from cji_core.tlog.policy import encode_policy
+from cji_core.tlog.submissions import Added
 from cji_simulator.certificates import authority, pem, private_pem
 from cji_worker.bundle.source import Pointer, read_pointer
 from cji_worker.door.est import read_certificates
 from tests.fuzz.attestation_targets import target
 from tests.fuzz.mutators import BYTES, DER, IN_PLACE, JSON
-from tests.support.bundles import NOW, accepted, files, made
+from tests.support.bundles import KEY, NOW, accepted, files, made
+from tests.support.tlog_site import ORIGIN, a_policy, signed
 
 __all__ = ["BUNDLES"]
 
@@ -94,6 +100,33 @@ def _event(data: bytes) -> Any:
     return read_bundle_event(data)
 
 
+@functools.cache
+def _steps() -> tuple[bytes, ...]:
+    stated = Loss(
+        pool="p",
+        previous_sha384="0a" * 48,
+        policy_sha384="0b" * 48,
+        operator="j",
+        explanation="x",
+        time="2026-11-30T00:00:00.00Z",
+    )
+    decided = PolicyDecision(
+        origin=ORIGIN,
+        previous_sha384="0a" * 48,
+        policy=encode_policy(a_policy(url="https://log.pd.example/trails").file).decode(),
+        operator="j",
+        explanation="x",
+        time="2026-11-30T00:00:00.00Z",
+    )
+    entry = encode_leaf(signed(decided, KEY)).decode()
+    return sign_loss(stated, FileSigner(KEY)), msgspec.json.encode(Added(entry=entry, proof="p"))
+
+
+def _steps_in(data: bytes) -> tuple[str, ...]:
+    name = "log/a.lost.json" if data.startswith(b'{"statement"') else "log/a.change.json"
+    return check_steps({name: data})
+
+
 BUNDLES: Final = (
     target("bundle", _bundles, read, refusals=(BundleRefused,), fair=_same, mutators=(*BYTES, *IN_PLACE), weight=60),
     target("bundle-signed", _bundles, _verified, refusals=(BundleRefused,), fair=_signed, weight=30),
@@ -108,6 +141,7 @@ BUNDLES: Final = (
         mutators=DER,
         weight=20,
     ),
+    target("witness-steps", _steps, _steps_in, refusals=(BundleRefused,), mutators=JSON, weight=20),
     target("bundle-secrets", _texts, private_key_in, mutators=(*BYTES, *IN_PLACE), weight=20),
     target(
         "bundle-event",

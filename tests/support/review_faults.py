@@ -111,6 +111,11 @@ def _restart(trail: Trail, **other: Any) -> None:
     trail.start(**other)
 
 
+def _other_witnesses(trail: Trail) -> None:
+    for policy in ("fd", "fe"):
+        _restart(trail, log_policy=policy * 48)
+
+
 def _unknown_end(trail: Trail) -> None:
     admitted = job_admitted("ff" * 16)
     trail.complete(admitted)
@@ -304,6 +309,10 @@ FAULTS: Final[dict[str, Fault]] = {
     "other code": _fault(
         lambda t: _restart(t, code_sha384="ff" * 48), "start_changed", "restarted", "down", text="code_sha384"
     ),
+    "lost witnesses": _fault(
+        lambda t: _restart(t, witnesses_lost=("fd" * 48,)), "witnesses_lost", "restarted", "down", text="fd" * 8
+    ),
+    "other witnesses": _fault(_other_witnesses, "log_policy_changed", "restarted", "down", text="fe" * 8),
     "no host profile": _fault(
         lambda t: _restart(t, host_profile="none"), "no_host_profile", "restarted", "down", text="worker-1"
     ),

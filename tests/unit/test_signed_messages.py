@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA384
 from cji_attestation.appraisal.advisories.signed import sign_statement as sign_advisories
 from cji_attestation.bundle.signatures import FileSigner
 from cji_attestation.bundle.signatures import sign as sign_bundle
+from cji_attestation.bundle.witnesses import Loss, sign_loss
 from cji_audit.review.signed import Statement as Review
 from cji_audit.review.signed import sign as sign_review
 from cji_client.columns.table_statement import TableStatement, sign_table
@@ -126,6 +127,11 @@ DECIDED: Final = TrailDecision(
     explanation="x", time="2026-11-30T00:00:00.00Z",
 )  # fmt: skip
 
+LOST: Final = Loss(
+    pool="p", previous_sha384="0a" * 48, policy_sha384="0b" * 48, operator="j", explanation="x",
+    time="2026-11-30T00:00:00.00Z",
+)  # fmt: skip
+
 SIGNED: Final[dict[str, tuple[bytes | str, Callable[[Any], object]]]] = {
     "job header": (b"cji-job-sig/1\0", lambda key: sign_header(key, b"header")),
     "admission": (b"cji-admit/1\0", admit),
@@ -143,6 +149,7 @@ SIGNED: Final[dict[str, tuple[bytes | str, Callable[[Any], object]]]] = {
     "list of processors": ("cji-chips+json", lambda key: sign_advisories("cji-chips", b"{}", key)),
     "decision about a log": (b"cji-log-statement/1\0", lambda key: signed(DECIDED, key)),
     "bundle": (b"cji-bundle-sig/1\0", lambda key: sign_bundle(made(), FileSigner(key))),
+    "loss of witnesses": (b"cji-witnesses-lost/1\0", lambda key: sign_loss(LOST, FileSigner(key))),
 }
 """What is signed: bytes at its start, or the `typ` of its JWS; and its real signer."""
 
@@ -172,6 +179,7 @@ SITES: Final = {
     "acceptance, list of processors",
     "attestation/cji_attestation/bundle/signatures.py:es384": "bundle",
     "attestation/cji_attestation/bundle/signatures.py:sign": "bundle",
+    "attestation/cji_attestation/bundle/witnesses.py:sign_loss": "loss of witnesses",
     "attestation/cji_attestation/provider_policy/administration.py:_statement": "RSA",
     "client/cji_client/columns/table_statement.py:sign_table": "version of a table",
     "client/cji_client/first_files.py:_request": "PKCS#10: DER, by a key of the client's connection alone",

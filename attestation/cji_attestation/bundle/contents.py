@@ -18,7 +18,7 @@ import msgspec
 from cji_attestation.appraisal.reference import ReferenceValues, check_reference
 from cji_attestation.bundle.archive import Bundle
 from cji_attestation.bundle.errors import BundleRefused
-from cji_attestation.bundle.names import AUDIT, CONSOLE, POLICY, SUBMITTER, WORKER
+from cji_attestation.bundle.names import AUDIT, CONSOLE, LOG_POLICY, POLICY, SUBMITTER, WORKER
 from cji_attestation.errors import AttestationError
 from cji_core.boot_codes import BootCode
 from cji_core.documents import convert
@@ -70,8 +70,10 @@ def check_contents(files: Mapping[str, bytes], *, clouds: Collection[str]) -> Co
             config = load(folder / WORKER)
             _check_worker(config, folder, files, clouds)
             _check_policy(config, files)
-            if AUDIT in files:
-                _check_delivery(load_delivery(folder / AUDIT), folder, files)
+            delivery = load_delivery(folder / AUDIT) if AUDIT in files else None
+            _check_log(delivery, files)
+            if delivery is not None:
+                _check_delivery(delivery, folder, files)
             if CONSOLE in files:
                 _check_console(load_console(folder / CONSOLE), folder, files)
             check_client_roots(config.listen)
@@ -161,9 +163,19 @@ def _named(config: Config) -> Iterator[tuple[str, str]]:
         yield "policy_signatures", signatures_path(config.policy_file)
 
 
+def _check_log(delivery: DeliveryFile | None, files: Mapping[str, bytes]) -> None:
+    """The policy of a log in a bundle is the one that is used: what a machine keeps of it must be true."""
+    if LOG_POLICY in files and (delivery is None or delivery.log is None):
+        raise BundleRefused(
+            f"The bundle has {LOG_POLICY}, and {AUDIT} no [log] that uses it",
+            f"Add [log] to {AUDIT}; or remove the files below log/ where the pool has no log.",
+        )
+
+
 def _check_delivery(delivery: DeliveryFile, folder: Path, files: Mapping[str, bytes]) -> None:
     """audit.toml, with the policy of the agency's log and the files that [log] names."""
-    from cji_core.tlog.submissions import read_token  # noqa: PLC0415 - for bundles with [log] alone
+    from cji_attestation.bundle.witnesses import check_steps  # noqa: PLC0415 - for bundles with [log] alone
+    from cji_core.tlog.submissions import read_token  # noqa: PLC0415
     from cji_core.trail.witnesses.configured import needs as needs_of_log  # noqa: PLC0415
     from cji_core.trail.witnesses.settings import log_table  # noqa: PLC0415
 
@@ -171,6 +183,11 @@ def _check_delivery(delivery: DeliveryFile, folder: Path, files: Mapping[str, by
     table = log_table(delivery, folder=folder)
     if table is None:
         return
+    if Path(table.policy) != folder / LOG_POLICY:
+        raise BundleRefused(
+            f"[log] of audit.toml: the policy is in another file than {LOG_POLICY}",
+            f'Set policy = "{LOG_POLICY}"; earlier policies have other names.',
+        )
     for path in (table.policy, *table.earlier_policies, table.token_file, table.ca_file):
         if path != SYSTEM_ROOTS and not _brought(path, folder, files):
             raise BundleRefused(
@@ -182,6 +199,7 @@ def _check_delivery(delivery: DeliveryFile, folder: Path, files: Mapping[str, by
             f"[log] of audit.toml: the token is in another file than {SUBMITTER}, which is kept secret",
             f'Set token_file = "{SUBMITTER}", with the token in that file.',
         )
+    check_steps(files)
     read_token(Path(table.token_file))
     (url,) = needs_of_log(delivery, folder=folder).urls
     if not _reachable(url):

@@ -33,6 +33,10 @@ POLICY: Final = "policy.toml"
 AUDIT: Final = "audit.toml"
 CONSOLE: Final = "console.toml"
 SUBMITTER: Final = "log/submitter.token"
+LOG_POLICY: Final = "log/policy.toml"
+"""The policy of the agency's log that is in force; earlier ones have other names."""
+CHANGE_SUFFIX: Final = ".change.json"
+LOST_SUFFIX: Final = ".lost.json"
 DOOR: Final = "door.conf"
 """Is written on the machine, beside the files of a bundle, for the build of nginx that it has."""
 HEAD: Final = head_path("")
@@ -53,6 +57,7 @@ _ALLOWED: Final[tuple[tuple[str, Access], ...]] = (
     (r"audit\.toml", Access("cji-audit")),
     (rf"receipt-keys/{_NAME}\.json", Access("cji-audit")),
     (rf"log/{_NAME}\.toml", Access("cji-audit")),
+    (rf"log/{_NAME}\.(change|lost)\.json", Access("cji-audit")),
     (re.escape(SUBMITTER), Access("cji-audit", owner="cji-audit")),
     (r"console\.toml", Access("cji-console")),
     (r"tls/(server|client-roots|client-crl|azure-vtpm-issuers)\.pem", PUBLIC),
@@ -61,7 +66,9 @@ _ALLOWED: Final[tuple[tuple[str, Access], ...]] = (
 LISTED: Final = (
     "worker.toml, policy.toml, policy.toml.signatures, audit.toml, console.toml, tls/server.pem, tls/client-roots.pem, "
     "tls/client-crl.pem, tls/azure-vtpm-issuers.pem, tls/NAME-roots.pem, reference/NAME.{jws,crl,pem,cbor}, "
-    "receipt-keys/NAME.json, log/NAME.toml, log/submitter.token, seeds/NAME.seed, tables/{" + ",".join(TABLES) + "}"
+    "receipt-keys/NAME.json, log/NAME.toml, log/NAME.{change,lost}.json, log/submitter.token, seeds/NAME.seed, tables/{"
+    + ",".join(TABLES)
+    + "}"
 )
 """All of them, for people."""
 

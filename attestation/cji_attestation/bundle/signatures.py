@@ -3,7 +3,7 @@
 The accepted keys are in a folder of the measured image, `/usr/share/cji/bundle-keys`: public keys of P-384 in PEM, each
 in a file `NAME.pem`. More files are optional, a decimal number in each: `signatures`, how many of the keys must have
 signed (1), `minimum-serial`, the least serial number that this image takes (1), and `NAME.epoch`, which grows with each
-replacement of a key (1).
+replacement of a key (1). The key in `witnesses-lost.pem` signs no bundle: it is for statements of `witnesses`.
 
 Bundles compare by their `Rank`: the epoch first, so that a key of a later epoch outranks every serial number that the
 holder of a stolen earlier key can choose.
@@ -28,6 +28,8 @@ from cji_core.strict import b64url
 
 KEYS_FOLDER: Final = Path(BUNDLE_KEYS)
 MAX_KEYS: Final = 16
+WITNESSES_LOST: Final = "witnesses-lost.pem"
+"""Another key than those that sign bundles, kept offline by another person."""
 MAX_EPOCH: Final = 2**31 - 1
 _MAX_KEY_BYTES: Final = 4096
 _SKEW: Final = timedelta(minutes=5)
@@ -79,15 +81,18 @@ class Accepted:
     least_serial: int = 1
     epochs: Mapping[bytes, int] = field(default_factory=dict)
     """By thumbprint, of the keys with another than 1."""
+    witnesses_lost: ec.EllipticCurvePublicKey | None = None
 
 
 def accepted_in(folder: Path) -> Accepted:
     """The demands that the files of a folder state. Raises BundleRefused, for a folder without a key as well."""
     try:
-        paths = sorted(folder.glob("*.pem"))
+        offline = folder / WITNESSES_LOST
+        paths = sorted(each for each in folder.glob("*.pem") if each != offline)
         if not paths or len(paths) > MAX_KEYS:
             raise BundleRefused(f"{folder} has {len(paths)} keys, not 1 to {MAX_KEYS}", _FORM)
         keys = [_key(path) for path in paths]
+        lost = _key(offline) if offline.exists() else None
         epochs = [_number(path.with_suffix(".epoch"), most=MAX_EPOCH) for path in paths]
         needed = _number(folder / "signatures", most=MAX_SIGNATURES)
         least = _number(folder / "minimum-serial", most=MAX_SERIAL)
@@ -96,8 +101,12 @@ def accepted_in(folder: Path) -> Accepted:
     found = {thumbprint(key): key for key in keys}
     if len(found) < needed:
         raise BundleRefused(f"{folder} has {len(found)} different keys, and demands {needed} signatures", _FORM)
+    if lost is not None and thumbprint(lost) in found:
+        raise BundleRefused(
+            f"{offline} is a key that signs bundles", "Make another key for it, which somebody else keeps offline."
+        )
     by_key = dict(zip(map(thumbprint, keys), epochs, strict=True))
-    return Accepted(keys=found, signatures=needed, least_serial=least, epochs=by_key)
+    return Accepted(keys=found, signatures=needed, least_serial=least, epochs=by_key, witnesses_lost=lost)
 
 
 def _key(path: Path) -> ec.EllipticCurvePublicKey:

@@ -2,7 +2,8 @@
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
 
@@ -11,6 +12,7 @@ import msgspec
 from cji_attestation.bundle.archive import Bundle, read
 from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.head import MAX_BYTES
+from cji_attestation.bundle.witnesses import Step
 from cji_core.command.common import Failure, explained
 from cji_core.command.json_output import member
 from cji_core.errors import StartupError
@@ -25,6 +27,18 @@ class BundledFile(msgspec.Struct, frozen=True, kw_only=True):
     name: Annotated[str, member("its name")]
     bytes: Annotated[int, member("its size")]
     sha384: Annotated[str, member("SHA-384, hexadecimal")]
+
+
+class WitnessStep(msgspec.Struct, frozen=True, kw_only=True):
+    """From one policy of the agency's log to the next."""
+
+    file: Annotated[str, member("its file in the bundle")]
+    how: Annotated[str, member("`quorum`: the old witnesses cosigned it; `lost`: a statement that they are lost")]
+    previous_sha384: Annotated[str, member("digest of the policy before, hexadecimal")]
+    policy_sha384: Annotated[str, member("digest of the policy that follows, hexadecimal")]
+    operator: Annotated[str, member("who stated it")]
+    explanation: Annotated[str, member("why")]
+    time: Annotated[str, member("when")]
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +83,18 @@ def write_bundle(path: Path, bundle: Bundle) -> None:
         os.replace(new, path)
     except OSError as error:
         raise BundleRefused(f"{path} cannot be written: {error.strerror}", "Choose another folder.") from error
+
+
+def shown_steps(steps: Iterable[Step]) -> list[dict[str, Any]]:
+    """The steps for JSON."""
+    return [asdict(each) for each in steps]
+
+
+def lines_of_steps(steps: Iterable[Step]) -> Iterator[str]:
+    """The steps for people."""
+    for each in steps:
+        how = "cosigned by the old quorum" if each.how == "quorum" else "THE OLD WITNESSES ARE LOST"
+        yield f"witnesses  {each.file}, {how}: by {each.operator}, {each.time}: {each.explanation}"
 
 
 def summary(bundle: Bundle) -> dict[str, Any]:

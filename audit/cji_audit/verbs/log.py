@@ -20,23 +20,20 @@ from cji_core.command.json_output import answers, member, print_answer, print_do
 from cji_core.https import Client
 from cji_core.jose import es384_sign
 from cji_core.tlog.calls import LogUnreachableError, call, log_client, state
+from cji_core.tlog.changes import read_change
 from cji_core.tlog.keys import LOG_TYPES
 from cji_core.tlog.leaves import (
     Decision,
     LeafError,
     PolicyDecision,
-    StatementLeaf,
     TrailDecision,
-    decode_leaf,
     sign_decision,
-    verify_decision,
 )
 from cji_core.tlog.policy import Policy, encode_policy, load_policy
 from cji_core.tlog.proofs import parse_proof
 from cji_core.tlog.submissions import Added, Newest, read_message, read_token
 from cji_core.trail.checkpoint import CheckpointError, parse_checkpoint
 from cji_core.trail.fields import utc_hundredths
-from cji_core.trail.merkle import leaf_hash
 
 _IDENTITY: Final = "Give its identity in hexadecimal, as `cji log monitor` and the receipts of its worker name it."
 _NEW: Final = click.Path(dir_okay=False, path_type=Path)
@@ -366,24 +363,15 @@ def accept(policy_file: Path, new_file: Path, change: Path, *, as_json: bool) ->
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     policy, new = load_policy(policy_file), load_policy(new_file)
     try:
-        added = read_message(change.read_bytes(), Added)
-        leaf = decode_leaf(added.entry.encode())
-        if not isinstance(leaf, StatementLeaf) or not isinstance(leaf.decision, PolicyDecision):
-            raise LeafError("form", "not a statement about a policy")
-        verify_decision(leaf, policy.operators)
-        stated = leaf.decision
-        if stated.origin != policy.file.origin or stated.previous_sha384 != policy.digest:
-            raise LeafError("decision", "it follows another policy than yours")
+        found = read_change(change.read_bytes())
+        index, stated = found.verify(policy), found.decision
         if stated.policy.encode() != encode_policy(new.file):
             raise LeafError("decision", f"{new_file.name} is another policy than the stated one")
-        proof = parse_proof(added.proof.encode())
-        proof.verify(leaf_hash(added.entry.encode()))
-        policy.accept(proof.note, now=None)
     except (LeafError, CheckpointError) as error:
         remedy = "Keep your policy. Ask the log's operator, by another way, which policy follows."
         raise Failure(f"the change is refused: {error}", remedy=remedy, status=3) from error
     answer = PolicyAccepted(
-        digest=new.digest, operator=stated.operator, time=stated.time, explanation=stated.explanation, index=proof.index
+        digest=new.digest, operator=stated.operator, time=stated.time, explanation=stated.explanation, index=index
     )
     text = f"{new_file} follows {policy_file}: by {stated.operator}, {stated.time}: {stated.explanation}"
     print_answer(answer, text, as_json=as_json)

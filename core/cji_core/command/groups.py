@@ -86,6 +86,7 @@ For each change:
   cji bundle make config/ --serial 8 -o pool.bundle
   cji bundle sign pool.bundle --key bundle.key
   cji bundle verify pool.bundle --keys bundle-keys/
+  cji bundle witnesses-lost --help                   # if no quorum of the log's old witnesses is left
   # deploy it as user data (up to 64 KiB, no secret) or as a blob, then restart the machines one by one
 On the machine, by cji-bundle.service:
   cji bundle apply

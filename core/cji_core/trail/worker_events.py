@@ -40,7 +40,9 @@ from cji_core.trail.meaning import (
 class WorkerStarted(EventBase, frozen=True, kw_only=True, tag="worker_started"):
     """The keyholder started with this code, configuration and policy; `policy_signers` are keys that signed it.
 
-    `policy_serial` is never lower than in an earlier line. `bundle` is the configuration bundle whose files these are.
+    `policy_serial` is never lower than in an earlier line. `bundle` is the configuration bundle whose files these are;
+    `log_policy` is the SHA-384 of its `log/policy.toml`, `witnesses_lost` of its statements that witnesses of the log
+    are lost.
     """
 
     meaning = lifecycle(Activity.START, Severity.INFORMATIONAL, "Worker started")
@@ -55,6 +57,8 @@ class WorkerStarted(EventBase, frozen=True, kw_only=True, tag="worker_started"):
     simulated: bool
     host_profile: Token
     bundle: BundleName | None = None
+    log_policy: Hex96 | None = None
+    witnesses_lost: Annotated[tuple[Hex96, ...], Meta(max_length=128)] = ()
 
 
 class WorkerReady(EventBase, frozen=True, kw_only=True, tag="worker_ready"):

@@ -31,7 +31,7 @@ from cji_core.command import build
 from cji_core.jose import key_id, thumbprint
 from cji_deploy.vault_signer import VaultSigner
 from cji_simulator.simulation import Simulation
-from cji_worker.bundle.apply import apply, least_serial
+from cji_worker.bundle.apply import Kept, apply, kept
 from cji_worker.bundle.source import fetch
 from cji_worker.bundle.update import take
 from tests.support.azurite import ACCOUNT, Azurite, StorageCredential, azurite
@@ -207,14 +207,14 @@ def test_foreign_files_in_the_folder_are_kept_and_refused(vm: Simulation, run: P
 
 def test_the_serial_number_is_kept_and_never_goes_back(vm: Simulation, run: Path) -> None:
     state = run / "state"
-    assert least_serial(state, "pool-7") == 1
+    assert kept(state, "pool-7") == Kept(pool="pool-7")
     applied(vm, run, of(vm))
-    assert least_serial(state, "pool-7") == 7
+    assert kept(state, "pool-7").serial == 7
     with pytest.raises(BundleRefused, match="belongs to pool 'pool-7'"):
-        least_serial(state, "pool-8")
+        kept(state, "pool-8")
     (state / "applied.json").write_text("{}")
     with pytest.raises(BundleRefused, match="cannot be read"):
-        least_serial(state, "pool-7")
+        kept(state, "pool-7")
 
 
 # ------------------------------------------------------------------ hot updates
@@ -257,7 +257,7 @@ def test_a_running_machine_takes_files_of_a_later_bundle(vm: Simulation, run: Pa
     assert (found.st_uid, found.st_gid, oct(found.st_mode)[-4:]) == (0, 4001, "0640")
     assert (folder / "tls" / "client-roots.pem").stat().st_ino == before
     assert (folder / "bundle.head").read_bytes() == later.to_head()
-    assert least_serial(run / "state", "pool-7") == 8
+    assert kept(run / "state", "pool-7").serial == 8
     assert shown(vm) == AppliedBundle(7, first.sha384)  # root could measure another one, too
 
 
@@ -288,7 +288,7 @@ def test_without_floors_a_running_machine_keeps_its_files(vm: Simulation, run: P
     assert (result.exit_code, "no floor of the pool" in result.output) == (2, True)
     assert updated(vm, run, first).exit_code == 0
     assert (folder / "policy.toml").read_bytes() == first.files["policy.toml"]
-    assert least_serial(run / "state", "pool-7") == 7
+    assert kept(run / "state", "pool-7").serial == 7
 
 
 @pytest.mark.usefixtures("_groups")

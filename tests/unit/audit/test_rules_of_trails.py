@@ -326,7 +326,7 @@ OF_SEVERITY = {
         bundle_went_back key_not_held
         release_evidence hold_order hold_broken pruned_wrongly trail_started_within worker_renamed
         anchor_after_resumption trail_refused refusal_unexplained trail_resumed trail_pruned hold_released
-        witnesses_disagreed simulated admitted_while_unmet release_policy_changed delivery_overdue
+        witnesses_disagreed witnesses_lost simulated admitted_while_unmet release_policy_changed delivery_overdue
         statements_refused ticket_refused
     """,
     "warning": """
@@ -338,7 +338,7 @@ OF_SEVERITY = {
     """,
     "notice": """
         refusals failures new_chip new_submitter new_operator new_purpose new_operation new_risk trail_started
-        hold_placed files_changed start_changed restarted down key_expired release_policy_open
+        hold_placed files_changed log_policy_changed start_changed restarted down key_expired release_policy_open
         no_host_profile unfinished other_workers unknown_kind
     """,
 }

@@ -7,7 +7,8 @@ Contract and invariants
 * The folder is in memory (tmpfs): it is empty after each boot, and nobody can change it from outside.
 * Every file has the owner, group and mode of `names`, root's but for a seed; folders are for everybody to enter.
 * Applied again in the same boot, the same bundle changes nothing; another one is refused (but see `update`).
-* The serial number is kept in the state folder, which outlives the boot where the machine has a disk of its own.
+* The serial number and the policy of the log are kept in the state folder, which outlives the boot where the machine
+  has a disk of its own.
 """
 
 import contextlib
@@ -29,6 +30,7 @@ from cji_attestation.bundle.contents import Contents, write_files
 from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.head import Head, read_head
 from cji_attestation.bundle.names import DOOR, DOOR_ACCESS, HEAD, PUBLIC, Access, access_of
+from cji_attestation.bundle.witnesses import InForce
 from cji_attestation.evidence.collect import vm_id
 from cji_attestation.evidence.measured_bundle import measure_bundle
 from cji_core.boot_codes import BootCode
@@ -45,11 +47,12 @@ _MAX_STATE: Final = 4096
 _MEMORY: Final = ("tmpfs", "ramfs")
 
 
-class _State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The bundle with the highest serial number that this machine has applied."""
+class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The bundle with the highest serial number that this machine has applied, and its policy of the log."""
 
     pool: str
-    serial: int
+    serial: int = 1
+    log: InForce | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,14 +101,17 @@ def user_id(name: str) -> int:
         raise _unfit(f"This machine has no user {name}", remedy) from error
 
 
-def least_serial(state: Path, pool: str) -> int:
-    """The serial number below which a bundle of this pool was rolled back: 1 on a new machine. Raises BundleRefused."""
+def kept(state: Path, pool: str) -> Kept:
+    """The serial number below which a bundle of this pool was rolled back, and the policy of the log in force.
+
+    1 and none on a new machine. Raises BundleRefused.
+    """
     path = state / _STATE_FILE
     try:
         with path.open("rb") as file:
-            found = decode(file.read(_MAX_STATE), _State, limit=_MAX_STATE)
+            found = decode(file.read(_MAX_STATE), Kept, limit=_MAX_STATE)
     except FileNotFoundError:
-        return 1
+        return Kept(pool=pool)
     except (OSError, ValueError) as error:
         raise _unfit(f"{path} cannot be read", "Investigate who changed it, then redeploy the machine.") from error
     if found.pool != pool:
@@ -115,7 +121,7 @@ def least_serial(state: Path, pool: str) -> int:
             status=3,
             boot_code=BootCode.POOL,
         )
-    return found.serial
+    return found
 
 
 def require_memory(folder: Path) -> None:
@@ -137,12 +143,14 @@ def apply(
     folder: Path = FOLDER,
     state: Path = STATE,
     door: bytes | None = None,
+    log: InForce | None = None,
     gid: Callable[[str], int] = group_id,
     uid: Callable[[str], int] = user_id,
 ) -> Applied:
     """Measure a bundle that `signatures.verify` and `contents.check_contents` passed, and write its files.
 
-    `door` is the configuration of nginx for this machine. Raises BundleRefused, and AttestationError: "bundle-applied",
+    `door` is the configuration of nginx for this machine, `log` the policy of the log, which `witnesses.follow` passed.
+    Raises BundleRefused, and AttestationError: "bundle-applied",
     "event-log", "tpm-open", "pcr-extend", "hcl".
     """
     require_memory(folder)
@@ -150,7 +158,7 @@ def apply(
     stage = _staged(folder, files, gid, uid)
     try:
         measured = measure_bundle(trust, bundle.name)
-        keep_serial(state, bundle)
+        keep(state, bundle, log)
         _publish(stage, folder, bundle)
     except OSError as error:
         raise _unfit(f"{folder} cannot be written: {error.strerror}", "Run this as root.") from error
@@ -214,8 +222,8 @@ def applied_head(folder: Path) -> Head | None:
         return None
 
 
-def keep_serial(state: Path, bundle: Head) -> None:
-    """Keep the serial number, which this machine never goes back from."""
+def keep(state: Path, bundle: Head, log: InForce | None) -> None:
+    """Keep the serial number, which this machine never goes back from, and the policy of the log."""
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    kept = _State(pool=bundle.manifest.pool, serial=bundle.manifest.serial)
-    replace_file(state / _STATE_FILE, msgspec.json.encode(kept), mode=0o600)
+    now = Kept(pool=bundle.manifest.pool, serial=bundle.manifest.serial, log=log)
+    replace_file(state / _STATE_FILE, msgspec.json.encode(now), mode=0o600)

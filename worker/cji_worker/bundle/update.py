@@ -22,7 +22,7 @@ from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.hot import changed_files
 from cji_attestation.bundle.names import HEAD, access_of
 from cji_core.durable import replace_file
-from cji_worker.bundle.apply import applied_head, group_id, keep_serial
+from cji_worker.bundle.apply import applied_head, group_id, keep, kept
 
 DOOR_FILES: Final = frozenset({"tls/client-roots.pem"})
 """The files of these that nginx reads itself."""
@@ -47,7 +47,7 @@ def take(
     if before.sha384 == bundle.sha384:
         return changed
     try:
-        keep_serial(state, bundle)
+        keep(state, bundle, kept(state, bundle.manifest.pool).log)  # its files need a restart
         for name in sorted(changed):
             access = access_of(name)
             group = -1 if access is None or access.group is None else gid(access.group)

@@ -31,7 +31,13 @@ from cji_worker.ipc.messages import (
     Up,
 )
 from cji_worker.keyholder.anchor import Anchor, establish, is_alone
-from cji_worker.keyholder.bundle_in_force import BundleInForce, bundle_at_start, name_of
+from cji_worker.keyholder.bundle_in_force import (
+    BundleInForce,
+    bundle_at_start,
+    log_policy_of,
+    losses_in,
+    name_of,
+)
 from cji_worker.keyholder.checkpoints import Checkpoints
 from cji_worker.keyholder.custody import Custody
 from cji_worker.keyholder.delivery import DeliveryWatch
@@ -77,6 +83,8 @@ def _record_start(
             simulated=signer.simulated,
             host_profile=host.profile,
             bundle=None if bundle.now is None else name_of(bundle.now),
+            log_policy=log_policy_of(bundle.now),
+            witnesses_lost=losses_in(bundle.now),
         )
     )
 

@@ -17,7 +17,7 @@ from cji_attestation import Trust
 from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.head import Head, read_head
 from cji_attestation.bundle.hot import changed_files, require_floors
-from cji_attestation.bundle.names import POLICY
+from cji_attestation.bundle.names import LOG_POLICY, LOST_SUFFIX, POLICY
 from cji_attestation.bundle.signatures import Accepted, Rank, accepted_in, check_dates, rank
 from cji_core.bundle_name import BundleName
 from cji_core.format.configuration.operator_files import FileKey, FileRefused, PolicyFiles, signatures_path
@@ -95,6 +95,18 @@ def bundle_at_start(files: PolicyFiles, config: Config, trust: Trust) -> BundleI
 def name_of(head: Head) -> BundleName:
     """As the trail names it."""
     return BundleName(serial=head.manifest.serial, sha384=head.sha384.hex())
+
+
+def log_policy_of(head: Head | None) -> str | None:
+    """The digest of the log's policy in this bundle, if it has one."""
+    files = () if head is None else head.manifest.files
+    return next((entry.sha384 for entry in files if entry.name == LOG_POLICY), None)
+
+
+def losses_in(head: Head | None) -> tuple[str, ...]:
+    """The digests of its statements that witnesses are lost; `cji bundle apply` takes no bundle with a false one."""
+    files = () if head is None else head.manifest.files
+    return tuple(entry.sha384 for entry in files if entry.name.endswith(LOST_SUFFIX))
 
 
 def _check_policy(head: Head, files: PolicyFiles) -> None:

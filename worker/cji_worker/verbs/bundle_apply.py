@@ -13,7 +13,16 @@ from cji_attestation.bundle.archive import Bundle, read
 from cji_attestation.bundle.contents import Contents, check_contents, check_pool
 from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.signatures import KEYS_FOLDER, Accepted, accepted_in, verify
-from cji_attestation.verbs.bundles import Summary, bundle_at, refusals, summary
+from cji_attestation.bundle.witnesses import Witnesses, follow
+from cji_attestation.verbs.bundles import (
+    Summary,
+    WitnessStep,
+    bundle_at,
+    lines_of_steps,
+    refusals,
+    shown_steps,
+    summary,
+)
 from cji_attestation.verbs.evidence_options import CLOUD
 from cji_attestation.verbs.trusts import trust_named, trusts_of
 from cji_core.boot_codes import CODE_FILE
@@ -21,7 +30,7 @@ from cji_core.command.common import FILE
 from cji_core.command.json_output import answers, member, print_document
 from cji_core.log import events_only
 from cji_worker.bundle import persistence
-from cji_worker.bundle.apply import FOLDER, STATE, Applied, door_of, least_serial
+from cji_worker.bundle.apply import FOLDER, STATE, Applied, door_of, kept
 from cji_worker.bundle.apply import apply as apply_bundle
 from cji_worker.bundle.source import Fetched, fetch
 
@@ -35,6 +44,10 @@ class AppliedBundle(Summary, frozen=True, kw_only=True):
     folder: Annotated[str, member("where its files are")]
     measured: Annotated[bool, member("whether it was measured into PCR 15 now, not before in this boot")]
     signed_by: Annotated[tuple[str, ...], member("names of the keys that signed it")]
+    witness_steps: Annotated[
+        tuple[WitnessStep, ...],
+        member("how its policy of the log follows the one before: objects of the kind WitnessStep"),
+    ]
 
 
 @click.command()
@@ -100,8 +113,29 @@ def found_at(from_file: Path | None, trust: Trust, clouds: Mapping[str, Trust]) 
     return fetch(trust, clouds, identity=brokered_identity)
 
 
-def refuse_secrets(found: Fetched, contents: Contents) -> None:
-    """Raise BundleRefused for a bundle with secrets in user data."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """A bundle that this machine takes."""
+
+    bundle: Bundle
+    signers: tuple[str, ...]
+    contents: Contents
+    witnesses: Witnesses | None
+
+
+def verified(found: Fetched, accepted: Accepted, clouds: Mapping[str, Trust], *, state: Path) -> Verified:
+    """Everything that a machine demands of a bundle before it measures or writes anything. Raises BundleRefused."""
+    bundle, now = read(found.data), datetime.now(UTC)
+    before = kept(state, pool := bundle.manifest.pool)
+    signers = verify(bundle, accepted, now=now, least_serial=before.serial)
+    contents = check_contents(bundle.files, clouds=list(clouds))
+    check_pool(bundle, contents.config)
+    _refuse_secrets(found, contents)
+    witnesses = follow(bundle.files, pool=pool, lost=accepted.witnesses_lost, in_force=before.log, now=now)
+    return Verified(bundle=bundle, signers=signers, contents=contents, witnesses=witnesses)
+
+
+def _refuse_secrets(found: Fetched, contents: Contents) -> None:
     if found.in_user_data and contents.secrets:
         raise BundleRefused(
             f"The bundle has {' and '.join(contents.secrets)}, and everybody who can read the VM reads user data",
@@ -111,35 +145,38 @@ def refuse_secrets(found: Fetched, contents: Contents) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Done:
-    bundle: Bundle
+    verified: Verified
     applied: Applied
-    signers: tuple[str, ...]
 
 
 def _put_in_force(
     found: Fetched, accepted: Accepted, clouds: Mapping[str, Trust], *, folder: Path, state: Path
 ) -> _Done:
-    bundle = read(found.data)
-    signers = verify(bundle, accepted, now=datetime.now(UTC), least_serial=least_serial(state, bundle.manifest.pool))
-    contents = check_contents(bundle.files, clouds=list(clouds))
-    check_pool(bundle, contents.config)
-    refuse_secrets(found, contents)
+    taken = verified(found, accepted, clouds, state=state)
+    contents, witnesses = taken.contents, taken.witnesses
     from cji_worker.door.program import installed  # noqa: PLC0415 - only here is nginx asked for its build
 
     applied = apply_bundle(
-        bundle,
+        taken.bundle,
         trust=clouds[contents.config.cloud],
         folder=folder,
         state=state,
         door=door_of(contents, folder, installed()),
+        log=None if witnesses is None else witnesses.in_force,
     )
-    return _Done(bundle=bundle, applied=applied, signers=signers)
+    return _Done(verified=taken, applied=applied)
 
 
 def _report(done: _Done, *, as_json: bool) -> None:
-    bundle, applied, signers = done.bundle, done.applied, done.signers
+    bundle, applied, signers = done.verified.bundle, done.applied, done.verified.signers
+    steps = () if done.verified.witnesses is None else done.verified.witnesses.steps
     if as_json:
-        more = {"folder": str(applied.folder), "measured": applied.measured, "signed_by": signers}
+        more = {
+            "folder": str(applied.folder),
+            "measured": applied.measured,
+            "signed_by": signers,
+            "witness_steps": shown_steps(steps),
+        }
         print_document({**summary(bundle), **more}, indent=2)
         return
     measured = "measured into PCR 15" if applied.measured else "measured before in this boot"
@@ -147,3 +184,5 @@ def _report(done: _Done, *, as_json: bool) -> None:
         f"bundle {bundle.manifest.serial} of pool {bundle.manifest.pool}, SHA-384 {bundle.sha384.hex()}: {measured}, "
         f"{applied.files} files in {applied.folder}, signed by {', '.join(signers)}"
     )
+    for line in lines_of_steps(steps):
+        click.echo(line)

@@ -1,27 +1,25 @@
 """`cji bundle update`: on a running machine: take a later bundle from the source, without a restart."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import click
 
 from cji_attestation import Trust
-from cji_attestation.bundle.archive import Bundle, read
-from cji_attestation.bundle.contents import check_contents, check_pool
+from cji_attestation.bundle.archive import Bundle
 from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.hot import require_floors
-from cji_attestation.bundle.signatures import KEYS_FOLDER, Accepted, accepted_in, verify
+from cji_attestation.bundle.signatures import KEYS_FOLDER, Accepted, accepted_in
 from cji_attestation.verbs.bundles import Summary, refusals, summary
 from cji_attestation.verbs.evidence_options import CLOUD
 from cji_attestation.verbs.trusts import trust_named, trusts_of
 from cji_core.command.common import FILE, Failure
 from cji_core.command.json_output import answers, member, print_document
-from cji_worker.bundle.apply import FOLDER, STATE, applied_head, least_serial
+from cji_worker.bundle.apply import FOLDER, STATE, applied_head
 from cji_worker.bundle.source import Fetched
 from cji_worker.bundle.update import take
-from cji_worker.verbs.bundle_apply import found_at, refuse_secrets
+from cji_worker.verbs.bundle_apply import found_at, verified
 from cji_worker.verbs.control import asked
 
 _FOLDER: Final = click.Path(file_okay=False, path_type=Path)
@@ -68,7 +66,7 @@ def update(
       cji bundle update
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     clouds, trust = trusts_of(context), trust_named(context, cloud)
-    bundle = _verified(found_at(from_file, trust, clouds), accepted_in(keys), clouds, folder=folder, state=state)
+    bundle = _later(found_at(from_file, trust, clouds), accepted_in(keys), clouds, folder=folder, state=state)
     changed = take(bundle, folder=folder, state=state, reload_door=_reload_door if reload_door else lambda: None)
     reloaded = _reload(folder / "worker.toml", bundle)
     if as_json:
@@ -81,12 +79,9 @@ def update(
     )
 
 
-def _verified(found: Fetched, accepted: Accepted, clouds: Mapping[str, Trust], *, folder: Path, state: Path) -> Bundle:
-    bundle = read(found.data)
-    verify(bundle, accepted, now=datetime.now(UTC), least_serial=least_serial(state, bundle.manifest.pool))
-    contents = check_contents(bundle.files, clouds=list(clouds))
-    check_pool(bundle, contents.config)
-    refuse_secrets(found, contents)
+def _later(found: Fetched, accepted: Accepted, clouds: Mapping[str, Trust], *, folder: Path, state: Path) -> Bundle:
+    checked = verified(found, accepted, clouds, state=state)
+    bundle, contents = checked.bundle, checked.contents
     if contents.config.control_socket is None:
         remedy = "Set control_socket in worker.toml, make the bundle again, and restart the machine with it."
         raise BundleRefused("No running worker can be asked to read files: there is no control_socket", remedy)

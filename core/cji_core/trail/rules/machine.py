@@ -58,6 +58,19 @@ def started(watcher: Watcher, record: Record, event: WorkerStarted) -> None:
         expected = f"at least {state.bundle.serial}"
         watcher.note("bundle_went_back", what, found=str(event.bundle.serial), expected=expected)
     state.bundle = event.bundle
+    _log_policy(watcher, event)
+
+
+def _log_policy(watcher: Watcher, event: WorkerStarted) -> None:
+    """Whose witnesses the log has, and a statement that earlier ones are lost: at the first start that has it."""
+    state, found = watcher.state, event.log_policy
+    if state.log_policy is not None and found != state.log_policy:
+        what = "none" if found is None else f"{found[:16]}…"
+        watcher.note("log_policy_changed", what, found=found, expected=state.log_policy)
+    for each in event.witnesses_lost:
+        if state.witnesses_lost is None or each not in state.witnesses_lost:
+            watcher.note("witnesses_lost", f"the statement {each[:16]}…", about=each, found=each)
+    state.log_policy, state.witnesses_lost = found, event.witnesses_lost
 
 
 @on(WorkerStopped)

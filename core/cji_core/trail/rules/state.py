@@ -137,6 +137,10 @@ class State(msgspec.Struct, kw_only=True):
     """In force, since the last start or reload."""
     bundle: BundleName | None = None
     """The same of the configuration bundle."""
+    log_policy: str | None = None
+    """Of the bundle of the last start, if it had one."""
+    witnesses_lost: tuple[str, ...] | None = None
+    """The statements in the same bundle."""
     started: dict[str, str] = {}
     """Digests of the last start, by their members' names."""
     is_up: bool | None = None

@@ -13,11 +13,21 @@ from cji_attestation.bundle.head import MAX_SERIAL
 from cji_attestation.bundle.names import access_of
 from cji_attestation.bundle.signatures import KEYS_FOLDER, accepted_in
 from cji_attestation.bundle.signatures import verify as verify_signatures
-from cji_attestation.verbs.bundles import Summary, bundle_at, refusals, summary
+from cji_attestation.bundle.witnesses import InForce, follow
+from cji_attestation.verbs.bundles import (
+    Summary,
+    WitnessStep,
+    bundle_at,
+    lines_of_steps,
+    refusals,
+    shown_steps,
+    summary,
+)
 from cji_attestation.verbs.trusts import trusts_of
 from cji_core.command.common import FILE
 from cji_core.command.json_output import answers, member, print_document
 from cji_core.strict import b64url
+from cji_core.tlog.policy import load_policy
 
 MAX_USER_DATA: Final = 64 << 10
 """Bytes of user data that Azure takes."""
@@ -34,6 +44,10 @@ class VerifiedBundle(Summary, frozen=True, kw_only=True):
 
     verified: Annotated[bool, member("always true")]
     signed_by: Annotated[tuple[str, ...], member("names of the keys that signed it")]
+    witness_steps: Annotated[
+        tuple[WitnessStep, ...],
+        member("how its policy of the log follows the one before: objects of the kind WitnessStep"),
+    ]
     notes: Annotated[tuple[str, ...], member("what to know about it, in words")]
 
 
@@ -77,28 +91,43 @@ def show(file: Path, *, name: str | None, as_json: bool) -> None:
     help="Folder of the accepted keys, as the image has it.",
 )
 @click.option("--minimum-serial", type=click.IntRange(1, MAX_SERIAL), default=1, help="The pool's last serial number.")
+@click.option(
+    "--log-policy", type=FILE, help="Policy of the log that the pool's machines have: verify what leads from it."
+)
 @answers(VerifiedBundle)
 @click.pass_context
 @refusals
-def verify(context: click.Context, file: Path, *, keys: Path, minimum_serial: int, as_json: bool) -> None:
+def verify(
+    context: click.Context, file: Path, *, keys: Path, minimum_serial: int, log_policy: Path | None, as_json: bool
+) -> None:
     """Verify the bundle in FILE as a machine does: signatures, dates, serial number, and every file in it.
 
+    With --log-policy as a machine that has this policy of the agency's log in force; without, as a new one.
+
     \b
-    Example:
+    Examples:
       cji bundle verify pool.bundle --keys bundle-keys/ --minimum-serial 7
+      cji bundle verify pool.bundle --keys bundle-keys/ --log-policy log-policy-of-bundle-7.toml
     """  # noqa: D301 - as above
-    bundle = bundle_at(file)
-    signers = verify_signatures(bundle, accepted_in(keys), now=datetime.now(UTC), least_serial=minimum_serial)
+    bundle, accepted, now = bundle_at(file), accepted_in(keys), datetime.now(UTC)
+    signers = verify_signatures(bundle, accepted, now=now, least_serial=minimum_serial)
     contents = check_contents(bundle.files, clouds=list(trusts_of(context)))
     check_pool(bundle, contents.config)
+    in_force = None if log_policy is None else InForce(policy_sha384=load_policy(log_policy).digest, time=None)
+    pool = bundle.manifest.pool
+    witnesses = follow(bundle.files, pool=pool, lost=accepted.witnesses_lost, in_force=in_force, now=now)
+    steps = () if witnesses is None else witnesses.steps
     if as_json:
         found = {**summary(bundle), "verified": True, "signed_by": signers, "notes": contents.notes}
+        found["witness_steps"] = shown_steps(steps)
         print_document(found, indent=2)
         return
     for line in _lines(bundle):
         click.echo(line)
     for note in contents.notes:
         click.echo(f"{click.style('note', fg='yellow')}  {note}")
+    for line in lines_of_steps(steps):
+        click.echo(line)
     click.echo(f"verified: signed by {', '.join(signers)}")
 
 
