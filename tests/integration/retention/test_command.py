@@ -1,6 +1,9 @@
 """`cji retention`, from the rules to an auditor's verification."""
 
 import json
+import re
+import shlex
+import textwrap
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +16,7 @@ from cji_core.pool import names
 from cji_core.pool.documents import Published, decode
 from tests.support.azurite import StorageCredential
 from tests.support.blob_service import BlobService, RefusedError
+from tests.support.paths import ROOT
 from tests.support.retention_desk import CANARY, ENDED, put_job
 
 Run = Callable[..., Result]
@@ -74,6 +78,24 @@ def test_a_month_of_retention(run: Run, service: BlobService, tmp_path: Path) ->
     assert service.names("jobs") == set()
     for output in (done.output, text, listed.output):
         assert CANARY.decode() not in output
+
+
+def test_the_page_runs_as_printed(run: Run, service: BlobService, tmp_path: Path) -> None:
+    """Every command of docs/how-to/retention.md, in its order; the address alone is another."""
+    page = (ROOT / "docs/how-to/retention.md").read_text()
+    (rules,) = re.findall(r"(?s)```toml\n(.*?)```", page)
+    own = f'blob_url = "{service.url}"\nca_file = "{service.ca_file}"'
+    (tmp_path / "disposal.toml").write_text(re.sub(r"blob_url = .*", own, textwrap.dedent(f"   {rules.strip()}")))
+    (tmp_path / "receipts").mkdir()
+    assert run("key", "new-signing", "counsel.key").exit_code == 0
+    for number in (1, 0x6B1F0C1E2D3A4B5C6D7E8F9001122334):
+        put_job(service.put, number)
+    blocks = "".join(re.findall(r"(?s)```sh\n(.*?)```", page)).replace("\\\n", " ")
+    commands = [shlex.split(line, comments=True)[1:] for line in blocks.splitlines() if line.startswith("cji ")]
+    assert [command[1] for command in commands] == ["due", "run", "hold", "release", "verify"]
+    for command in commands:
+        done = run(*command)
+        assert done.exit_code == 0, done.output
 
 
 def test_a_changed_copy_is_refused(run: Run, service: BlobService, tmp_path: Path) -> None:
