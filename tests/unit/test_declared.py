@@ -59,6 +59,7 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "client": {
         "cli": ("verbs/",),
+        "desk": ("desk/",),
         "excel": ("files/excel.py",),
         "fleet": ("storage_identity.py",),
         "pkcs11": ("pkcs11_keys.py", "columns/token_master_key.py"),

@@ -12,7 +12,7 @@ has their number. Rows without a value are not records.
 import datetime
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -55,12 +55,26 @@ def read_excel(path: Path, spec: InputSpec) -> Batches:
     return Batches(schema=schema, batches=_batches(rows, schema, path, notes), notes=notes)
 
 
+def filled_sheets(path: Path) -> list[str]:
+    """The sheets that have rows; SpecError if the file is not a workbook."""
+    import openpyxl  # noqa: PLC0415 - as above
+
+    check_workbook(path)
+    with _explained(path), warnings.catch_warnings(action="ignore"):
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
+        return _with_rows({sheet.title: sheet for sheet in book.worksheets})
+
+
+def _with_rows(sheets: Mapping[str, Any]) -> list[str]:
+    return [name for name, sheet in sheets.items() if next(_rows(sheet), None) is not None]
+
+
 def _sheet(book: Any, path: Path, wanted: str | None) -> Any:
     sheets = {sheet.title: sheet for sheet in book.worksheets}
     for sheet in sheets.values():
         sheet.reset_dimensions()  # a wrong size in the file would cut the sheet
     if wanted is None:
-        filled = [name for name, sheet in sheets.items() if next(_rows(sheet), None) is not None]
+        filled = _with_rows(sheets)
         if len(filled) == 1:
             return sheets[filled[0]]
         text = f"has {len(filled)} sheets with rows"

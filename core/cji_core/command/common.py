@@ -13,6 +13,7 @@ from cji_core.format.configuration.worker import Config, load
 from cji_core.pairs import SigningPair
 
 _EXTRAS: Final = {
+    "aiohttp": ("cji-client", "desk"),
     "azure": ("cji-client", "fleet"),
     "cbor2": ("cji-attestation", "corim"),
     "openpyxl": ("cji-client", "excel"),

@@ -5,7 +5,7 @@ from typing import Final
 ORDER: Final = {
     "": (
         *("serve", "fleet", "status", "reload", "renew", "record", "console", "probe", "audit", "log", "witness"),
-        *("init", "job", "result", "receipt"),
+        *("desk", "init", "job", "result", "receipt"),
         *("worker", "evidence", "advisories", "crl", "key", "ledger", "link", "policy", "provider", "schema", "clear"),
         *("columns", "manifest", "release", "image", "bundle", "door", "doctor", "support", "completion", "man"),
     ),
@@ -32,6 +32,7 @@ A submitter's first job:
   cji doctor --client --profile client.toml    # what this machine lacks
   cji key new-signing signing.key          # give the public key to the worker's operator
   cji key new-recipient recipient.key      # opens results; the job spec names the public key
+  cji desk --profile client.toml           # pages on this computer, for people without a terminal
   cji key project study-17 study-17.json   # lets tokens of one project join across jobs
   cji job run people.csv --spec job.toml --profile client.toml --out result/
   cji job seal people.csv --job people.job --spec job.toml --profile client.toml    # `send` and `open`: elsewhere

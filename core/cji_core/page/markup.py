@@ -21,9 +21,12 @@ MOST_ROWS: Final = 200
 _MOST_OF_TEXT: Final = 1000
 _SHORT: Final = 12
 """Characters of a value that stays on one line."""
-_STYLE: Final = files("cji_core.page").joinpath("style.css").read_text(encoding="utf-8")
+STYLE: Final = files("cji_core.page").joinpath("style.css").read_text(encoding="utf-8")
+"""The stylesheet of all pages."""
 _RELOAD_S: Final = 5
 """A live page without its script is loaded again after this time."""
+
+_END: Final = "\n</body>\n</html>\n"
 
 Part = Element | str
 
@@ -112,8 +115,8 @@ def page(title: str, notice: str, content: Iterable[Element], *, live: str | Non
     `live` is a script of this program that keeps the page of a server up to date; files have none.
     """
     style = Element("style")
-    style.text = _STYLE  # the serializer leaves a stylesheet as it is, and the policy has its digest
-    policy = f"default-src 'none'; style-src {_digest(_STYLE)}; base-uri 'none'; form-action 'none'"
+    style.text = STYLE  # the serializer leaves a stylesheet as it is, and the policy has its digest
+    policy = f"default-src 'none'; style-src {_digest(STYLE)}; base-uri 'none'; form-action 'none'"
     moving = []
     if live is not None:
         policy += f"; script-src {_digest(live)}; connect-src 'self'"
@@ -121,8 +124,7 @@ def page(title: str, notice: str, content: Iterable[Element], *, live: str | Non
         script.text = live
         reload = element("meta", http_equiv="refresh", content=str(_RELOAD_S))
         moving = [element("noscript", reload), script]
-    head = element(
-        "head",
+    head = (
         element("meta", charset="utf-8"),
         element("meta", http_equiv="Content-Security-Policy", content=policy),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
@@ -132,12 +134,23 @@ def page(title: str, notice: str, content: Iterable[Element], *, live: str | Non
         style,
         *moving,
     )
-    yield f'<!DOCTYPE html>\n<html lang="en">{_text(head)}\n<body>\n'
+    yield _begin(head)
     yield _text(element("header", element("h1", title), element("p", notice, class_="notice")))
     yield "\n<main>\n"
     for each in content:
         yield _text(each) + "\n"
-    yield "</main>\n</body>\n</html>\n"
+    yield f"</main>{_END}"
+
+
+def document(head: Iterable[Element], body: Iterable[Element]) -> Iterator[str]:
+    """A page of another frame, as a server sends it: `head` is all that is in its head."""
+    yield _begin(head)
+    yield from map(_text, body)
+    yield _END
+
+
+def _begin(head: Iterable[Element]) -> str:
+    return f'<!DOCTYPE html>\n<html lang="en">{_text(element("head", *head))}\n<body>\n'
 
 
 def _digest(of: str) -> str:

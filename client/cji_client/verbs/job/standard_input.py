@@ -4,10 +4,8 @@ They never reach a disk. A file in memory needs Linux (memfd_create(2)).
 """
 
 import contextlib
-import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -16,6 +14,7 @@ import click
 
 from cji_client.errors import SpecError
 from cji_client.files import INPUT_SUFFIXES
+from cji_client.files.memory import MemoryFiles
 
 DASH: Final = Path("-")
 RECORDS: Final = click.Path(exists=True, dir_okay=False, path_type=Path, allow_dash=True)
@@ -37,15 +36,7 @@ def records_file(file: Path, kind: str | None) -> Iterator[Path]:
         return
     if kind is None:
         raise SpecError("records from standard input need --format", remedy="Give for example --format csv.")
-    if not hasattr(os, "memfd_create"):
-        raise SpecError("this system has no files in memory", remedy="Write the records to a file and name it.")
-    fd = os.memfd_create("records", os.MFD_CLOEXEC)
-    try:
-        with os.fdopen(fd, "wb", closefd=False) as memory:
-            shutil.copyfileobj(sys.stdin.buffer, memory)
-        with tempfile.TemporaryDirectory(prefix="cji.") as folder:
-            link = Path(folder) / f"stdin.{kind}"
-            link.symlink_to(f"/proc/{os.getpid()}/fd/{fd}")
-            yield link
-    finally:
-        os.close(fd)
+    with MemoryFiles() as files:
+        path, memory = files.new(f"stdin.{kind}")
+        shutil.copyfileobj(sys.stdin.buffer, memory)
+        yield path

@@ -1,0 +1,327 @@
+"""The answers to requests: each reads a form, acts on the desk, and shows a page or leads to the next one.
+
+What reads files or opens results runs in a thread; one request at a time changes the desk.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from aiohttp import BodyPartReader, web
+
+from cji_client.desk import pages
+from cji_client.desk.running import Failure, Run
+from cji_client.desk.shell import ICON, SCRIPT, SHEET, page, told
+from cji_client.desk.state import ASKED, Desk
+from cji_client.desk.tables import Table
+from cji_client.desk.tasks import task_named
+from cji_client.errors import ClientError, LimitExceeded, SpecError
+from cji_core.errors import CjiError
+from cji_core.page.markup import Part
+
+T = TypeVar("T")
+
+_BLOCK: Final = 1 << 18
+FORMS: Final = {"xlsx": ".xlsx", "csv": ".csv"}
+"""Forms of opened results, and suffixes of their files."""
+_OWN_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+"""Of a report. Its own policy holds as well, and is stricter: the digest of its stylesheet, and no script."""
+
+
+class Handlers:
+    """The pages and acts of one desk below the path `at`."""
+
+    def __init__(self, desk: Desk, at: str, leave: Callable[[], None]) -> None:
+        """`leave` ends the server."""
+        self.desk, self.at, self._leave = desk, at, leave
+        self._turn = asyncio.Lock()
+        self._failures = dict[str, Failure]()
+        """By page, what its next view has to say."""
+
+    def routes(self) -> list[web.RouteDef]:
+        """All of them."""
+        own = [
+            *(web.get(f"/{name}", each) for name, each in self._static()),
+            web.get("/", self.home),
+            web.post("/unlock", self.unlock),
+            web.get("/files", self.files),
+            web.post("/files", self.add_files),
+            web.post(r"/files/{n:\d+}", self.change_file),
+            web.post(r"/files/{n:\d+}/remove", self.remove_file),
+            web.get("/task", self.task),
+            web.post("/task", self.choose_task),
+            web.get("/check", self.check),
+            web.post("/save", self.save),
+            web.post("/run", self.run),
+            web.get("/runs/{name}", self.show_run),
+            web.get("/runs/{name}/progress", self.progress),
+            web.post("/runs/{name}/cancel", self.cancel),
+            web.get("/results", self.results),
+            web.get("/results/{name}", self.result),
+            web.get("/results/{name}/report", self.report),
+            web.post("/results/{name}/open", self.open),
+            web.get("/results/{name}/opened/{form}/{file}", self.opened),
+            web.post("/quit", self.quit),
+        ]
+        return [web.RouteDef(each.method, f"{self.at}{each.path}", each.handler, each.kwargs) for each in own]
+
+    # -------------------------------------------------------------- help for the handlers
+
+    def shown(self, title: str, content: Iterable[Part], **options: Any) -> web.Response:
+        """A page."""
+        return web.Response(text=page(self.at, title, content, **options), content_type="text/html")
+
+    def to(self, path: str) -> web.Response:
+        """Lead to a page of the desk."""
+        return web.Response(status=303, headers={"Location": f"{self.at}/{path}"})
+
+    def failed(self, path: str, error: CjiError) -> web.Response:
+        """Lead to a page that says what went wrong."""
+        self._failures[path] = Failure.of(error)
+        return self.to(path)
+
+    def failure(self, path: str) -> Failure | None:
+        """What went wrong before this page, once."""
+        return self._failures.pop(path, None)
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """A block in which no other request changes the desk."""
+        async with self._turn:
+            yield
+
+    async def apart(self, call: Callable[[], T]) -> T:
+        """In a thread, in a turn of its own."""
+        async with self.turn():
+            return await asyncio.to_thread(call)
+
+    # -------------------------------------------------------------- the start
+
+    def _static(self) -> "list[tuple[str, Callable[[web.Request], Any]]]":
+        def of(text: str, kind: str) -> Callable[[web.Request], Any]:
+            async def send(_: web.Request) -> web.Response:
+                return web.Response(text=text, content_type=kind)
+
+            return send
+
+        sheets = (("desk.css", SHEET, "text/css"), ("desk.js", SCRIPT, "text/javascript"))
+        return [(name, of(text, kind)) for name, text, kind in (*sheets, ("icon.svg", ICON, "image/svg+xml"))]
+
+    async def home(self, _: web.Request) -> web.Response:
+        """The first page, or the one for the passphrase."""
+        failure = self.failure("")
+        if self.desk.keys.locked is not None:
+            return self.shown("Unlock the desk", pages.locked(self.at, failure))
+        return self.shown("CJI desk", pages.home(self.desk, self.at))
+
+    async def unlock(self, request: web.Request) -> web.Response:
+        """Load the keys."""
+        given = str((await request.post()).get("passphrase", "")).encode()
+        await self.apart(lambda: self.desk.keys.unlock(given))
+        locked = self.desk.keys.locked
+        return self.to("") if locked is None else self.failed("", locked)
+
+    async def quit(self, _: web.Request) -> web.Response:
+        """Remove the records and end the desk."""
+        self._leave()
+        words = "The records are gone from this computer's memory. You can close this page."
+        return self.shown("The desk is closed", pages.closing(words))
+
+    # -------------------------------------------------------------- files
+
+    async def files(self, _: web.Request) -> web.Response:
+        """The files and their columns."""
+        return self.shown("Your files", pages.files(self.desk, self.at, self.failure("files")), step="files")
+
+    async def add_files(self, request: web.Request) -> web.Response:
+        """Take dropped files into memory."""
+        async with self.turn():
+            try:
+                async for part in await request.multipart():
+                    if isinstance(part, BodyPartReader) and part.name == "file" and part.filename:
+                        await self._take(part, part.filename)
+            except CjiError as error:
+                return self.failed("files", error)
+            except ValueError:
+                return self.failed("files", SpecError("the browser sent no files", remedy="Choose them again."))
+        return self.to("files")
+
+    async def _take(self, part: BodyPartReader, name: str) -> None:
+        table, file = self.desk.new_file(name)
+        left = self.desk.room
+        try:
+            while block := await part.read_chunk(_BLOCK):
+                left -= len(block)
+                if left < 0:
+                    raise LimitExceeded(
+                        f"{table.name} is too large for this page", limit="bytes", found=None, most=self.desk.room,
+                        remedy="Use `cji job run`, which reads files of any size where they are.",
+                    )  # fmt: skip
+                file.write(block)
+            await asyncio.to_thread(self.desk.keep, table)
+        except BaseException:
+            self.desk.forget(table)
+            raise
+
+    def _table(self, request: web.Request) -> Table:
+        n = int(request.match_info["n"][:4])
+        if n >= len(self.desk.tables):
+            raise web.HTTPNotFound
+        return self.desk.tables[n]
+
+    async def change_file(self, request: web.Request) -> web.Response:
+        """Take the clerk's corrections of one file."""
+        table, n, given = self._table(request), request.match_info["n"], await request.post()
+        choices = {name.removesuffix(f"-{n}"): str(text) for name, text in given.items()}
+        await self.apart(lambda: table.correct(choices))
+        self.desk.prepared = None
+        return self.to("files")
+
+    async def remove_file(self, request: web.Request) -> web.Response:
+        """Remove one file."""
+        table = self._table(request)
+        await self.apart(lambda: self.desk.forget(table))
+        return self.to("files")
+
+    # -------------------------------------------------------------- task, check, run
+
+    async def task(self, _: web.Request) -> web.Response:
+        """The list of tasks."""
+        return self.shown("The task", pages.tasks(self.desk, self.at, self.failure("task")), step="task")
+
+    async def choose_task(self, request: web.Request) -> web.Response:
+        """Take task, files and reasons."""
+        given, draft = await request.post(), self.desk.draft
+        chosen = task_named(str(given.get("task", "")))
+        if chosen is None:
+            return self.failed("task", SpecError("no task is chosen", remedy="Choose one of the list."))
+        draft.task, self.desk.prepared = chosen.key, None
+        draft.fields = {name: str(given.get(name, "")).strip() for name in ASKED}
+        roles = {n: str(given.get(f"role-{n}", "")) for n in range(len(chosen.files))}
+        draft.roles = {n: int(text) for n, text in roles.items() if text.isdecimal() and len(text) < 4}
+        return self.to("check")
+
+    async def check(self, _: web.Request) -> web.Response:
+        """Read everything, and show what will happen."""
+        desk, task = self.desk, self.desk.draft.chosen
+        if task is None:
+            return self.to("task")
+        try:
+            prepared = desk.prepared
+            if prepared is None:
+                prepared = await self.apart(desk.prepare)
+        except ClientError as error:
+            return self.failed("task", error)
+        worker = await asyncio.to_thread(desk.worker_words, task)
+        content = [*pages.check(desk, task, prepared, self.at, worker)]
+        if failure := self.failure("check"):
+            content.insert(0, told(failure))
+        return self.shown("What will happen", content, step="check")
+
+    async def save(self, request: web.Request) -> web.Response:
+        """Save the job without its records."""
+        name = str((await request.post()).get("name", ""))
+        try:
+            path = await self.apart(lambda: self.desk.save(name))
+        except ClientError as error:
+            return self.failed("check", error)
+        return self.shown("The job is saved", pages.saved(path, self.at), step="check")
+
+    async def run(self, _: web.Request) -> web.Response:
+        """Start the job that was checked."""
+        try:
+            run = await self.apart(self.desk.run)
+        except ClientError as error:
+            return self.failed("task", error)
+        return self.to(f"runs/{run.name}")
+
+    def _run(self, request: web.Request) -> Run:
+        run = self.desk.runs.get(request.match_info["name"])
+        if run is None:
+            raise web.HTTPNotFound
+        return run
+
+    async def show_run(self, request: web.Request) -> web.Response:
+        """A job on its way; its result, once it is there."""
+        run = self._run(request)
+        if not run.ended:
+            return self.shown(run.title, pages.running(run, self.at), step="results", reload=2)
+        if run.failure is None:
+            return self.to(f"results/{run.name}")
+        return self.shown(run.title, pages.ended(run, self.at), step="results")
+
+    async def progress(self, request: web.Request) -> web.Response:
+        """The step of a job, for the script of its page."""
+        run = self._run(request)
+        return web.json_response({"step": run.step, "per_cent": run.per_cent, "ended": run.ended})
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        """End a job."""
+        run = self._run(request)
+        run.stop.cancel()
+        return self.to(f"runs/{run.name}")
+
+    # -------------------------------------------------------------- results
+
+    async def results(self, _: web.Request) -> web.Response:
+        """All results."""
+        return self.shown("Results", pages.results(self.desk, self.at), step="results")
+
+    def named(self, request: web.Request) -> str:
+        """The name of a result in the address; 404 for another."""
+        name = request.match_info["name"]
+        if name not in self.desk.results.names():
+            raise web.HTTPNotFound
+        return name
+
+    async def result(self, request: web.Request) -> web.Response:
+        """One result, verified now."""
+        name = self.named(request)
+        return self.shown(name, await self.apart(lambda: self._result(name)), step="results")
+
+    def _result(self, name: str) -> list[Part]:
+        failure, desk = self.failure(f"results/{name}"), self.desk
+        try:
+            with desk.results.verified(name) as found:
+                notes = desk.runs[name].notes if name in desk.runs else ()
+                shown = pages.result(
+                    name, found, self.at, notes=notes, openable=desk.keys.decrypter is not None,
+                    opened=desk.opened(name),
+                )  # fmt: skip
+                return [*([] if failure is None else [told(failure)]), *shown]
+        except CjiError as error:
+            return [told(Failure.of(error))]
+
+    async def report(self, request: web.Request) -> web.Response:
+        """The report, as `cji job run` writes it."""
+        name = self.named(request)
+        try:
+            text = await self.apart(lambda: self.desk.results.page(name))
+        except CjiError as error:
+            return self.failed(f"results/{name}", error)
+        if text is None:
+            none = SpecError("this task has no report", remedy="Open the result as Excel.")
+            return self.failed(f"results/{name}", none)
+        return web.Response(text=text, content_type="text/html", headers={"Content-Security-Policy": _OWN_POLICY})
+
+    async def open(self, request: web.Request) -> web.Response:
+        """Write the opened result into a folder."""
+        name, form = self.named(request), str((await request.post()).get("form", ""))
+        if form not in FORMS:
+            raise web.HTTPBadRequest
+        try:
+            await self.apart(lambda: self.desk.open(name, form, suffix=FORMS[form]))
+        except CjiError as error:
+            return self.failed(f"results/{name}", error)
+        return self.to(f"results/{name}")
+
+    async def opened(self, request: web.Request) -> web.StreamResponse:
+        """A file of an opened result."""
+        name, form, file = self.named(request), request.match_info["form"], request.match_info["file"]
+        folder = self.desk.opened(name).get(form)
+        names = () if folder is None else {each.name for each in folder.iterdir()}
+        if folder is None or file not in names:
+            raise web.HTTPNotFound
+        return web.FileResponse(Path(folder) / file, headers={"Content-Disposition": f'attachment; filename="{file}"'})

@@ -1,0 +1,362 @@
+"""The pages of the desk as elements: what is shown and which forms are on it. Handlers fill them; nothing here acts."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+from xml.etree.ElementTree import Element
+
+from cji_client.desk.running import Failure, Run
+from cji_client.desk.shell import button, field, form, link, note, radios, select, told
+from cji_client.desk.state import Desk
+from cji_client.desk.tables import FoundColumn, Table
+from cji_client.desk.tasks import RECORDS, SCHEMA_WORDS, TASKS, Task
+from cji_client.files import INPUT_SUFFIXES
+from cji_client.prepared import Prepared
+from cji_client.result import Result
+from cji_client.seal import INPUT_NAME
+from cji_client.spec import VERBATIM
+from cji_core.format.records import SCHEMAS
+from cji_core.operations.registry import operation_of
+from cji_core.page.markup import Part, element, facts, number, table, value
+
+_FIELDS: Final = {
+    "purpose_code": ("Purpose code", "One to three letters or digits, for example C for criminal justice."),
+    "reason": ("Reason", "Why you need this. It is sealed into the job and recorded."),
+    "case_number": ("Case number", "May stay empty."),
+    "requestor": ("Requested by", "The person for whom you do this."),
+    "operator_id": ("Your user name", "As your agency records it."),
+}
+_PLACES: Final = ("First", "Second", "Third")
+"""Of the files of a task, the records first."""
+
+
+# ------------------------------------------------------------------ home and keys
+
+
+def home(desk: Desk, at: str) -> Iterator[Part]:
+    """What can be done here."""
+    yield element(
+        "p",
+        "Drop your files, check what the desk found, choose what is to be done, and read the result. "
+        "The work is done by a worker that proves what it is before your records are sealed for it.",
+        class_="lead",
+    )
+    yield element("div", link("Start with your files", f"{at}/files", kind="act main"), class_="actions")
+    names = desk.results.names()
+    if names:
+        yield element("h2", "Results")
+        yield result_list(names[:5], at)
+
+
+def locked(at: str, failure: Failure | None) -> Iterator[Part]:
+    """Keys in files with a passphrase."""
+    if failure is not None:
+        yield told(failure)
+    secret = element(
+        "input", type="password", id="passphrase", name="passphrase", autocomplete="off", spellcheck="false"
+    )
+    yield element("p", "The keys of this desk are encrypted. The passphrase stays in this computer's memory.")
+    yield form(
+        f"{at}/unlock",
+        element("div", element("label", "Passphrase", for_="passphrase", class_="label"), secret, class_="field"),
+        element("div", button("Unlock", kind="main"), class_="actions"),
+    )
+
+
+def result_list(names: Iterable[str], at: str) -> Element:
+    """Results by name."""
+    items = (element("li", link(name, f"{at}/results/{name}")) for name in names)
+    return element("ul", *items, class_="list")
+
+
+# ------------------------------------------------------------------ files
+
+
+def files(desk: Desk, at: str, failure: Failure | None) -> Iterator[Part]:
+    """The files that were dropped, and a place for more."""
+    if failure is not None:
+        yield told(failure)
+    chooser = element(
+        "input", type="file", name="file", id="file", multiple="multiple", accept=",".join(INPUT_SUFFIXES)
+    )
+    yield form(
+        f"{at}/files",
+        element(
+            "label",
+            element("strong", "Drop files here, or choose them"),
+            element("span", "Text (.csv, .txt), Excel (.xlsx), Parquet, Arrow, NIBRS. They stay on this computer."),
+            chooser,
+            class_="drop",
+            for_="file",
+        ),
+        element("noscript", button("Add the files", kind="main")),
+        element("button", "Add the files", type="submit", class_="hidden", tabindex="-1"),
+        upload=True,
+    )
+    for n, each in enumerate(desk.tables):
+        yield _file(each, n, at)
+    if desk.tables:
+        ready = all(each.ready for each in desk.tables)
+        words = "Continue: choose the task" if ready else "Some choices above are still open."
+        act = link(words, f"{at}/task", kind="act main") if ready else note(words)
+        yield element("div", act, class_="actions")
+
+
+def _file(each: Table, n: int, at: str) -> Element:
+    content: list[Part] = [element("h2", each.name)]
+    if each.notes:
+        content.append(element("p", "; ".join(each.notes), class_="hint"))
+    if each.problem is not None:
+        content.append(told(Failure.of(each.problem)))
+    how: list[Part] = [select("What are these records?", f"schema-{n}", SCHEMA_WORDS, each.schema)]
+    if each.sheets and len(each.sheets) > 1:
+        how.append(select("Sheet of the workbook", f"sheet-{n}", {one: one for one in each.sheets}, each.sheet))
+    if each.lines:
+        how.append(_encodings(each, n))
+    if each.columns:
+        how.append(_mapping(each, n))
+    if each.twice:
+        content.append(note(f"Two columns are sent as {', '.join(sorted(each.twice))}: choose one.", kind="notice"))
+    save = element("div", button("Save these choices", kind=""), class_="actions")
+    remove = form(f"{at}/files/{n}/remove", button(f"Remove {each.name}", kind="quiet"))
+    return element("section", *content, form(f"{at}/files/{n}", *how, save), remove, class_="file")
+
+
+def _encodings(each: Table, n: int) -> Element:
+    options = [
+        (encoding, encoding, element("span", *(element("bdi", f"{line}  ") for line in lines)))
+        for encoding, lines in each.lines.items()
+    ]
+    return element(
+        "div",
+        element("p", "This file is older text. Choose the line in which all names are spelled correctly."),
+        radios("Spelling", f"encoding-{n}", options, each.encoding),
+    )
+
+
+def _mapping(each: Table, n: int) -> Element:
+    known = SCHEMAS[each.schema].columns
+    targets = {"": "(not sent)", **{name: name for name in known}}
+    heads = ("In your file", "Examples", "Sent as", "Dates")
+    rows = []
+    for at, column in enumerate(each.columns):
+        samples = element("span", *_joined(column.samples))
+        choice = select(f"{column.name} is sent as", f"target-{at}-{n}", targets, column.target, hide=True)
+        rows.append((value(column.name), samples, choice, _dates(each, column, n, at)))
+    return element("div", table(heads, rows), class_="mapping")
+
+
+def _joined(samples: Iterable[str]) -> Iterator[Part]:
+    for at, one in enumerate(samples):
+        if at:
+            yield ", "
+        yield value(one)
+
+
+def _dates(each: Table, column: FoundColumn, n: int, at: int) -> Part:
+    known = SCHEMAS[each.schema].columns.get(column.target)
+    if known is None or not known.date:
+        return ""
+    found = f"as found: {column.found}" if column.found else "as they are: YYYYMMDD or YYYY-MM-DD"
+    options = {"": "choose one" if column.undecided else found}
+    options |= {one: one for one in column.formats}
+    options |= {VERBATIM: "send as they are"}
+    chosen = select(f"Dates of {column.name}", f"date-{at}-{n}", options, column.date_format, hide=True)
+    if column.undecided and not column.date_format:
+        return element("div", chosen, element("p", "Day and month cannot be told apart: choose.", class_="hint"))
+    return chosen
+
+
+# ------------------------------------------------------------------ task and check
+
+
+def tasks(desk: Desk, at: str, failure: Failure | None) -> Iterator[Part]:
+    """What is to be done, for whom, and why."""
+    if failure is not None:
+        yield told(failure)
+    if not desk.tables:
+        yield note("Drop your files first.")
+        yield element("div", link("Files", f"{at}/files", kind="act main"), class_="actions")
+        return
+    options = [(each.key, each.title, _about(each)) for each in TASKS]
+    chosen = desk.draft.task or _likely(desk)
+    names = {f"{n}": each.name for n, each in enumerate(desk.tables)}
+    parts: list[Part] = [radios("What is to be done?", "task", options, chosen)]
+    if len(desk.tables) > 1:
+        parts.append(element("h2", "Which file is which"))
+        places = (
+            select(f"{_PLACES[n]} file", f"role-{n}", names, f"{desk.draft.roles.get(n, n)}")
+            for n in range(min(len(desk.tables), len(_PLACES)))
+        )
+        parts.append(element("div", *places, class_="fields"))
+    parts.append(element("h2", "For whom, and why"))
+    given = {**{name: str(desk.profile.job.get(name, "")) for name in _FIELDS}, **desk.draft.fields}
+    inputs = (
+        field(label, name, given[name], hint=hint, required=name != "case_number")
+        for name, (label, hint) in _FIELDS.items()
+    )
+    parts.append(element("div", *inputs, class_="fields"))
+    parts.append(element("div", button("Continue: check everything", kind="main"), class_="actions"))
+    yield form(f"{at}/task", *parts)
+
+
+def _about(task: Task) -> str:
+    files = [
+        f"{place.lower()} file: {label.lower()}" for place, label in zip(_PLACES, task.files.values(), strict=False)
+    ]
+    return task.sentence if len(files) < 2 else f"{task.sentence} ({', '.join(files)}.)"
+
+
+def _likely(desk: Desk) -> str:
+    """The first task that takes as many files as there are, of their kind."""
+    fits = [each for each in TASKS if desk.tables[0].schema in each.accepts]
+    best = [each for each in fits if len(each.files) == len(desk.tables)]
+    return (best or fits or list(TASKS))[0].key
+
+
+def check(desk: Desk, task: Task, prepared: Prepared, at: str, worker: str) -> Iterator[Part]:
+    """What will happen."""
+    spec = prepared.spec
+    yield element("p", element("strong", task.title), ". ", task.sentence)
+    yield element("h2", "What is sent, sealed")
+    rows = []
+    for role, label in task.files.items():
+        source, found = prepared.inputs[INPUT_NAME if role == RECORDS else role], desk.table_of(role)
+        kept = ", ".join(source.schema.names)
+        left = ", ".join(each.name for each in found.columns if not each.target) or "nothing"
+        rows.append((f"{label}: {found.name}", number(source.rows), kept, left))
+    yield table(("File", "Rows", "Columns that are sent", "Left out"), rows)
+    lines = [*prepared.notes]
+    for parameters in spec.operations:
+        lines += operation_of(parameters).remains(parameters)
+    yield element("h2", "How it was read")
+    yield element("ul", *(element("li", line) for line in lines), class_="points")
+    if any(source.rows == 0 for source in prepared.inputs.values()):
+        yield note("A file has no rows: the result will be empty.", kind="notice")
+    yield element("h2", "Who and why")
+    yield facts({label: getattr(spec, name) or "none" for name, (label, _) in _FIELDS.items()})
+    yield element("h2", "What happens next")
+    yield element("p", worker)
+    yield element(
+        "p",
+        "The worker has to prove what it is before anything is sealed. Its policy decides about agency, purpose and "
+        "task before anything is opened; if it refuses, you see why, and nothing was read there.",
+    )
+    yield element(
+        "div",
+        form(f"{at}/run", button("Seal and run it", kind="main")),
+        link("Change something", f"{at}/task", kind="act"),
+        class_="actions",
+    )
+    yield _save(at, task)
+
+
+def _save(at: str, task: Task) -> Element:
+    return element(
+        "details",
+        element("summary", "Save this job, to run it again"),
+        element("p", "A saved job has no records. The command cji job run takes it as well.", class_="hint"),
+        form(
+            f"{at}/save",
+            field("Name", "name", task.title, most=80),
+            element("div", button("Save"), class_="actions"),
+        ),
+        class_="card",
+    )
+
+
+def saved(path: Path, at: str) -> Iterator[Part]:
+    """Where a saved job is."""
+    yield element("p", "It is in ", element("code", str(path)), ".")
+    yield element("div", link("Back", f"{at}/check", kind="act main"), class_="actions")
+
+
+def closing(words: str) -> Iterator[Part]:
+    """The last page."""
+    yield element("p", words)
+
+
+# ------------------------------------------------------------------ running and results
+
+
+def running(run: Run, at: str) -> Iterator[Part]:
+    """A job on its way."""
+    bar = element("progress", max="100", aria_label="Progress of the job")
+    if run.per_cent is not None:
+        bar.set("value", str(run.per_cent))
+    yield element(
+        "div",
+        element("p", run.step, class_="step", role="status"),
+        bar,
+        data_progress=f"{at}/runs/{run.name}/progress",
+    )
+    yield element("div", form(f"{at}/runs/{run.name}/cancel", button("Cancel the job")), class_="actions")
+    yield note("You can leave this page open, or come back to it from Results.")
+
+
+def ended(run: Run, at: str) -> Iterator[Part]:
+    """A job that ended without a result."""
+    assert run.failure is not None  # noqa: S101 - its thread has ended
+    yield told(run.failure)
+    yield element("div", link("Back to the task", f"{at}/task", kind="act main"), class_="actions")
+
+
+def results(desk: Desk, at: str) -> Iterator[Part]:
+    """All results, and jobs on their way."""
+    busy = [run for run in desk.runs.values() if not run.ended]
+    if busy:
+        items = (element("li", link(f"{run.title}: {run.step}", f"{at}/runs/{run.name}")) for run in busy)
+        yield element("ul", *items, class_="list")
+    names = desk.results.names()
+    yield result_list(names, at) if names else note("There are no results yet.")
+    yield element("p", "They are kept sealed in ", element("code", str(desk.folder / "results")), ".", class_="hint")
+
+
+def result(
+    name: str, found: Result, at: str, *, notes: Iterable[str], openable: bool, opened: Mapping[str, Path]
+) -> Iterator[Part]:
+    """A verified result: what it says, and what can be done with it."""
+    claims = found.receipt.claims
+    yield element(
+        "p",
+        element("strong", "Verified."),
+        " The receipt of the worker was checked, and the result is the one that it signed.",
+        class_="good",
+    )
+    if found.attested.simulated:
+        yield note("SIMULATED: the receipt is from a simulated machine, which protects nothing.", kind="notice")
+    yield facts(
+        {
+            "Task": ", ".join(found.job.operation_names),
+            "Rows sent": number(claims.volumes.rows_in),
+            "Rows of the result": "not stated" if claims.withheld else number(claims.volumes.rows_out),
+            "Finished": claims.ended,
+        }
+    )
+    for line in notes:
+        yield note(line)
+    base = f"{at}/results/{name}"
+    if openable:
+        yield element(
+            "div",
+            link("Read the report", f"{base}/report", kind="act main", new=True),
+            form(f"{base}/open", button("Open as Excel", name="form", value="xlsx")),
+            form(f"{base}/open", button("Open as CSV", name="form", value="csv")),
+            link("Receipt", f"{base}/receipt", kind="act"),
+            class_="actions",
+        )
+    for label, folder in opened.items():
+        yield _opened(label, folder, base)
+
+
+def _opened(label: str, folder: Path, base: str) -> Element:
+    """The files that were opened into one folder."""
+    names = sorted(each.name for each in folder.iterdir() if each.suffix in (".xlsx", ".csv", ".txt"))
+    items = (element("li", link(name, f"{base}/opened/{label}/{name}")) for name in names)
+    return element(
+        "section",
+        element("h2", f"Opened as {label}"),
+        element("p", "In plain text, readable by you alone, in ", element("code", str(folder)), "."),
+        element("ul", *items, class_="list"),
+        note("Delete this folder when you no longer need it; the sealed result stays.", kind="hint"),
+    )

@@ -1,0 +1,243 @@
+"""What the desk holds between two pages: the files that were dropped, the job as it is being described, the jobs run.
+
+It lives in this process's memory. `clear` and the end of the process remove the records; results stay, sealed.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import msgspec
+
+from cji_attestation import Trust
+from cji_client.connection import Connection, connect
+from cji_client.desk.running import Results, Run, new_name
+from cji_client.desk.saved import SavedJobs
+from cji_client.desk.tables import Table
+from cji_client.desk.tasks import RECORDS, Task, task_named
+from cji_client.errors import ClientError, LimitExceeded, SpecError
+from cji_client.files import INPUT_SUFFIXES
+from cji_client.files.memory import MemoryFiles
+from cji_client.prepared import Prepared
+from cji_client.profile import ClientProfile
+from cji_client.profile_keys import decrypter_named, signer_named
+from cji_client.signers import Decrypter, Signer
+from cji_client.spec import JobSpec
+
+MOST_FILES: Final = 8
+MOST_BYTES: Final = 2 << 30
+"""Of all files together: they are in this machine's memory."""
+MOST_RUNS: Final = 64
+_NAME: Final = 120
+ASKED: Final = ("purpose_code", "reason", "case_number", "requestor", "operator_id")
+"""Fields of a job that the clerk fills in; all others are the profile's."""
+
+
+@dataclass(kw_only=True)
+class Draft:
+    """The job as it is being described."""
+
+    task: str = ""
+    roles: dict[int, int] = field(default_factory=dict)
+    """By place among the files of the task, the number of a file."""
+    fields: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def chosen(self) -> Task | None:
+        """The task."""
+        return task_named(self.task)
+
+
+class Keys:
+    """The keys of the profile; those in encrypted files after their passphrase was given."""
+
+    def __init__(self, profile: ClientProfile) -> None:
+        self._profile = profile
+        self.signer: Signer | None = None
+        self.decrypter: Decrypter | None = None
+        self.locked: SpecError | None = None
+        self.unlock(None)
+
+    def unlock(self, passphrase: bytes | None) -> None:
+        """Load them; `locked` has the reason if they cannot be used yet."""
+        source = None if passphrase is None else (lambda _: passphrase)
+        try:
+            self.signer = signer_named(self._profile, source)
+            self.decrypter = decrypter_named(self._profile, source)
+        except SpecError as error:
+            self.locked = error
+            return
+        self.locked = None
+
+    def opener(self) -> Decrypter:
+        """The key that opens results; SpecError if the profile names none."""
+        if self.decrypter is None:
+            raise SpecError("no key on this computer opens results", remedy="Ask for a profile with a recipient_key.")
+        return self.decrypter
+
+
+class Desk:
+    """All of it. One thread at a time changes it: that of the server, or the one for which it waits."""
+
+    def __init__(self, profile: ClientProfile, trust: Trust, folder: Path, scratch: Path) -> None:
+        """`folder` is the user's, for results and saved jobs; `scratch` is new, and goes away with the desk."""
+        self.profile, self.trust, self.folder = profile, trust, folder
+        self.keys = Keys(profile)
+        for name in ("results", "jobs", "opened", "labels"):
+            (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.memory = MemoryFiles(scratch, on_disk=True)
+        self.results = Results(folder=folder / "results", profile=profile, trust=trust, key=self.keys.opener)
+        self.saved = SavedJobs(folder / "jobs", profile)
+        self.tables, self.draft = list[Table](), Draft()
+        self.prepared: Prepared | None = None
+        self.runs = dict[str, Run]()
+
+    def new_file(self, given: str) -> tuple[Table, BinaryIO]:
+        """A new file and what writes it; `keep` it, or `forget` it. SpecError for a name that cannot be read."""
+        if len(self.tables) >= MOST_FILES:
+            raise LimitExceeded(
+                f"there are {MOST_FILES} files already",
+                limit="files",
+                found=None,
+                most=MOST_FILES,
+                remedy="Remove one.",
+            )
+        name = file_name(given)
+        if Path(name).suffix.lower() not in INPUT_SUFFIXES:
+            raise SpecError(
+                f"{name} is not a kind of file that can be read",
+                remedy=f"Drop one of these kinds: {' '.join(INPUT_SUFFIXES)}.",
+            )
+        path, file = self.memory.new(name)
+        return Table(path=path, name=name), file
+
+    @property
+    def room(self) -> int:
+        """Bytes that can still be dropped."""
+        return MOST_BYTES - sum(table.path.stat().st_size for table in self.tables)
+
+    def keep(self, table: Table) -> None:
+        """The file is whole: look at it."""
+        table.refresh()
+        self.tables.append(table)
+        self.prepared = None
+
+    def forget(self, table: Table) -> None:
+        """Remove a file, and the job that was made of it."""
+        self.memory.remove(table.path)
+        if table in self.tables:
+            self.tables.remove(table)
+        self.draft.roles, self.prepared = {}, None
+
+    def connect(self) -> Connection:
+        """A connection with the keys."""
+        return connect(self.profile, trusts=[self.trust], signer=self.keys.signer, decrypter=self.keys.decrypter)
+
+    def table_of(self, role: str) -> Table:
+        """The file in a role: the one that was chosen, else the next one."""
+        task = self.draft.chosen
+        place = 0 if task is None else list(task.files).index(role)
+        at = self.draft.roles.get(place, place)
+        if not 0 <= at < len(self.tables):
+            words = "the records" if task is None else task.files[role].lower()
+            raise SpecError(f"a file is missing: {words}", remedy="Drop it on the page Files.")
+        return self.tables[at]
+
+    def specified(self) -> tuple[JobSpec, dict[str, Path]]:
+        """The job as described, and the files of its side tables; SpecError names what is missing."""
+        task = self.draft.chosen
+        if task is None:
+            raise SpecError("no task is chosen", remedy="Choose one on the page Task.")
+        records = self.table_of(RECORDS)
+        given: dict[str, Any] = {name: text for name, text in self.draft.fields.items() if text}
+        sides = {role: self.table_of(role) for role in task.files if role != RECORDS}
+        if len({id(table) for table in (records, *sides.values())}) <= len(sides):
+            raise SpecError("one file has two roles", remedy="Choose another file for one of them on the page Task.")
+        fields = {
+            **self.profile.job,
+            **given,
+            "input": _builtins(records.spec()),
+            "sides": {role: _builtins(table.spec()) for role, table in sides.items()},
+            "operations": [_builtins(task.parameters) | {"kind": task.operation}],
+        }
+        with self.connect() as worker:
+            return worker.spec(fields), {role: table.path for role, table in sides.items()}
+
+    def prepare(self) -> Prepared:
+        """Read all records as `cji job run` does; SpecError for anything that a worker would refuse."""
+        spec, sides = self.specified()
+        with self.connect() as worker:
+            self.prepared = worker.prepare(self.table_of(RECORDS).path, spec, sides=dict(sides))
+        return self.prepared
+
+    def run(self) -> Run:
+        """Start the job that was prepared."""
+        task, prepared = self.draft.chosen, self.prepared
+        if task is None or prepared is None:
+            raise SpecError("the job was not checked", remedy="Check it first.")
+        if len(self.runs) >= MOST_RUNS:
+            raise LimitExceeded("too many jobs", limit="jobs", found=None, most=MOST_RUNS, remedy="Restart the desk.")
+        results = self.folder / "results"
+        name = new_name(task.title, lambda each: (results / each).exists() or each in self.runs)
+        run = Run(name=name, title=task.title, folder=results / name, prepared=prepared)
+        self.results.inputs[name] = prepared.inputs
+        self.runs[name] = run
+        self.prepared = None
+        run.start(self.connect)
+        return run
+
+    def save(self, name: str) -> Path:
+        """Save the job as described."""
+        spec, _ = self.specified()
+        task = self.draft.chosen
+        roles = () if task is None else [role for role in task.files if role != RECORDS]
+        return self.saved.save(name, spec, {role: self.table_of(role).name for role in roles})
+
+    def worker_words(self, task: Task) -> str:
+        """What the worker says of itself; nothing in it is trusted."""
+        try:
+            with self.connect() as worker:
+                known = worker.describe()
+        except ClientError as error:
+            return f"The worker at {self.profile.target} does not answer now: {error}"
+        if task.operation not in known.operations:
+            return f"The worker {known.worker_id} does not offer this task: it will refuse the job."
+        return f"The worker {known.worker_id} offers this task."
+
+    def opened(self, name: str) -> dict[str, Path]:
+        """Folders of the opened result of this name, by form."""
+        found = {each.name: each for each in (self.folder / "opened" / name).glob("*") if each.is_dir()}
+        return {form: folder for form, folder in sorted(found.items()) if not form.startswith(".")}
+
+    def open(self, name: str, form: str, *, suffix: str) -> None:
+        """Open a result into the folder of a form."""
+        below = self.folder / "opened" / name
+        below.mkdir(mode=0o700, exist_ok=True)
+        self.results.open(name, below / form, suffix=suffix)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job is running."""
+        return any(not run.ended for run in self.runs.values())
+
+    def clear(self) -> None:
+        """Remove the records, and end what runs."""
+        for run in self.runs.values():
+            run.stop.cancel()
+        self.tables.clear()
+        self.prepared = None
+        self.results.inputs.clear()
+        self.memory.close()
+
+
+def file_name(given: str) -> str:
+    """The last part of a name that a browser sent, of printable characters, for people and messages."""
+    last = given.replace("\\", "/").rpartition("/")[2]
+    shown = "".join(c if c.isprintable() else "_" for c in last).strip(". ")
+    stem, dot, suffix = shown.rpartition(".")
+    return f"{stem[: _NAME - len(suffix) - 1]}.{suffix}" if dot and len(suffix) < 10 else shown[:_NAME]
+
+
+def _builtins(of: Any) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.to_builtins(of)
+    return {name: value for name, value in found.items() if value is not None}

@@ -1,0 +1,99 @@
+"""A records clerk links two files of somebody else in a browser, against a live worker on a simulated machine."""
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from cji_simulator.site import Site
+from tests.support.browser import Browser, browser
+from tests.support.desk import Clerk, Served, desk_served
+
+_LAST = ("García", "Muñoz", "Lefèvre", "Østergård", "Smith", "Nguyen", "O'Brien", "Jönsson")
+_FIRST = ("José", "Inés", "Chloé", "Søren", "Mary", "Anh", "Seán", "Åsa", "Paul", "Rita")
+
+
+def _people() -> list[dict[str, str]]:
+    return [
+        {
+            "last": last,
+            "first": first,
+            "day": f"{1950 + 5 * n + m % 5:04}-{1 + m:02}-{10 + n:02}",
+            "ssn": f"{100 + n}{10 + m}{1000 + 37 * n + m}",
+        }
+        for n, last in enumerate(_LAST)
+        for m, first in enumerate(_FIRST)
+    ]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A text of a records system, in the code page of Windows with US dates; and a workbook of a jail."""
+    folder, people = tmp_path_factory.mktemp("files"), _people()
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=";", lineterminator="\r\n")
+    writer.writerow(["RecordID", "Last Name", "First Name", "Date of Birth", "SSN", "Remarks"])
+    for n, one in enumerate(people):
+        year, month, day = one["day"].split("-")
+        writer.writerow([f"R{n:03}", one["last"], one["first"], f"{month}/{day}/{year}", one["ssn"], "<b>seen</b>"])
+    (folder / "rms export.csv").write_bytes(text.getvalue().encode("windows-1252"))
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.append(["Booking ID", "Surname", "Given Name", "DOB", "Social Security Number"])
+    for n, one in enumerate(people[::2]):
+        sheet.append([f"J{n:03}", one["last"].upper(), one["first"].upper(), one["day"], one["ssn"]])
+    book.save(folder / "jail.xlsx")
+    return folder / "rms export.csv", folder / "jail.xlsx"
+
+
+@pytest.fixture(scope="module")
+def served(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The desk of a clerk."""
+    with desk_served(site.profile, site.simulation.trust, tmp_path_factory.mktemp("clerk") / "CJI desk") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browser(tmp_path_factory.mktemp("chromium")) as opened:
+        yield opened
+
+
+def test_a_clerk_links_two_files(served: Served, chromium: Browser, files: tuple[Path, Path]) -> None:
+    clerk = Clerk(chromium=chromium)
+    chromium.open(served.opening)
+    clerk.see("Start with your files")
+    clerk.click("Start with your files")
+    clerk.see("Drop files here")
+    clerk.drop(files)
+    clerk.see("jail.xlsx")
+    clerk.see("García")  # in the code page that is suggested
+    clerk.see("as found: MM/DD/YYYY")
+    clerk.choose("Booking ID is sent as", "record_id")
+    clerk.save("jail.xlsx")
+    clerk.see("Continue: choose the task")
+    clerk.click("Continue: choose the task")
+    clerk.see("What is to be done?")
+    clerk.pick("Find the same people in two files")
+    clerk.write("Reason", "Warrants against bookings")
+    clerk.click("Continue: check everything")
+    clerk.see("What will happen")
+    clerk.see("offers this task")
+    clerk.click("Seal and run it")
+    clerk.see("Verified.")
+    clerk.click("Open as Excel")
+    clerk.see("Opened as xlsx")
+    book = openpyxl.load_workbook(io.BytesIO(clerk.fetched("pairs.xlsx")))
+    assert book.active is not None
+    heads, *rows = [[cell.value for cell in row] for row in book.active.iter_rows()]
+    found = {
+        (row[heads.index("left_id")], row[heads.index("right_id")])
+        for row in rows
+        if row[heads.index("match")] == "true"
+    }
+    assert found >= {(f"R{2 * n:03}", f"J{n:03}") for n in range(len(_people()) // 2)}
+    assert chromium.messages == []
