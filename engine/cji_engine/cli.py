@@ -10,9 +10,9 @@ import functools
 import json
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 import msgspec
@@ -22,6 +22,7 @@ from cji_engine.cluster import DaskCluster
 from cji_engine.conductor import WAIT_S, ClusterLostError, Conductor, Events, JobRefusedError
 from cji_engine.estimate import Estimate, estimate
 from cji_engine.messages import Job
+from cji_engine.node import Doors, RemoteNode
 from cji_engine.output import Display, as_json, show_estimate, show_stages
 from cji_engine.roles import Role
 from cji_engine.tls import Files, MutualTls
@@ -118,7 +119,7 @@ def scheduler(files: Files, host: str, port: int) -> None:
     It has no dashboard and no HTTP server. It answers certificates of conductors, and takes from certificates of
     workers what workers send.
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    _serve(lambda: nodes.EngineScheduler(host=host, port=port, tls=MutualTls(Role.SCHEDULER, files)))
+    _serve(lambda: [nodes.EngineScheduler(host=host, port=port, tls=MutualTls(Role.SCHEDULER, files))])
 
 
 @main.command()
@@ -129,21 +130,63 @@ def scheduler(files: Files, host: str, port: int) -> None:
     "--tasks", type=click.IntRange(1, 64), default=1, show_default=True, help="Tasks at the same time: cells."
 )
 @click.option("--host", default=None, help="Address to listen on. [default: the one that reaches the scheduler]")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on. [default: a free one]")
-def worker(address: str, *, files: Files, name: str, tasks: int, host: str | None, port: int) -> None:
-    """Run this node's worker of the engine until it is stopped.
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Port to listen on; of several nodes, the first one's. [default: free ones]",
+)
+@click.option(
+    "--node",
+    "addresses",
+    multiple=True,
+    metavar="HOST[:PORT]",
+    help="A worker's machine, whose tasks' port is 8444; several of them. [default: this machine, by a socket]",
+)
+@click.option("--node-name", metavar="NAME", help="With --node: the name in the certificates of the workers' doors.")
+@click.option("--node-roots", type=_FILE, help="With --node: authorities of these certificates, a PEM file.")
+def worker(
+    address: str,
+    *,
+    files: Files,
+    name: str,
+    tasks: int,
+    host: str | None,
+    port: int,
+    addresses: tuple[str, ...],
+    node_name: str | None,
+    node_roots: Path | None,
+) -> None:
+    """Run the engine's worker of this node, or of each --node, until it is stopped.
 
     \b
-    Example:
+    Examples:
       cji-cluster worker tls://10.0.0.4:8786 --ca ca.pem --certificate worker-node-1.pem --key worker-node-1.key
+      cji-cluster worker tls://127.0.0.1:8786 --ca ca.pem --certificate worker-all.pem --key worker-all.key
+        --node 10.0.1.4 --node 10.0.1.5 --node-name cji.agency.example --node-roots node-roots.pem
 
     It hands the names of tasks to the fleet process of this node, over the socket that CJI_TASKS_SOCKET names in the
-    environment, /run/cji-tasks/tasks.sock by default. It ends when the scheduler does; its unit starts it again.
+    environment, /run/cji-tasks/tasks.sock by default; or to those of other machines, over TLS through their doors. It
+    ends when the scheduler does; its unit starts it again.
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
+    tls = MutualTls(Role.WORKER, files)
+    if not addresses:
+        _serve(lambda: [nodes.EngineWorker(address, name=name, tasks=tasks, host=host, port=port, tls=tls)])
+        return
+    if node_name is None or node_roots is None:
+        _fail(UNUSABLE, "--node needs --node-name and --node-roots, by which a worker's door is known.")
+    try:
+        doors = Doors.of(node_name, node_roots, certificate=files.certificate, key=files.key)
+        remote = [RemoteNode.at(one, doors) for one in addresses]
+    except (OSError, ValueError) as error:
+        _fail(UNUSABLE, f"{error}. Check the addresses, and the files of TLS.")
     _serve(
-        lambda: nodes.EngineWorker(
-            address, name=name, tasks=tasks, host=host, port=port, tls=MutualTls(Role.WORKER, files)
-        ),
+        lambda: [
+            nodes.EngineWorker(
+                address, name=one.host, tasks=tasks, host=host, port=port and port + number, tls=tls, node=one
+            )
+            for number, one in enumerate(remote)
+        ]
     )
 
 
@@ -248,19 +291,22 @@ async def _run(
         await conductor.run()
 
 
-def _serve(made: Callable[[], Any]) -> None:
+def _serve(made: Callable[[], Sequence[Any]]) -> None:
+    """Servers of Dask's until one of them ends, or a signal comes."""
     nodes.harden()
 
     async def serve() -> None:
-        server = await made()
-        click.echo(server.address)
+        servers = await asyncio.gather(*made())
+        for server in servers:
+            click.echo(server.address)
         loop, stopped = asyncio.get_running_loop(), asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
-        ends: list[Awaitable[Any]] = [server.finished(), stopped.wait()]
+        ends: list[Awaitable[Any]] = [*(server.finished() for server in servers), stopped.wait()]
         await asyncio.wait([asyncio.ensure_future(end) for end in ends], return_when=asyncio.FIRST_COMPLETED)
-        with contextlib.suppress(Exception):
-            await server.close()
+        for server in servers:
+            with contextlib.suppress(Exception):
+                await server.close()
 
     try:
         asyncio.run(serve())
@@ -268,6 +314,6 @@ def _serve(made: Callable[[], Any]) -> None:
         _fail(TRY_AGAIN, f"{error}. Check address and certificates.")
 
 
-def _fail(status: int, text: str) -> Any:
+def _fail(status: int, text: str) -> NoReturn:
     click.echo(f"Error: {text}", err=True)
     sys.exit(status)

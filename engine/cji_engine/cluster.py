@@ -3,9 +3,7 @@
 import asyncio
 import concurrent.futures
 import contextlib
-import os
 import secrets
-import socket
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Final, Self
@@ -15,13 +13,11 @@ from distributed.scheduler import KilledWorker
 
 from cji_engine.conductor import ClusterLostError
 from cji_engine.messages import Answer, MessageError, Refused, Request, framed, read_answer
+from cji_engine.node import LocalNode, Node
 from cji_engine.tls import MutualTls
 
 __all__ = ["DaskCluster"]
 
-SOCKET: Final = "/run/cji-tasks/tasks.sock"
-SOCKET_VARIABLE: Final = "CJI_TASKS_SOCKET"
-"""Names the socket, in the environment of the engine's worker; no request names it."""
 _RETRY_MS: Final = 1000
 
 _CONNECT_SECONDS = 10.0
@@ -103,17 +99,17 @@ class DaskCluster:
 
 
 def _on_node(request: Request) -> tuple[str, Answer]:
-    return str(get_worker().name), run_task(request)
+    worker = get_worker()
+    return str(worker.name), run_task(request, worker.node)
 
 
-def run_task(request: Request) -> Answer:
-    """The answer of this node's fleet process. A socket that does not answer is a refusal: another node may run it.
+def run_task(request: Request, node: Node = LocalNode()) -> Answer:  # noqa: B008 - has no state
+    """The answer of a node's fleet process. One that does not answer is a refusal: another node may run the task.
 
     There is no timeout: a task takes as long as its cell, and the fleet process ends what takes too long.
     """
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.connect(os.environ.get(SOCKET_VARIABLE, SOCKET))
+        with node.connect() as connection:
             connection.sendall(framed(request))
             return read_answer(connection.recv)
     except (OSError, MessageError):

@@ -12,6 +12,7 @@ from distributed.http.routing import RoutingApplication
 from distributed.stealing import WorkStealing
 from distributed.utils import get_ip
 
+from cji_engine.node import LocalNode, Node
 from cji_engine.roles import Role, role_of
 from cji_engine.tls import MutualTls
 
@@ -90,9 +91,20 @@ class EngineScheduler(_NoHttp, Scheduler):
 
 
 class EngineWorker(_NoHttp, Worker):
-    """Dask's worker; it answers the scheduler alone, and exchanges nothing with other workers."""
+    """Dask's worker of one node; it answers the scheduler alone, and exchanges nothing with other workers."""
 
-    def __init__(self, scheduler: str, *, name: str, tasks: int, host: str | None, port: int, tls: MutualTls) -> None:
+    def __init__(
+        self,
+        scheduler: str,
+        *,
+        name: str,
+        tasks: int,
+        host: str | None,
+        port: int,
+        tls: MutualTls,
+        node: Node = LocalNode(),  # noqa: B008 - has no state
+    ) -> None:
+        self.node = node
         super().__init__(
             scheduler,
             name=name,

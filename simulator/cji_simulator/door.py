@@ -1,6 +1,6 @@
 """The TLS door of a simulated worker: nginx, as the units of deploy/ run it, but for systemd.
 
-It gets its two sockets as descriptors, and the configuration that `cji door config` writes. As root it is a user of its
+It gets its sockets as descriptors, and the configuration that `cji door config` writes. As root it is a user of its
 own in a network namespace of its own, with nothing in it; otherwise it is the worker's user, and shares the network.
 """
 
@@ -22,7 +22,7 @@ import msgspec
 from cji_core.errors import StartupError
 from cji_core.format.configuration.worker import Config
 from cji_simulator.errors import SimulatorError
-from cji_worker.door.config import MAX_CONNECTIONS, door_config, private_folder
+from cji_worker.door.config import MAX_CONNECTIONS, door_config, for_engine, private_folder
 from cji_worker.door.program import CONFIG_NAME, find, installed
 
 __all__ = ["DOOR_USER", "FLEET_USER", "Door", "DoorError", "fleet_folder", "socket_folder"]
@@ -77,16 +77,21 @@ class Door:
             self._cleanup.close()
             raise DoorError(f"{error.what}: {error.remedy}") from error
         sink = self._cleanup.enter_context(log.open("ab"))
-        listen, both = config.listen, ":" in config.listen.host
+        listen, both, engine = config.listen, ":" in config.listen.host, for_engine(config)
         family = socket.AF_INET6 if both else socket.AF_INET
-        with (
-            socket.create_server(
-                (listen.host, listen.port), family=family, backlog=MAX_CONNECTIONS, dualstack_ipv6=both
-            ) as outer,
-            socket.create_server(str(self._folder / "tls"), family=socket.AF_UNIX, backlog=MAX_CONNECTIONS) as inner,
-        ):
+        ports = [listen.port] if engine is None else [listen.port, engine.engine_port]
+        with ExitStack() as opened:
+            sockets = [
+                socket.create_server((listen.host, port), family=family, backlog=MAX_CONNECTIONS, dualstack_ipv6=both)
+                for port in ports
+            ]
+            sockets.append(
+                socket.create_server(str(self._folder / "tls"), family=socket.AF_UNIX, backlog=MAX_CONNECTIONS)
+            )
+            for each in sockets:
+                opened.enter_context(each)
             self._own()
-            inherited = [outer.fileno(), inner.fileno()]
+            inherited = [each.fileno() for each in sockets]
             for fd in inherited:
                 os.set_blocking(fd, False)  # as NonBlocking= of the unit
             self.process = subprocess.Popen(

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from cji_core.command import build
 from cji_core.errors import StartupError
+from cji_core.format.configuration.fleet import FleetSection, PoolLedgerSection
 from cji_core.format.configuration.worker import Config, load
 from cji_simulator.certificates import authority, leaf, pem, private_pem
 from cji_worker.door.config import Build, door_config, socket_unit
@@ -162,13 +163,14 @@ def test_the_door_loads_in_a_fips_module(config: Config, tmp_path: Path, monkeyp
     ("host", "stream"),
     [("0.0.0.0", "0.0.0.0:8443"), ("::", "[::]:8443"), ("[::1]", "[::1]:8443"), ("10.0.0.4", "10.0.0.4:8443")],
 )
-def test_socket_unit_has_both_sockets(config: Config, host: str, stream: str) -> None:
+def test_socket_unit_has_all_sockets(config: Config, host: str, stream: str) -> None:
     found = changed(config, host=host, socket="/run/cji-door/front.sock")
     assert socket_unit(found).splitlines()[1:] == [
         "[Socket]",
         "ListenStream=",
         f"ListenStream={stream}",
         "ListenStream=/run/cji-door/door/tls",
+        f"ListenStream={stream.replace('8443', '8444')}",
     ]
     assert f"listen {stream} " in door_config(found, BUILD)
     assert ("ipv6only=off" in door_config(found, BUILD)) is (":" in host)
@@ -218,6 +220,35 @@ def test_the_door_divides_calls_over_the_fronts(config: Config, fronts: int) -> 
     places = re.search(r"worker_connections (\d+);", text)
     assert places
     assert int(places[1]) == 2 * 4369 // fronts
+
+
+def with_engine(config: Config, folder: Path, **changes: Any) -> Config:
+    fleet = FleetSection(
+        blob_url="https://b.example",
+        queue_url="https://q.example",
+        **{"tasks_socket": str(folder / "tasks.sock"), "engine_roots": config.listen.client_roots, **changes},
+    )
+    ledger = PoolLedgerSection(kind="pool", blob_url="https://b.example")
+    return msgspec.structs.replace(config, fleet=fleet, ledger=ledger)
+
+
+@pytest.mark.parametrize("counted_by", ["door", "firewall"])
+def test_a_third_server_takes_tasks(config: Config, tmp_path: Path, counted_by: str) -> None:
+    """With TLS as the other one has it, authorities of its own, and the socket for tasks behind it."""
+    limits = msgspec.structs.replace(config.limits, connections_counted_by=counted_by)
+    text = door_config(found := msgspec.structs.replace(with_engine(config, tmp_path), limits=limits), BUILD)
+    assert refusal(found, installed()) == ""
+    assert "listen 0.0.0.0:8444 ssl " in text
+    assert f"proxy_pass unix:{tmp_path}/tasks.sock;" in text
+    for once_each in ("ssl_verify_client on;", "Ciphersuites", "VerifyMode Require;", "ssl_session_tickets off;"):
+        assert text.count(once_each) == 2, once_each
+    assert "8444" not in door_config(config, BUILD)
+    assert "8444" not in door_config(with_engine(config, tmp_path, engine_roots=None), BUILD)
+
+
+def test_tasks_need_a_socket_behind_the_door(config: Config, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="engine_roots needs tasks_socket"):
+        with_engine(config, tmp_path, tasks_socket=None)
 
 
 def with_fronts(config: Config, fronts: int) -> Config:

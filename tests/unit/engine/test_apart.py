@@ -14,7 +14,7 @@ from tests.support.wheels import DISTRIBUTIONS
 ENGINE = sorted((ROOT / "engine" / "cji_engine").glob("*.py"))
 ALLOWED = {"cji_engine", "click", "cryptography", "dask", "distributed", "msgspec", *sys.stdlib_module_names}
 IMPORT = re.compile(r"^\s*(?:from|import) (?:cji_engine|dask|distributed)\b", re.MULTILINE)
-PURE = {"conductor", "estimate", "messages", "roles", "task"}
+PURE = {"conductor", "estimate", "messages", "node", "roles", "task"}
 
 
 def imported(path: Path) -> Iterator[str]:

@@ -4,6 +4,10 @@ Two servers in one program: the outer one counts connections and passes their by
 (PROXY protocol); the inner one, on a socket that only the door's user can reach, ends TLS and speaks HTTP/2. Where the
 kernel counts (`by_firewall`), the outer one is left out: it copies every byte twice, and is a third of the door's cost.
 
+A third server, where worker.toml names `engine_roots`, takes tasks of jobs in parts from an engine on another machine:
+it ends TLS and passes the bytes on to `tasks_socket`, which takes names and gives sizes. Its authority is the engine's,
+so no certificate of a submitter opens it, and none of the engine opens the submitters' server.
+
 Contract and invariants
 * TLS 1.3 with TLS_AES_256_GCM_SHA384 and nothing else (CJISSECPOL SC-13: 256-bit keys in transit), without resumption.
   A group is a hybrid with ML-KEM where OpenSSL has it, else a NIST curve: never X25519 alone, which FIPS modules lack.
@@ -28,8 +32,11 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from cji_core.errors import StartupError
 from cji_core.format.configuration.door_files import listen_address, socket_path
+from cji_core.format.configuration.fleet import ENGINE_PORT, FleetSection
 from cji_core.format.configuration.worker import Config
 from cji_worker.door.report import CERTIFICATE_HEADER, CIPHER, MAX_CALLS, PROTOCOL, SOURCE_HEADER, TLS_HEADER
 from cji_worker.fronts import front_count, socket_of
@@ -41,6 +48,8 @@ IDLE_S: Final = 30 * 60
 """CJISSECPOL SC-10: a session ends within an hour of inactivity."""
 GRACE_S: Final = 60
 _STREAMS: Final = 256
+_MAX_TASKS: Final = 64
+"""Connections of the engine, as many as the fleet process serves; half as many handshakes again find a place."""
 
 _TEMPLATE: Final = """\
 # Written by `cji door config`. Change worker.toml and write it again.
@@ -55,7 +64,7 @@ events {{
     worker_connections {places};
 }}
 
-{counting}http {{
+{stream}http {{
     access_log off;
     server_tokens off;
     http2_recv_buffer_size 1m;
@@ -72,19 +81,9 @@ events {{
     server {{
         listen {tls};
         http2 on;
-        ssl_certificate {certificate};
-        ssl_certificate_key {private_key};
-        ssl_protocols {protocol};
-        ssl_conf_command Ciphersuites {cipher};
-        ssl_ecdh_curve {groups};
-        ssl_verify_client on;
-        ssl_verify_depth 4;
-        ssl_client_certificate {client_roots};
-        ssl_conf_command VerifyMode Require;
+{tls_files}        ssl_client_certificate {client_roots};
         error_page 495 496 = /refused;
         error_page 400 494 497 =444 /ended;
-        ssl_session_cache off;
-        ssl_session_tickets off;
 
         client_header_timeout {handshake_s}s;
         keepalive_timeout {idle_s}s;
@@ -135,8 +134,21 @@ events {{
 }}
 """
 
+_TLS: Final = """\
+        ssl_certificate {certificate};
+        ssl_certificate_key {private_key};
+        ssl_protocols {protocol};
+        ssl_conf_command Ciphersuites {cipher};
+        ssl_ecdh_curve {groups};
+        ssl_verify_client on;
+        ssl_verify_depth 4;
+        ssl_conf_command VerifyMode Require;
+        ssl_session_cache off;
+        ssl_session_tickets off;
+"""
+"""Of each server that ends TLS, but for its authorities."""
+
 _COUNTING: Final = """\
-stream {{
     # an address of IPv6 counts with its /64; one that shortens its first half, with what it shows of that
     map $remote_addr $share {{
         "~^::ffff:([0-9.]+)$" $1;
@@ -156,10 +168,23 @@ stream {{
         proxy_timeout {stream_s}s;
         proxy_buffer_size 64k;
     }}
-}}
-
 """
 """The outer server, where the door counts."""
+
+_TASKS: Final = """\
+    limit_conn_zone $server_port zone=tasks:64k;
+
+    server {{
+        listen {listener};
+        limit_conn tasks {connections};
+{tls_files}        ssl_client_certificate {roots};
+        ssl_handshake_timeout {handshake_s}s;
+        proxy_pass unix:{socket};
+        proxy_connect_timeout 5s;
+        proxy_timeout {stream_s}s;
+    }}
+"""
+"""The server for an engine on another machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,29 +211,32 @@ def by_firewall(config: Config) -> bool:
     return config.limits.connections_counted_by == "firewall"
 
 
+def for_engine(config: Config) -> FleetSection | None:
+    """The section of a worker whose door takes tasks from an engine on another machine, else None."""
+    fleet = config.fleet
+    return None if fleet is None or fleet.engine_roots is None else fleet
+
+
 def door_config(config: Config, build: Build) -> str:
     """The configuration of the door of this worker. Raises StartupError for a path that nginx could misread."""
     listen, limits, fronts = config.listen, config.limits, front_count(config.worker.fronts)
-    module = build.stream_module
-    folder, stream_s, places = (
-        socket_path(private_folder(config)),
-        limits.max_job_seconds + GRACE_S,
-        _places(config, fronts),
-    )
-    address = listen_address(config.listen)
-    both = " ipv6only=off" if address.startswith("[") else ""
-    listener = f"{address}{{}} backlog=1024 so_keepalive=60:20:3{both}"
+    folder, places = socket_path(private_folder(config)), _places(config, fronts)
     if by_firewall(config):
-        load, counting, tls, source = "", "", listener.format(" ssl"), "[$remote_addr]:$remote_port"
+        tls, source = _listener(config, listen.port, " ssl"), "[$remote_addr]:$remote_port"
     else:
-        load = "" if module is None else f"load_module {_path(module)};\n"
-        counting = _COUNTING.format(
-            listener=listener.format(""), folder=folder, per_address=limits.connections_per_address, stream_s=stream_s
-        )
         tls, source = f"unix:{folder}/tls ssl proxy_protocol", "[$proxy_protocol_addr]:$proxy_protocol_port"
+    tls_files = _TLS.format(
+        certificate=_path(listen.certificate),
+        private_key=_path(listen.private_key),
+        protocol=PROTOCOL,
+        cipher=CIPHER,
+        groups=build.groups,
+    )
+    stream = _stream(config, tls_files)
+    module = build.stream_module if stream else None
     return _TEMPLATE.format(
-        load_stream=load,
-        counting=counting,
+        load_stream="" if module is None else f"load_module {_path(module)};\n",
+        stream=stream,
         tls=tls,
         source=source,
         folder=folder,
@@ -217,13 +245,9 @@ def door_config(config: Config, build: Build) -> str:
         next="error" if fronts > 1 else "off",
         places=places,
         files=places + 64,
-        stream_s=stream_s,
-        certificate=_path(listen.certificate),
-        private_key=_path(listen.private_key),
+        stream_s=_stream_s(config),
+        tls_files=tls_files,
         client_roots=_path(listen.client_roots),
-        protocol=PROTOCOL,
-        cipher=CIPHER,
-        groups=build.groups,
         handshake_s=HANDSHAKE_S,
         idle_s=IDLE_S,
         send_s=limits.idle_seconds + GRACE_S,
@@ -232,6 +256,45 @@ def door_config(config: Config, build: Build) -> str:
         source_header=SOURCE_HEADER,
         tls_header=TLS_HEADER,
     )
+
+
+def _stream_s(config: Config) -> int:
+    """Longest silence of a call or task."""
+    return config.limits.max_job_seconds + GRACE_S
+
+
+def _listener(config: Config, port: int, more: str = "") -> str:
+    """The value of `listen`, for the address of the door and this port."""
+    address = listen_address(msgspec.structs.replace(config.listen, port=port))
+    both = " ipv6only=off" if address.startswith("[") else ""
+    return f"{address}{more} backlog=1024 so_keepalive=60:20:3{both}"
+
+
+def _stream(config: Config, tls_files: str) -> str:
+    """The servers that pass bytes on, or nothing."""
+    servers, engine = [], for_engine(config)
+    if not by_firewall(config):
+        servers.append(
+            _COUNTING.format(
+                listener=_listener(config, config.listen.port),
+                folder=socket_path(private_folder(config)),
+                per_address=config.limits.connections_per_address,
+                stream_s=_stream_s(config),
+            )
+        )
+    if engine is not None:
+        servers.append(
+            _TASKS.format(
+                listener=_listener(config, engine.engine_port, " ssl"),
+                connections=_MAX_TASKS * 3 // 2,
+                tls_files=tls_files,
+                roots=_path(engine.engine_roots or ""),
+                handshake_s=HANDSHAKE_S,
+                socket=socket_path(engine.tasks_socket or ""),
+                stream_s=_stream_s(config),
+            )
+        )
+    return f"stream {{\n{''.join(servers)}}}\n\n" if servers else ""
 
 
 def _balance(socket: str, fronts: int) -> str:
@@ -245,22 +308,27 @@ def _balance(socket: str, fronts: int) -> str:
 
 
 def _places(config: Config, fronts: int) -> int:
-    """Of one worker: one for each call and each connection, and two more for one that the door counts.
+    """Of one worker: one for each call and each connection, two more for one that the door counts, two for a task.
 
     nginx begins to close silent connections when a sixteenth is left.
     """
-    places = ((1 if by_firewall(config) else 3) * MAX_CONNECTIONS + MAX_CALLS) * 16 // 15
+    tasks = 0 if for_engine(config) is None else 3 * _MAX_TASKS
+    connections = (1 if by_firewall(config) else 3) * MAX_CONNECTIONS + tasks
+    places = (connections + MAX_CALLS) * 16 // 15
     return places if fronts == 1 else places * 2 // fronts
 
 
 def socket_unit(config: Config) -> str:
-    """The drop-in of cji-door.socket: the two sockets that the door inherits. Raises StartupError for a host's name.
+    """The drop-in of cji-door.socket: the sockets that the door inherits. Raises StartupError for a host's name.
 
-    The door closes the second one if it has no outer server: the unit names both, so that it never changes.
+    The door closes one for which it has no server: the unit names all three, so that it never changes.
     """
     inner = socket_path(f"{private_folder(config)}/tls").replace("%", "%%")
     outer = listen_address(config.listen)
-    return f"# Written by `cji door socket`.\n[Socket]\nListenStream=\nListenStream={outer}\nListenStream={inner}\n"
+    port = ENGINE_PORT if config.fleet is None else config.fleet.engine_port
+    tasks = listen_address(msgspec.structs.replace(config.listen, port=port))
+    streams = "".join(f"ListenStream={each}\n" for each in ("", outer, inner, tasks))
+    return f"# Written by `cji door socket`.\n[Socket]\n{streams}"
 
 
 def _path(text: str) -> str:

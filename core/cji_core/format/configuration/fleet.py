@@ -16,6 +16,8 @@ Container = Annotated[str, Meta(pattern=r"^[a-z0-9](-?[a-z0-9]){2,62}\Z")]
 ClientId = Annotated[str, Meta(pattern=r"^[0-9a-fA-F-]{36}\Z")]
 _Path = Annotated[str, Meta(min_length=1, max_length=1024)]
 _SocketPath = Annotated[str, Meta(min_length=1, max_length=100)]
+ENGINE_PORT: Final = 8444
+"""That of cji-door.socket as shipped."""
 RENEWALS: Final = 3
 """Renewals of a lease before it ends."""
 
@@ -28,6 +30,10 @@ class FleetSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     tasks_socket: _SocketPath | None = None
     """Unix socket of the fleet process for the engine of this node, in a folder that only the engine's group may enter.
     Without it, this node runs no tasks of jobs in parts."""
+    engine_roots: _Path | None = None
+    """PEM certificates of the engine's authority: the door then takes tasks from an engine on another machine."""
+    engine_port: Annotated[int, Meta(ge=1, le=65535)] = ENGINE_PORT
+    """Port of the door for them, beside that of `[listen]`."""
     blob_url: StorageUrl
     queue_url: StorageUrl
     jobs: Container = "jobs"
@@ -48,11 +54,16 @@ class FleetSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     poll_seconds: Annotated[float, Meta(ge=0.05, le=60)] = 1.0
     """Pause between two looks at an empty queue."""
 
+    def __post_init__(self) -> None:
+        if self.engine_roots is not None and self.tasks_socket is None:
+            raise ValueError("engine_roots needs tasks_socket, to which the door passes the engine's tasks on")
+
     def below(self, folder: Path) -> Self:
         """The section with absolute paths; relative ones are relative to `folder`."""
         return msgspec.structs.replace(
             self,
             socket=str(folder / self.socket),
+            engine_roots=None if self.engine_roots is None else str(folder / self.engine_roots),
             tasks_socket=None if self.tasks_socket is None else str(folder / self.tasks_socket),
             state=str(folder / self.state),
             ca_file=None if self.ca_file is None else str(folder / self.ca_file),
