@@ -7,7 +7,7 @@ A host pattern is `[scheme://]host[:port]`. The scheme is https unless written, 
 written. A host that begins with a dot stands for every name with exactly one more label in front of it.
 """
 
-from typing import Final
+from typing import Final, Literal, Self
 from urllib.parse import urlsplit
 
 import msgspec
@@ -64,6 +64,9 @@ USERSPACE_LOG: Final = "/run/log/systemd/tpm2-measure.log"
 
 BUNDLE_KEYS: Final = "/usr/share/cji/bundle-keys"
 
+MachineKind = Literal["worker", "engine"]
+"""The purpose of a machine: to open records, or to run scheduler and workers of the engine."""
+
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 _HOST_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-")
 
@@ -91,8 +94,13 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     userspace_log: str = USERSPACE_LOG  # path of systemd's
     blob: str = BLOB  # address of Blob Storage, with {account} where the name of the account stands
     bundle_keys: str = BUNDLE_KEYS  # folder of the keys that sign configuration bundles, in the measured image
-    flavours: tuple[str, ...] = ("production",)  # of the worker's image, as its command line names them (E61)
+    flavours: tuple[str, ...] = ("production",)  # of the image, as its command line names them (E61): a worker's
+    engine_flavours: tuple[str, ...] = ("engine",)  # the same of an engine's
     entra: str = ENTRA  # base URL of the authority that issues access tokens to submitters, and of its key sets
+
+    def wanting(self, machine: MachineKind) -> Self:
+        """The same for an appraisal of a machine of this kind: no flavour is of two kinds."""
+        return self if machine == "worker" else msgspec.structs.replace(self, flavours=self.engine_flavours)
 
 
 _AMD_ROOTS: Final = (ARK_MILAN, ARK_GENOA, ARK_TURIN)

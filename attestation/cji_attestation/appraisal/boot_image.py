@@ -25,6 +25,8 @@ SECTIONS: Final = (
 FLAVOUR: Final = "cji.flavour"
 """On the command line of an image that is not for production: its value is the flavour's name."""
 PRODUCTION: Final = "production"
+ENGINE: Final = "engine"
+"""That of machines which run the engine of jobs in parts, and get no key."""
 _WORDS: Final = ("os-separator", "enter-initrd", "leave-initrd", "sysinit", "ready", "shutdown", "final")
 _NV_INDEX: Final = b"nvpcr-init:"  # systemd's own NV indices; nothing here depends on them
 _BESIDE: Final = (8, 9, 12, 13)

@@ -27,7 +27,7 @@ def boot_results(
     yield _pcrs(boot.pcrs if boot else pcrs, reference)
     yield _boot_image(boot, reference)
     yield _flavour(boot, flavours)
-    yield _release(boot, reference, now)
+    yield _release(boot, reference, flavours, now)
     yield _bundle(boot, reference)
 
 
@@ -77,16 +77,16 @@ def _boot_image(boot: BootState | None, reference: ReferenceValues) -> Result:
     )
 
 
-def _release(boot: BootState | None, reference: ReferenceValues, now: datetime) -> Result:
+def _release(boot: BootState | None, reference: ReferenceValues, flavours: Sequence[str], now: datetime) -> Result:
     if reference.releases is None:
         return Skipped("E60", "no log of releases")
     from cji_attestation.appraisal.released import release_result  # noqa: PLC0415 - for those who pin a log
 
-    return release_result(boot, reference, now=now)
+    return release_result(boot, reference, flavours=flavours, now=now)
 
 
 def _flavour(boot: BootState | None, allowed: Sequence[str]) -> Result:
-    """E61. No reference value has a say in it: which flavours are taken is the trust's."""
+    """E61. No reference value has a say in it: which flavours are taken for which kind of machine is the trust's."""
     if boot is None:
         return Skipped("E61", "no second quote: the flavour is not shown")
     if not states_its_line(boot):

@@ -4,11 +4,10 @@ Each release states every digest of its image at once, so values of two releases
 withdrawn does not count. This module and the library of logs are loaded where reference values name a log.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
-from cji_attestation.appraisal.boot_image import PRODUCTION
 from cji_attestation.appraisal.boot_state import BootState
 from cji_attestation.appraisal.reference import ReferenceValues
 from cji_attestation.checks import Failure, Result, compared, requirement
@@ -19,7 +18,9 @@ from cji_core.tlog.releases import Released, known_releases
 _ID: Final = "E60"
 
 
-def release_result(boot: BootState | None, reference: ReferenceValues, *, now: datetime) -> Result:
+def release_result(
+    boot: BootState | None, reference: ReferenceValues, *, flavours: Sequence[str], now: datetime
+) -> Result:
     """E60, at the time of the appraisal, of reference values that name a log."""
     if boot is None:
         return Failure(_ID, "no second quote", requirement(_ID))
@@ -31,7 +32,7 @@ def release_result(boot: BootState | None, reference: ReferenceValues, *, now: d
     if not found:
         parts = (f"PCR {pcr} of {_names(of)}" for pcr, of in known.partly(boot.pcrs))
         return Failure(_ID, "; ".join(parts) or "a log without an image", "all of them of one release")
-    wrong = [fault for one, image in found if (fault := _fault(one, image, reference))]
+    wrong = [fault for one, image in found if (fault := _fault(one, image, reference, flavours))]
     return compared(
         _ID,
         f"release {_names(one for one, _ in found)}, in a log of {known.note.size} entries",
@@ -40,9 +41,9 @@ def release_result(boot: BootState | None, reference: ReferenceValues, *, now: d
     )
 
 
-def _fault(one: Released, image: Image, reference: ReferenceValues) -> str:
+def _fault(one: Released, image: Image, reference: ReferenceValues, flavours: Sequence[str]) -> str:
     allowed, keys = reference.release_bundle_keys, image.bundle_keys_sha384
-    if one.withdrawn is not None or image.flavour != PRODUCTION:
+    if one.withdrawn is not None or image.flavour not in flavours:
         return f"release {one}"
     return "" if allowed is None or keys in allowed else f"release {one}, of bundle keys {keys}"
 

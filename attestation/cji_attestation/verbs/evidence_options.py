@@ -3,10 +3,11 @@
 import re
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import click
 
+from cji_attestation.trust import MachineKind
 from cji_core.command.common import Failure
 from cji_core.moments import moment
 from cji_core.strict import hex_decode
@@ -20,6 +21,13 @@ UNKNOWN_PARAVISOR: Final = click.option(
     "--unknown-paravisor",
     is_flag=True,
     help="Accept a bare bundle of TDX that nothing shows to be Azure's: no known MRTD, no AK certificate.",
+)
+MACHINE: Final = click.option(
+    "--machine",
+    type=click.Choice(get_args(MachineKind)),
+    default="worker",
+    show_default=True,
+    help="What the machine of a bare bundle is wanted for; an image of another kind is refused.",
 )
 NEW_FILE: Final = click.Path(dir_okay=False, path_type=Path)
 _HEX: Final = re.compile(r"[0-9a-f]+")

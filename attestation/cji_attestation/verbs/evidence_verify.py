@@ -11,10 +11,11 @@ import msgspec
 
 from cji_attestation.checks import NAMED, requirement
 from cji_attestation.evidence import IMPORTED, parse_attest
+from cji_attestation.trust import MachineKind
 from cji_attestation.verbs.advisory_rows import finding_text
 from cji_attestation.verbs.evidence_ear import accepted_result, refused_result
 from cji_attestation.verbs.evidence_file import AppraisedFile, RefusedEvidence, appraise_file, read_file
-from cji_attestation.verbs.evidence_options import AT, CLOUD, UNKNOWN_PARAVISOR, qualifying_of, time_of
+from cji_attestation.verbs.evidence_options import AT, CLOUD, MACHINE, UNKNOWN_PARAVISOR, qualifying_of, time_of
 from cji_attestation.verbs.reference_values import CONFIG, PROFILE, reference_values
 from cji_attestation.verbs.trusts import trust_named
 from cji_core.command.common import FILE, Failure, explained
@@ -70,6 +71,7 @@ class Appraised(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 @CONFIG
 @click.option("--qualifying", metavar="HEX", help="64 digits that the quote of a bare bundle must carry.")
 @UNKNOWN_PARAVISOR
+@MACHINE
 @CLOUD
 @answers(Appraised)
 @click.option("--ear", "as_ear", is_flag=True, help="Print an attestation result of the IETF (EAR), unsigned.")
@@ -85,6 +87,7 @@ def verify(
     config: Path | None,
     qualifying: str | None,
     unknown_paravisor: bool,
+    machine: MachineKind,
     cloud: str,
     as_json: bool,
     as_ear: bool,
@@ -96,14 +99,13 @@ def verify(
 
     \b
     Examples:
-      cji evidence verify out/evidence.json
       cji evidence verify out/evidence.json --profile client.toml --at 2026-03-17T00:00:00Z
       cji evidence verify out/evidence.json --config worker.toml
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     read, when = read_file(file), time_of(at)
-    if read.wrapper is not None and (qualifying is not None or timestamp is not None):
+    if read.wrapper is not None and (qualifying is not None or timestamp is not None or machine != "worker"):
         raise _not_bare()
-    trust, reference = trust_named(context, read.cloud(cloud)), reference_values(profile, config)
+    trust, reference = trust_named(context, read.cloud(cloud)).wanting(machine), reference_values(profile, config)
     try:
         found = appraise_file(
             read,
@@ -128,8 +130,8 @@ def verify(
 
 
 def _not_bare() -> Failure:
-    remedy = "This file states its own nonce, and carries its timestamp itself."
-    return Failure("--qualifying and --timestamp are for a bare bundle", remedy=remedy, status=2)
+    remedy = "This file is of a worker, states its own nonce, and carries its timestamp itself."
+    return Failure("--qualifying, --timestamp and --machine are for a bare bundle", remedy=remedy, status=2)
 
 
 def _print(value: dict[str, Any], *, as_ear: bool) -> None:

@@ -401,8 +401,28 @@ def test_an_image_for_debugging_is_refused_whatever_is_pinned() -> None:
     refused(replace(late, boot=replace(boot_of(late), command_line=LINE)), "E61", Fault.POLICY_MISMATCH)
 
 
+ENGINE = f"{LINE} cji.flavour=engine"
+
+
+def test_an_engine_is_no_worker_and_a_worker_no_engine() -> None:
+    """Each kind of machine has flavours of its own, whatever is pinned; an image that names two is of neither."""
+    engine, worker, wanted = with_boot(line=ENGINE), with_boot(), machine().trust.wanting("engine")
+    assert ("E61", "flavour engine") in machine().appraise(engine, trust=wanted).checks
+    refused(engine, "E61", Fault.POLICY_MISMATCH)
+    refused(worker, "E61", Fault.POLICY_MISMATCH, trust=wanted)
+    found = machine().appraise(engine, trust=wanted)
+    assert found.boot is not None
+    named = image_of(found.boot)
+    assert named is not None
+    refused(engine, "E61", Fault.POLICY_MISMATCH, reference=pinning(named))
+    for line in (DEBUG, f"{ENGINE} cji.flavour=production", f"{ENGINE} cji.flavour=debug"):
+        refused(with_boot(line=line), "E61", Fault.POLICY_MISMATCH)
+        refused(with_boot(line=line), "E61", Fault.POLICY_MISMATCH, trust=wanted)
+
+
 def test_the_compiled_trusts_take_no_flavour_but_production() -> None:
     assert {trust.flavours for trust in PRODUCTION} == {("production",)}
+    assert {trust.wanting("engine").flavours for trust in PRODUCTION} == {("engine",)}
     assert ("E61", "flavour production") in machine().appraise(with_boot()).checks
 
 
