@@ -26,6 +26,7 @@ from cji_core.errors import StartupError
 from cji_core.format.configuration.console import ConsoleConfig
 from cji_core.format.configuration.console import load as load_console
 from cji_core.format.configuration.door_files import check_client_roots, listen_address, socket_path
+from cji_core.format.configuration.fleet import ENGINE_PORT
 from cji_core.format.configuration.operator_files import PolicyFiles, signatures_path
 from cji_core.format.configuration.policy_files import checked
 from cji_core.format.configuration.sinks import needs as needs_of_sinks
@@ -54,6 +55,11 @@ class Contents:
     """In words; a bundle with any is deployed as a blob."""
     folder: Path
     """Of the files while they were checked, which the paths in `config` lead to."""
+
+    @property
+    def pool(self) -> str:
+        """The name that its manifest must have."""
+        return self.config.worker.audience
 
 
 def check_contents(files: Mapping[str, bytes], *, clouds: Collection[str]) -> Contents:
@@ -87,11 +93,11 @@ def check_contents(files: Mapping[str, bytes], *, clouds: Collection[str]) -> Co
         return Contents(config=config, notes=notes, secrets=secrets, folder=folder)
 
 
-def check_pool(bundle: Bundle, config: Config) -> None:
-    """Raise BundleRefused if the manifest is of another pool than its worker.toml."""
-    if bundle.manifest.pool != config.worker.audience:
+def check_pool(bundle: Bundle, pool: str) -> None:
+    """Raise BundleRefused if the manifest is of another pool than its files."""
+    if bundle.manifest.pool != pool:
         raise BundleRefused(
-            f"The bundle is of pool {bundle.manifest.pool!a}, its worker.toml of {config.worker.audience!a}",
+            f"The bundle is of pool {bundle.manifest.pool!a}, its files of {pool!a}",
             "Make the bundle again.",
             boot_code=BootCode.POOL,
         )
@@ -121,6 +127,11 @@ def _check_worker(config: Config, folder: Path, files: Mapping[str, bytes], clou
         raise BundleRefused(
             "[listen] names another address or socket than cji-door.socket of the image",
             "Leave host, port and socket out of [listen]; map the port in the load balancer.",
+        )
+    if config.fleet is not None and config.fleet.engine_port != ENGINE_PORT:
+        raise BundleRefused(
+            "engine_port of [fleet] is another port than that of cji-door.socket of the image",
+            "Leave engine_port out of [fleet].",
         )
     if not Path(listen.private_key).is_relative_to(TLS_FOLDER):
         raise BundleRefused(
@@ -154,6 +165,7 @@ def _named(config: Config) -> Iterator[tuple[str, str]]:
         "client_crl": listen.client_crl,
         "ak_issuers": attestation.ak_issuers,
         "fleet.ca_file": None if config.fleet is None else config.fleet.ca_file,
+        "fleet.engine_roots": None if config.fleet is None else config.fleet.engine_roots,
         "ledger.ca_file": None if config.ledger is None else config.ledger.ca_file,
         "enrollment.roots": None if listen.enrollment is None else listen.enrollment.roots,
     }

@@ -29,6 +29,7 @@ class Access:
 
 
 WORKER: Final = "worker.toml"
+ENGINE: Final = "engine.toml"
 POLICY: Final = "policy.toml"
 AUDIT: Final = "audit.toml"
 CONSOLE: Final = "console.toml"
@@ -44,6 +45,7 @@ HEAD: Final = head_path("")
 HOT: Final = frozenset({POLICY, f"{POLICY}.signatures", "tls/client-roots.pem", "tls/client-crl.pem"})
 """The files that a running worker takes from a later bundle; another one of them needs a restart."""
 DOOR_ACCESS: Final = Access("cji-door")
+ROOT_ACCESS: Final = Access("root")
 PUBLIC: Final = Access(None)
 
 _WORKER_ACCESS: Final = Access("cji")
@@ -60,11 +62,13 @@ _ALLOWED: Final[tuple[tuple[str, Access], ...]] = (
     (rf"log/{_NAME}\.(change|lost)\.json", Access("cji-audit")),
     (re.escape(SUBMITTER), Access("cji-audit", owner="cji-audit")),
     (r"console\.toml", Access("cji-console")),
+    (re.escape(ENGINE), Access("cji-door")),
     (r"tls/(server|client-roots|client-crl|azure-vtpm-issuers)\.pem", PUBLIC),
     (r"tls/[a-z0-9][a-z0-9-]{0,40}-roots\.pem", PUBLIC),
 )
 LISTED: Final = (
-    "worker.toml, policy.toml, policy.toml.signatures, audit.toml, console.toml, tls/server.pem, tls/client-roots.pem, "
+    "worker.toml, engine.toml, policy.toml, policy.toml.signatures, audit.toml, console.toml, tls/server.pem, "
+    "tls/client-roots.pem, "
     "tls/client-crl.pem, tls/azure-vtpm-issuers.pem, tls/NAME-roots.pem, reference/NAME.{jws,crl,pem,cbor}, "
     "receipt-keys/NAME.json, log/NAME.toml, log/NAME.{change,lost}.json, log/submitter.token, seeds/NAME.seed, tables/{"
     + ",".join(TABLES)

@@ -23,6 +23,7 @@ from cji_attestation.appraisal import appraise
 from cji_attestation.bundle.archive import Bundle, read
 from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.head import MAX_BYTES
+from cji_attestation.bundle.names import DOOR, DOOR_ACCESS
 from cji_attestation.bundle.signatures import Accepted, sign, verify
 from cji_attestation.evidence import Evidence
 from cji_attestation.evidence.event_log import AppliedBundle
@@ -41,6 +42,8 @@ from tests.support.refusals import rejected
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="apply gives files to groups, as root")
 BOUND = b"q" * 32
 SEED = 'ml_kem_seed_file = "seeds/a.seed"\nml_kem_thumbprint = "' + "A" * 43 + '"'
+
+NGINX = {DOOR: (b"# nginx\n", DOOR_ACCESS)}
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +82,12 @@ def gid(name: str) -> int:
 
 def applied(vm: Simulation, run: Path, bundle: Bundle, state: Path | None = None) -> bool:
     done = apply(
-        bundle, trust=vm.trust, folder=run / "cji" / "config", state=state or run / "state", door=b"# nginx\n", gid=gid
+        bundle,
+        trust=vm.trust,
+        folder=run / "cji" / "config",
+        state=state or run / "state",
+        made=NGINX,
+        gid=gid,
     )
     return done.measured
 

@@ -1,6 +1,7 @@
 """The door's key is made on the machine and certified by EST: first by a token, then by the certificate itself."""
 
 import json
+import ssl
 import stat
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,13 +13,15 @@ import pytest
 from click.testing import CliRunner
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from cji_attestation import AZURE_US
 from cji_core.command import build
 from cji_core.format.configuration.worker import EnrollmentSection, ListenSection
+from cji_engine.roles import Role
 from cji_simulator.certificates import authority, pem
 from cji_simulator.est import EstService, Fault, est
+from cji_worker.door.engine import obtain
 from cji_worker.door.enrollment import Enrolled, enroll
 from cji_worker.door.est import EnrollmentRefused
 from tests.support.worker_configs import WORKER_CONFIG
@@ -80,6 +83,35 @@ def test_a_new_machine_gets_a_certificate_for_its_own_key(service: EstService, t
     modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("server.key", "server.pem")]
     assert modes == [0o600, 0o644]
     assert sorted(each.name for each in tmp_path.iterdir()) == ["roots.pem", "server.key", "server.pem"]
+
+
+def test_an_engine_gets_a_certificate_for_each_role(service: EstService, tmp_path: Path) -> None:
+    """By the roles that the engine itself knows, each with a key of its own, under the one authority beside them."""
+    (tmp_path / "engine-roots.pem").write_bytes(service.roots)
+    (tmp_path / "engine.toml").write_text(
+        'cloud = "azure-us"\npool = "engine"\n[nodes]\naddresses = ["10.0.1.4"]\nname = "cji.agency.example"\n'
+        f'roots = "node-roots.pem"\n[certificates]\nurl = "{service.url}"\nroots = "engine-roots.pem"\n'
+    )
+    folder = tmp_path / "engine"
+    folder.mkdir()
+    obtain(tmp_path / "engine.toml", folder, token=lambda: service.token)
+    assert sorted(each.name for each in folder.iterdir()) == [
+        "ca.pem",
+        *(f"{role}{suffix}" for role in ("scheduler", "worker") for suffix in (".key", ".pem")),
+    ]
+    assert (folder / "ca.pem").read_bytes() == service.roots
+    keys = set()
+    for role in ("scheduler", "worker"):
+        context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
+        context.load_cert_chain(folder / f"{role}.pem", folder / f"{role}.key")
+        found = x509.load_pem_x509_certificate((folder / f"{role}.pem").read_bytes())
+        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        assert names.get_values_for_type(x509.DNSName) == [Role(role).host]
+        keys.add(found.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+    assert len(keys) == 2
+    asked = len(service.requests)
+    obtain(tmp_path / "engine.toml", folder, token=lambda: service.token)
+    assert len(service.requests) == asked
 
 
 def test_a_certificate_in_force_is_left_alone(service: EstService, tmp_path: Path) -> None:

@@ -81,7 +81,6 @@ def test_a_bundle_becomes_a_worker_that_opens_the_first_job(agency: Agency, memo
             trust=instance.vm.trust,
             folder=applied,
             state=memory / "state",
-            door=b"# nginx\n",
             gid=lambda _: 0,
             uid=lambda _: os.getuid(),
         )

@@ -255,10 +255,10 @@ def test_a_named_reference_and_the_tables_folder_are_not_noted() -> None:
 
 
 def test_a_bundle_is_of_the_pool_that_its_worker_names() -> None:
-    config = check_contents(files(), clouds=CLOUDS).config
-    check_pool(made(pool="pool-7"), config)
-    with pytest.raises(BundleRefused, match=r"of pool 'pool-8', its worker\.toml of 'pool-7'"):
-        check_pool(made(pool="pool-8"), config)
+    pool = check_contents(files(), clouds=CLOUDS).pool
+    check_pool(made(pool="pool-7"), pool)
+    with pytest.raises(BundleRefused, match=r"of pool 'pool-8', its files of 'pool-7'"):
+        check_pool(made(pool="pool-8"), pool)
 
 
 def test_the_help_names_every_secret_of_a_bundle() -> None:

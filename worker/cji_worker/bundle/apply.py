@@ -20,7 +20,8 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -29,7 +30,7 @@ from cji_attestation.bundle.archive import Bundle
 from cji_attestation.bundle.contents import Contents, write_files
 from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.head import Head, read_head
-from cji_attestation.bundle.names import DOOR, DOOR_ACCESS, HEAD, PUBLIC, Access, access_of
+from cji_attestation.bundle.names import HEAD, PUBLIC, ROOT_ACCESS, Access, access_of
 from cji_attestation.bundle.witnesses import InForce
 from cji_attestation.evidence.collect import vm_id
 from cji_attestation.evidence.measured_bundle import measure_bundle
@@ -45,6 +46,8 @@ STATE: Final = Path("/var/lib/cji-bundle")
 _STATE_FILE: Final = "applied.json"
 _MAX_STATE: Final = 4096
 _MEMORY: Final = ("tmpfs", "ramfs")
+Section = TypeVar("Section", bound=msgspec.Struct)
+Made = Mapping[str, tuple[bytes, Access]]
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,16 +70,17 @@ class Applied:
 
 def door_of(contents: Contents, folder: Path, build: Build) -> bytes:
     """The configuration of nginx for the files of a bundle in `folder`."""
-    listen = contents.config.listen
-    paths = {
-        key: str(folder / Path(path).relative_to(contents.folder))
-        if Path(path).is_relative_to(contents.folder)
-        else path
-        for key in ("certificate", "private_key", "client_roots")
-        if isinstance(path := getattr(listen, key), str)
-    }
-    moved = msgspec.structs.replace(listen, **paths)
-    return door_config(msgspec.structs.replace(contents.config, listen=moved), build).encode()
+
+    def moved(section: Section, *keys: str) -> Section:
+        files = {key: Path(path) for key in keys if isinstance(path := getattr(section, key), str)}
+        brought = {key: path for key, path in files.items() if path.is_relative_to(contents.folder)}
+        places = {key: str(folder / path.relative_to(contents.folder)) for key, path in brought.items()}
+        return msgspec.structs.replace(section, **places)
+
+    config = contents.config
+    listen = moved(config.listen, "certificate", "private_key", "client_roots")
+    fleet = None if config.fleet is None else moved(config.fleet, "engine_roots")
+    return door_config(msgspec.structs.replace(config, listen=listen, fleet=fleet), build).encode()
 
 
 def _unfit(what: str, remedy: str) -> BundleRefused:
@@ -142,19 +146,19 @@ def apply(
     trust: Trust,
     folder: Path = FOLDER,
     state: Path = STATE,
-    door: bytes | None = None,
+    made: Made = MappingProxyType({}),
     log: InForce | None = None,
     gid: Callable[[str], int] = group_id,
     uid: Callable[[str], int] = user_id,
 ) -> Applied:
     """Measure a bundle that `signatures.verify` and `contents.check_contents` passed, and write its files.
 
-    `door` is the configuration of nginx for this machine, `log` the policy of the log, which `witnesses.follow` passed.
-    Raises BundleRefused, and AttestationError: "bundle-applied",
-    "event-log", "tpm-open", "pcr-extend", "hcl".
+    `made` are files that this machine has made of them, by name; `log` is the policy of the log, which
+    `witnesses.follow` passed. Raises BundleRefused, and AttestationError: "bundle-applied", "event-log", "tpm-open",
+    "pcr-extend", "hcl".
     """
     require_memory(folder)
-    files = _with_access(bundle, door, Machine(vm_id=vm_id(trust)))
+    files = _with_access(bundle, made, Machine(vm_id=vm_id(trust)))
     stage = _staged(folder, files, gid, uid)
     try:
         measured = measure_bundle(trust, bundle.name)
@@ -167,13 +171,11 @@ def apply(
     return Applied(folder=folder, files=len(files), measured=measured)
 
 
-def _with_access(bundle: Bundle, door: bytes | None, machine: Machine) -> Mapping[str, tuple[bytes, Access]]:
-    files = {name: (data, access_of(name) or Access("root")) for name, data in bundle.files.items()}
+def _with_access(bundle: Bundle, made: Made, machine: Machine) -> Mapping[str, tuple[bytes, Access]]:
+    files = {name: (data, access_of(name) or ROOT_ACCESS) for name, data in bundle.files.items()}
     files[HEAD] = (bundle.to_head(), PUBLIC)
     files[MACHINE] = (msgspec.json.encode(machine), PUBLIC)
-    if door is not None:
-        files[DOOR] = (door, DOOR_ACCESS)
-    return files
+    return {**files, **made}
 
 
 def _staged(

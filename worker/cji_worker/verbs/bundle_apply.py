@@ -10,8 +10,10 @@ import click
 
 from cji_attestation import Trust
 from cji_attestation.bundle.archive import Bundle, read
-from cji_attestation.bundle.contents import Contents, check_contents, check_pool
+from cji_attestation.bundle.contents import Contents, check_pool
+from cji_attestation.bundle.engine_contents import EngineContents, check_files, require_kind
 from cji_attestation.bundle.errors import BundleRefused
+from cji_attestation.bundle.names import DOOR, DOOR_ACCESS, ROOT_ACCESS
 from cji_attestation.bundle.signatures import KEYS_FOLDER, Accepted, accepted_in, verify
 from cji_attestation.bundle.witnesses import Witnesses, follow
 from cji_attestation.verbs.bundles import (
@@ -28,9 +30,10 @@ from cji_attestation.verbs.trusts import trust_named, trusts_of
 from cji_core.boot_codes import CODE_FILE
 from cji_core.command.common import FILE
 from cji_core.command.json_output import answers, member, print_document
+from cji_core.format.configuration.engine import ENVIRONMENT
 from cji_core.log import events_only
 from cji_worker.bundle import persistence
-from cji_worker.bundle.apply import FOLDER, STATE, Applied, door_of, kept
+from cji_worker.bundle.apply import FOLDER, STATE, Applied, Made, door_of, kept
 from cji_worker.bundle.apply import apply as apply_bundle
 from cji_worker.bundle.source import Fetched, fetch
 
@@ -119,7 +122,7 @@ class Verified:
 
     bundle: Bundle
     signers: tuple[str, ...]
-    contents: Contents
+    contents: Contents | EngineContents
     witnesses: Witnesses | None
 
 
@@ -128,14 +131,15 @@ def verified(found: Fetched, accepted: Accepted, clouds: Mapping[str, Trust], *,
     bundle, now = read(found.data), datetime.now(UTC)
     before = kept(state, pool := bundle.manifest.pool)
     signers = verify(bundle, accepted, now=now, least_serial=before.serial)
-    contents = check_contents(bundle.files, clouds=list(clouds))
-    check_pool(bundle, contents.config)
+    contents = check_files(bundle.files, clouds=list(clouds))
+    require_kind(contents)
+    check_pool(bundle, contents.pool)
     _refuse_secrets(found, contents)
     witnesses = follow(bundle.files, pool=pool, lost=accepted.witnesses_lost, in_force=before.log, now=now)
     return Verified(bundle=bundle, signers=signers, contents=contents, witnesses=witnesses)
 
 
-def _refuse_secrets(found: Fetched, contents: Contents) -> None:
+def _refuse_secrets(found: Fetched, contents: Contents | EngineContents) -> None:
     if found.in_user_data and contents.secrets:
         raise BundleRefused(
             f"The bundle has {' and '.join(contents.secrets)}, and everybody who can read the VM reads user data",
@@ -154,17 +158,24 @@ def _put_in_force(
 ) -> _Done:
     taken = verified(found, accepted, clouds, state=state)
     contents, witnesses = taken.contents, taken.witnesses
-    from cji_worker.door.program import installed  # noqa: PLC0415 - only here is nginx asked for its build
-
     applied = apply_bundle(
         taken.bundle,
         trust=clouds[contents.config.cloud],
         folder=folder,
         state=state,
-        door=door_of(contents, folder, installed()),
+        made=_made(contents, folder),
         log=None if witnesses is None else witnesses.in_force,
     )
     return _Done(verified=taken, applied=applied)
+
+
+def _made(contents: Contents | EngineContents, folder: Path) -> Made:
+    """The files that the machine itself makes of these."""
+    if isinstance(contents, EngineContents):
+        return {ENVIRONMENT: (contents.config.environment(), ROOT_ACCESS)}
+    from cji_worker.door.program import installed  # noqa: PLC0415 - only here is nginx asked for its build
+
+    return {DOOR: (door_of(contents, folder, installed()), DOOR_ACCESS)}
 
 
 def _report(done: _Done, *, as_json: bool) -> None:

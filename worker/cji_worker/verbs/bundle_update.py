@@ -8,6 +8,7 @@ import click
 
 from cji_attestation import Trust
 from cji_attestation.bundle.archive import Bundle
+from cji_attestation.bundle.engine_contents import EngineContents
 from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.hot import require_floors
 from cji_attestation.bundle.signatures import KEYS_FOLDER, Accepted, accepted_in
@@ -82,6 +83,8 @@ def update(
 def _later(found: Fetched, accepted: Accepted, clouds: Mapping[str, Trust], *, folder: Path, state: Path) -> Bundle:
     checked = verified(found, accepted, clouds, state=state)
     bundle, contents = checked.bundle, checked.contents
+    if isinstance(contents, EngineContents):
+        raise BundleRefused("An engine takes no bundle while it runs", "Restart the machine.")
     if contents.config.control_socket is None:
         remedy = "Set control_socket in worker.toml, make the bundle again, and restart the machine with it."
         raise BundleRefused("No running worker can be asked to read files: there is no control_socket", remedy)

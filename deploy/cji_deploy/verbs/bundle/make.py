@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import click
 
 from cji_attestation.bundle.archive import make as make_bundle
-from cji_attestation.bundle.contents import check_contents
+from cji_attestation.bundle.engine_contents import check_files
 from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.head import MAX_BYTES, MAX_FILES, MAX_LIFETIME, MAX_SERIAL
 from cji_attestation.bundle.names import LISTED, access_of
@@ -49,7 +49,7 @@ def make(context: click.Context, folder: Path, *, serial: int, days: int, out: P
 
     Everything in FOLDER is taken, and checked first as the worker will: worker.toml, policy, its signatures,
     authorities, audit.toml, console.toml. A file that no bundle can have, a private key, or a path in worker.toml that
-    leads to no file of the bundle is refused.
+    leads to no file of the bundle is refused. With engine.toml in place of worker.toml it is a bundle of an engine.
 
     \b
     Example:
@@ -57,9 +57,9 @@ def make(context: click.Context, folder: Path, *, serial: int, days: int, out: P
       cji bundle make config/ --serial 8 -o pool.bundle
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     files = files_in(folder)
-    contents = check_contents(files, clouds=list(trusts_of(context)))
+    contents = check_files(files, clouds=list(trusts_of(context)))
     now = datetime.now(UTC)
-    pool = contents.config.worker.audience
+    pool = contents.pool
     bundle = make_bundle(files, pool=pool, serial=serial, created=now, expires=now + timedelta(days=days))
     write_bundle(out, bundle)
     notes = [*contents.notes]

@@ -8,7 +8,8 @@ from typing import Annotated, Final
 import click
 
 from cji_attestation.bundle.archive import Bundle
-from cji_attestation.bundle.contents import check_contents, check_pool
+from cji_attestation.bundle.contents import check_pool
+from cji_attestation.bundle.engine_contents import check_files
 from cji_attestation.bundle.head import MAX_SERIAL
 from cji_attestation.bundle.names import access_of
 from cji_attestation.bundle.signatures import KEYS_FOLDER, accepted_in
@@ -111,8 +112,8 @@ def verify(
     """  # noqa: D301 - as above
     bundle, accepted, now = bundle_at(file), accepted_in(keys), datetime.now(UTC)
     signers = verify_signatures(bundle, accepted, now=now, least_serial=minimum_serial)
-    contents = check_contents(bundle.files, clouds=list(trusts_of(context)))
-    check_pool(bundle, contents.config)
+    contents = check_files(bundle.files, clouds=list(trusts_of(context)))
+    check_pool(bundle, contents.pool)
     in_force = None if log_policy is None else InForce(policy_sha384=load_policy(log_policy).digest, time=None)
     pool = bundle.manifest.pool
     witnesses = follow(bundle.files, pool=pool, lost=accepted.witnesses_lost, in_force=in_force, now=now)
