@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from cji_client.seal import SealedJob
+from cji_core.operations.link.stages import STAGES as LINK_STAGES
 from cji_core.trail import TaskCompleted
 from cji_simulator.simulation import Simulation
 from cji_worker.fleet.tasks.messages import FINISH
@@ -38,19 +39,7 @@ from tests.support.parts_bench import VICTIMS, PartsBench, of_one_machine
 from tests.support.parts_pool import TASKS_SOCKET, names_of, start
 from tests.support.parts_shapes import SHAPES, Shape
 
-STAGES: Final = (
-    "count",
-    "unite",
-    "plan",
-    "frequencies",
-    "split",
-    "observe",
-    "train",
-    "pairs",
-    "cluster",
-    "label",
-    FINISH,
-)
+STAGES: Final = (*(stage.name for stage in LINK_STAGES.in_order), FINISH)
 STEPS: Final = (
     "stage:other",
     "commit:other",

@@ -10,6 +10,7 @@ from cji_core.format.records import DataClass, RecordSchema, columns
 from cji_core.format.records.declared import INT64, UTF8, Fields
 from cji_core.operations.aggregate import Aggregate
 from cji_core.operations.declaration import OutputSpec
+from cji_core.operations.link.stages import STAGES as LINK_STAGES
 from cji_core.operations.registry import operation_of, plan
 from cji_core.operations.screen import Screen
 from cji_core.operations.stages.stage import MAX_TASKS, PLAN_STAGE, Edge, Stage, Stages, Width
@@ -179,6 +180,21 @@ def test_streams_have_limits() -> None:
         else:
             with refused(Reason.LIMIT_EXCEEDED, stage=Where.COMPUTE):
                 job.under({"take": MAX_TASKS})
+
+
+def test_a_wide_job_of_link_has_113_shards() -> None:
+    """docs/fleet.md names the number: a plan of 256 tasks and 32 shares, as for 50 million rows."""
+    stages, tasks = with_plan_stage(LINK_STAGES), {"observe": 256, "pairs": 256}
+    for shards, is_sound in ((113, True), (114, False)):
+        widths = {ONE: 1, SHARDS: shards}
+        known = {each.name: widths[each.width] for each in stages.in_order if each.width in widths}
+        job = TaskStreams(stages=stages, inputs=("records",), outputs=(), shards=shards, tasks=known)
+        planned = {name: tasks.get(name, 32) for name in job.to_plan}
+        if is_sound:
+            assert job.under(planned)
+        else:
+            with refused(Reason.LIMIT_EXCEEDED, stage=Where.COMPUTE):
+                job.under(planned)
 
 
 def test_an_output_that_no_stage_writes_is_a_mistake() -> None:
