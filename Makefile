@@ -79,7 +79,7 @@ collect: setup ## whether every test can be collected; leaves the tests compiled
 deploy-check: setup ## Bicep, units and policies, offline
 	@$(PY) -m cji_deploy.check
 
-image: setup ## the worker's image in build/image, as root; KEYS=folder, FLAVOUR=debug for one with a shell, see docs/image.md
+image: setup ## the worker's image in build/image, as root; KEYS=folder, FLAVOUR=engine or debug, see docs/image.md
 	@deploy/image/build --flavour $(or $(FLAVOUR),production) $(or $(KEYS),build/keys) build/image$(FLAVOUR:%=-%)
 
 image-twice: setup ## the same image twice, the second time 40 days later, and whether every byte is the same; KEYS as above
@@ -93,8 +93,8 @@ image-boot: setup ## build an image with keys of its own and boot it in QEMU, as
 	@IMAGE_LOCK=follow deploy/image/build build/image-boot/keys build/image-boot
 	@CJI_IMAGE=build/image-boot $(PY) -m pytest --no-header -q tests/image
 
-image-smoke: setup ## build an image and boot it once, if this machine can; REQUIRED=1 if it must
-	@tools/image-smoke
+image-smoke: setup ## build an image and boot it once, if this machine can; FLAVOUR=engine for the engine's; REQUIRED=1 if it must
+	@FLAVOUR=$(FLAVOUR) tools/image-smoke
 
 fuzz: setup ## send a million damaged inputs to every reader of untrusted bytes, minutes
 	@$(PY) -m tests.fuzz

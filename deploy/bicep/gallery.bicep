@@ -1,13 +1,20 @@
 metadata name = 'Gallery of images'
-metadata description = 'Third entry point: the gallery, the definition of the worker\'s image, and one version of it from a VHD in a storage account, with the certificate that signed it in the machines\' db. deploy/image/publish gives the parameters.'
+metadata description = 'Third entry point: the gallery, the definition of the worker\'s image or of the engine\'s, and one version of it from a VHD in a storage account, with the certificate that signed it in the machines\' db. deploy/image/publish gives the parameters.'
 
 @description('Required. Name of the gallery.')
 @minLength(3)
 param galleryName string
 
+@description('Optional. What the image is of: a worker, or the engine of jobs in parts.')
+@allowed([
+  'worker'
+  'engine'
+])
+param kind string = 'worker'
+
 @description('Optional. Name of the definition.')
 @minLength(3)
-param definitionName string = 'cji-worker'
+param definitionName string = 'cji-${kind}'
 
 @description('Required. Version, three numbers with points between them.')
 @minLength(5)
@@ -73,7 +80,7 @@ resource definition 'Microsoft.Compute/galleries/images@2025-03-03' = {
     identifier: {
       publisher: publisher
       offer: 'cji'
-      sku: 'worker'
+      sku: kind
     }
     features: [
       {
@@ -150,5 +157,5 @@ resource imageVersion 'Microsoft.Compute/galleries/images/versions@2025-03-03' =
 @description('Name of the version.')
 output name string = imageVersion.name
 
-@description('Resource id of the version: imageVersionResourceId of main.bicep.')
+@description('Resource id of the version: imageVersionResourceId of main.bicep, or of engine.bicep for the engine\'s.')
 output resourceId string = imageVersion.id

@@ -140,6 +140,9 @@ param probePort int = 9465
 @description('Optional. Address ranges of operators\' desks and of monitoring, which may ask the probe of each machine why it does not serve; empty for none.')
 param operatorAddressPrefixes string[] = []
 
+@description('Optional. Address ranges of the engine of jobs in parts (engine.bicep), which brings tasks to the workers\' doors; empty for none.')
+param engineAddressPrefixes string[] = []
+
 @description('Optional. Addresses of the virtual network\'s name servers, where it has its own, as a hub with a firewall does; empty if it uses Azure\'s.')
 param dnsServerAddresses string[] = []
 
@@ -427,6 +430,7 @@ module networkSecurity 'networkSecurity.bicep' = {
     workerPort: workerPort
     probePort: probePort
     operatorAddressPrefixes: operatorAddressPrefixes
+    engineAddressPrefixes: engineAddressPrefixes
     dnsServerAddresses: dnsServerAddresses
     entraTokens: entraTokens
     collateralAddressPrefixes: collateralAddressPrefixes

@@ -17,6 +17,7 @@ from cji_worker import supervisor
 from cji_worker.broker.__main__ import main as broker
 from cji_worker.console.process import run as console
 from cji_worker.console.sending import send
+from cji_worker.door.engine import main as engine
 from cji_worker.fleet.run import Fleet
 from cji_worker.probe.process import run as probe
 from cji_worker.provisioned import main as provisioned
@@ -30,6 +31,7 @@ _BODIES: Final[dict[str, Callable[..., Any]]] = {
     "console": console,
     "audit deliver": delivers,
     "cji_worker.broker": broker,
+    "cji_worker.door.engine": engine,
     "cji_worker.provisioned": provisioned,
 }
 _ENDS: Final = {"audit delivered", "bundle apply", "bundle update", "door enroll", "door check", "door limit", "reload"}

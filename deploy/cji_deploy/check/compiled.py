@@ -22,7 +22,7 @@ LINTED: Final = ("what-if-short-circuiting", "use-recent-api-versions", "no-modu
 """Rules of the linter that are off by default, and on here. `use-user-defined-types` stays off: Checkov's parser does
 not read the type of tags, `{ *: string }`."""
 _CHECK: Final = "bicep: compiler"
-_ENTRIES: Final = ("main.bicep", "sentinel.bicep", "gallery.bicep")
+_ENTRIES: Final = ("main.bicep", "sentinel.bicep", "gallery.bicep", "engine.bicep")
 _TIMEOUT_S: Final = 300
 _DIAGNOSTIC: Final = re.compile(r"(?P<place>\S.*\(\d+,\d+\)) : (?P<level>Error|Warning|Info) (?P<what>.+)")
 

@@ -64,10 +64,12 @@ def _rule(
     return Rule(type_name=type_name, path=path, allowed=(allowed,), why=why, files=files, symbols=symbols)
 
 
-def _present(type_name: str, path: str, why: str) -> Rule:
-    return Rule(type_name=type_name, path=path, allowed=(), why=why)
+def _present(type_name: str, path: str, why: str, *, files: Sequence[str] = ()) -> Rule:
+    return Rule(type_name=type_name, path=path, allowed=(), why=why, files=files)
 
 
+_WORKERS: Final = ("scaleset.bicep",)
+"""The scale set whose machines run jobs. One that has none may be replaced at any time."""
 _MACHINES: Final = (
     _rule(_SCALE_SET, f"{_VM}.securityProfile.securityType", "ConfidentialVM", "memory must be encrypted"),
     _rule(_SCALE_SET, f"{_VM}.securityProfile.uefiSettings.vTpmEnabled", True, "no evidence without the vTPM"),
@@ -120,15 +122,23 @@ _MACHINES: Final = (
         f"{_VM}.scheduledEventsProfile.terminateNotificationProfile.enable",
         True,
         "an instance that gets no notice ends with its jobs",
+        files=_WORKERS,
     ),
     _rule(
         _SCALE_SET,
         f"{_VM}.scheduledEventsProfile.terminateNotificationProfile.notBeforeTimeout",
         f"PT{NOTICE_S // 60}M",
         "the longest job and the drain take 15 minutes, and Azure gives no more",
+        files=_WORKERS,
     ),
     _rule(_SCALE_SET, "identity.type", "UserAssigned", "the right to release must outlive an instance"),
-    _rule(_SCALE_SET, "properties.upgradePolicy.mode", "Rolling", "an upgrade stops at the first bad batch"),
+    _rule(
+        _SCALE_SET,
+        "properties.upgradePolicy.mode",
+        "Rolling",
+        "an upgrade stops at the first bad batch",
+        files=_WORKERS,
+    ),
     _rule(
         _SCALE_SET,
         "properties.upgradePolicy.automaticOSUpgradePolicy.enableAutomaticOSUpgrade",
@@ -140,6 +150,7 @@ _MACHINES: Final = (
         "properties.upgradePolicy.rollingUpgradePolicy.maxSurge",
         True,
         "an instance that is reimaged in place gets no notice to drain",
+        files=_WORKERS,
     ),
     _rule(
         _SCALE_SET,
@@ -147,7 +158,12 @@ _MACHINES: Final = (
         False,
         "a repair deletes a trail that was not delivered",
     ),
-    _present(_SCALE_SET, f"{_VM}.networkProfile.healthProbe.id", "without it an upgrade goes on over bad instances"),
+    _present(
+        _SCALE_SET,
+        f"{_VM}.networkProfile.healthProbe.id",
+        "without it an upgrade goes on over bad instances",
+        files=_WORKERS,
+    ),
     _rule(_DISK_SET, "properties.encryptionType", "EncryptionAtRestWithCustomerKey", "the agency holds the key"),
     _rule(_BALANCER, "sku.name", "Standard", "a basic one is open to every network"),
     _rule(_BALANCER, "properties.probes.properties.protocol", "Http", "an open port is not a worker that admits jobs"),

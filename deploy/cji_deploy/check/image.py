@@ -6,6 +6,7 @@ Each rule names the file and, where there is one, the line. It reads the files t
 import fnmatch
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
@@ -64,8 +65,7 @@ _REPART: Final = {
 }
 _KINDS: Final = ("service", "socket", "path", "timer")
 _EXEC: Final = re.compile(r"Exec(?:Start|StartPre|StartPost|Stop|StopPost|Reload|Condition)=[-+!:@]*(/\S+)")
-_ELSEWHERE: Final = ("cji-engine-",)
-"""Units of other machines."""
+_PRESET: Final = Path("etc/systemd/system-preset/00-cji.preset")
 
 
 def image_problems(root: Path) -> list[str]:
@@ -83,47 +83,84 @@ def _problems(image: Path, systemd: Path) -> Iterator[str]:
         lines = (image / "repart" / name).read_text().splitlines()
         yield from (f"image/repart/{name}: needs {one}" for one in needed if one not in lines)
     yield from _mounts(image / "extra" / "etc" / "fstab")
-    yield from _presets(image / "extra" / "etc" / "systemd" / "system-preset" / "00-cji.preset", systemd)
+    kinds = _kinds(image)
+    for kind in kinds:
+        yield from _preset(kind, image, systemd, kinds)
     for unit in _MASKED:
         place = image / "extra-common" / "etc" / "systemd" / "system" / unit
         if not place.is_symlink() or str(place.readlink()) != "/dev/null":
             yield f"image/extra-common/etc/systemd/system/{unit}: must be a link to /dev/null; nobody logs in"
-    yield from _diet(image)
-    yield from _started(image, systemd)
-    yield from _executed(image, systemd)
+    yield from _diet(image, kinds)
+    for kind in kinds:
+        yield from _started(kind, image, systemd, kinds)
+        yield from _executed(kind, image, systemd, kinds)
 
 
-def _diet(image: Path) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A kind of machine: the worker, without a name, or that of a flavour which has a preset of its own."""
+
+    name: str
+    preset: Path
+
+    def lists(self, image: Path) -> Lists:
+        """Of its root."""
+        return Lists.read(image / "diet.toml", "root", *((self.name,) if self.name else ()))
+
+    @property
+    def enabled(self) -> set[str]:
+        """The units that its preset starts."""
+        lines = [line.split() for line in self.preset.read_text().splitlines()]
+        return {line[1] for line in lines if line[:1] == ["enable"]}
+
+    def units(self, systemd: Path, kinds: "list[_Kind]") -> list[Path]:
+        """Ours: all but those of another kind, which have its name; of a flavour, those that its preset starts."""
+        others = tuple(f"cji-{one.name}-" for one in kinds if one.name)
+        found = sorted(each for suffix in _KINDS for each in systemd.glob(f"cji-*.{suffix}"))
+        if not self.name:
+            return [each for each in found if not each.name.startswith(others)]
+        return [each for each in found if each.name.startswith(f"cji-{self.name}-") or each.name in self.enabled]
+
+
+def _kinds(image: Path) -> list[_Kind]:
+    flavours = sorted(image.glob(f"mkosi.profiles/*/mkosi.extra/{_PRESET}"))
+    return [
+        _Kind("", image / "extra" / _PRESET),
+        *(_Kind(path.relative_to(image).parts[1], path) for path in flavours),
+    ]
+
+
+def _diet(image: Path, kinds: list[_Kind]) -> Iterator[str]:
+    roots = [("root", kind.lists(image)) for kind in kinds]
+    for name, lists in (*roots, ("initrd", Lists.read(image / "diet.toml", "initrd"))):
+        for one in lists.programs:
+            of_debian = one.startswith("usr/") and not one.startswith("usr/lib/cji/")
+            if Path(one).name in _SHELLS or (of_debian and "*" in one):
+                yield f"image/diet.toml: {one} of the {name} executes for somebody, or is any program"
     for name, script in (("root", "mkosi.finalize"), ("initrd", "mkosi.images/initrd/mkosi.finalize")):
         step = rf'^/usr/bin/python3 \S.*/diet\.py" .*/diet\.toml" {name}( \$\{{PROFILES:-\}})?$'
         if re.search(step, (image / script).read_text(), re.MULTILINE) is None:
             yield f"image/{script}: does not apply the lists of diet.toml; what packages bring would stay"
-        for one in Lists.read(image / "diet.toml", name).programs:
-            of_debian = one.startswith("usr/") and not one.startswith("usr/lib/cji/")
-            if Path(one).name in _SHELLS or (of_debian and "*" in one):
-                yield f"image/diet.toml: {one} of the {name} executes for somebody, or is any program"
 
 
-def _executed(image: Path, systemd: Path) -> Iterator[str]:
+def _executed(kind: _Kind, image: Path, systemd: Path, kinds: list[_Kind]) -> Iterator[str]:
     """Programs of the units that the lists would take out of the root."""
-    programs = Lists.read(image / "diet.toml", "root").programs
-    for unit in sorted(systemd.glob("*.service")):
+    programs = kind.lists(image).programs
+    for unit in (each for each in kind.units(systemd, kinds) if each.suffix == ".service"):
         for number, line in enumerate(unit.read_text().splitlines(), 1):
             found = _EXEC.match(line)
-            if found is None or unit.name.startswith(_ELSEWHERE):
+            if found is None:
                 continue
             program = found[1].lstrip("/").removeprefix("usr/")
             if not any(fnmatchcase(name, one) for one in programs for name in (program, f"usr/{program}")):
                 yield f"image/diet.toml: takes out {found[1]}, which systemd/{unit.name}:{number} executes"
 
 
-def _started(image: Path, systemd: Path) -> Iterator[str]:
+def _started(kind: _Kind, image: Path, systemd: Path, kinds: list[_Kind]) -> Iterator[str]:
     """Each program that a unit of the image starts must stay in the image."""
-    programs = Lists.read(image / "diet.toml", "root").programs
-    for unit in sorted(systemd.glob("cji-*.service")):
-        if unit.name.startswith(_ELSEWHERE):
-            continue
-        for program in re.findall(r"^Exec\w+=[-+!:@|]*/(\S+)", unit.read_text(), re.MULTILINE):
+    programs = kind.lists(image).programs
+    for unit in (each for each in kind.units(systemd, kinds) if each.suffix == ".service"):
+        for program in re.findall(r"^Exec(?!Paths)\w+=[-+!:@|]*/(\S+)", unit.read_text(), re.MULTILINE):
             path = f"usr/{program}" if program.startswith(("bin/", "sbin/")) else program
             if not any(fnmatch.fnmatchcase(path, one) for one in programs):
                 yield f"image/diet.toml: has no {path}, which {unit.name} starts"
@@ -198,17 +235,16 @@ def _mounts(path: Path) -> Iterator[str]:
         yield "image/extra/etc/fstab: needs /var/lib on the disk of the state"
 
 
-def _presets(path: Path, systemd: Path) -> Iterator[str]:
-    name = "image/extra/etc/systemd/system-preset/00-cji.preset"
-    lines = [line.split() for line in path.read_text().splitlines() if line and not line.startswith("#")]
-    enabled = {line[1] for line in lines if line[0] == "enable"}
+def _preset(kind: _Kind, image: Path, systemd: Path, kinds: list[_Kind]) -> Iterator[str]:
+    name, enabled = f"image/{kind.preset.relative_to(image)}", kind.enabled
+    lines = [line.split() for line in kind.preset.read_text().splitlines() if line and not line.startswith("#")]
     if not lines or lines[-1] != ["disable", "*"]:
         yield f"{name}: must end with disable *; a package could bring a unit that starts"
     wanted = (systemd / "cji-worker.service").read_text().splitlines()
-    for unit in sorted(each for kind in _KINDS for each in systemd.glob(f"cji-*.{kind}")):
+    for unit in kind.units(systemd, kinds):
         by_another = unit.suffix == ".service" and any(unit.with_suffix(each).exists() for each in (".path", ".timer"))
         started = (by_another and "\n[Install]\n" not in unit.read_text()) or f"Wants={unit.name}" in wanted
-        if unit.name not in enabled and not started and not unit.name.startswith(_ELSEWHERE):
+        if unit.name not in enabled and not started:
             yield f"{name}: does not enable {unit.name}"
     for login in sorted(one for one in enabled if re.search(r"getty|ssh|debug-shell", one)):
         yield f"{name}: enables {login}"

@@ -68,7 +68,7 @@ _WORKER: Final = (
 )
 _DOOR: Final = (
     (
-        r'ExecStart=/usr/bin/env "NGINX=3;4;" /usr/sbin/nginx -e stderr -c /etc/cji/door\.conf',
+        r'ExecStart=/usr/bin/env "NGINX=3;4;5;" /usr/sbin/nginx -e stderr -c /etc/cji/door\.conf',
         "the sockets of the socket unit, and the configuration that `cji door config` writes",
     ),
     (r"ExecStartPre=\+/usr/bin/systemctl reload cji-door-limit\.service", "rules that were flushed come back first"),
@@ -78,6 +78,7 @@ _DOOR: Final = (
     (r"After=cji-door\.socket cji-door-limit\.service", "no door without the limit of connections"),
     (r"NonBlocking=yes", "a worker of nginx must not wait for a connection that another one took"),
     (r"User=cji-door", "the door is a user of its own"),
+    (r"SupplementaryGroups=cji-engine", "it reaches the socket for tasks, where it takes them from another machine"),
     (r"Group=cji-door", "its group alone may enter the folder of the worker's socket"),
     (r"PrivateNetwork=yes", "the door reaches nothing but the worker's socket"),
     (r"RestrictAddressFamilies=AF_UNIX", "the door reaches nothing but the worker's socket"),
@@ -228,13 +229,13 @@ _BUNDLE: Final = (
     (
         r"Before=cji-worker\.service cji-door\.socket cji-door\.service cji-door-limit\.service "
         r"cji-door-enroll\.service cji-audit\.service "
-        r"cji-console\.service cji-fleet\.service cji-drain\.service",
+        r"cji-console\.service cji-fleet\.service cji-drain\.service cji-engine-enroll\.service",
         "no unit reads a file before its bundle is measured",
     ),
     (
         r"RequiredBy=cji-worker\.service cji-door\.service cji-door-limit\.service cji-door-enroll\.service "
         r"cji-audit\.service "
-        r"cji-console\.service cji-fleet\.service cji-drain\.service",
+        r"cji-console\.service cji-fleet\.service cji-drain\.service cji-engine-enroll\.service",
         "no unit starts without a verified bundle",
     ),
     (r"AssertPathExists=/usr/share/cji/bundle-keys", "the keys are those of the measured image"),
@@ -273,6 +274,18 @@ _UPDATE: Final = (
     (r"MemoryMax=\S+", "what services make it hold is bounded"),
     (r"TimeoutStartSec=5min", "one attempt ends before the next begins"),
 )
+_ENROLLS: Final = (
+    (r"InaccessiblePaths=-/var/lib/cji .*", "replay ledger and trail are the worker's"),
+    (r"InaccessiblePaths=-/run/cji/control .*", "it cannot reload the worker"),
+    (r"PrivateDevices=yes", "it has no TPM"),
+    (r"CapabilityBoundingSet=", "it needs no capability"),
+    (r"NoNewPrivileges=yes", "nor ever gets one"),
+    (r"IPAddressDeny=any", "it reaches the authority by the private network and nothing else"),
+    (r"SocketBindDeny=any", "it listens nowhere"),
+    (r"LimitCORE=0", "a core file has the TLS key"),
+    (r"MemorySwapMax=0", "swapped memory has the TLS key"),
+    (r"MemoryMax=\S+", "what services make it hold is bounded"),
+)
 _ENROLL: Final = (
     (r"ExecStart=/\S+/cji door enroll --config /etc/cji/worker\.toml", "the key is made here and certified"),
     (r"ExecStartPost=\+\S+ --no-block reload-or-restart cji-door\.service", "the door uses the new certificate"),
@@ -284,16 +297,21 @@ _ENROLL: Final = (
     (r"RuntimeDirectoryMode=0711", "others read the certificate, and list nothing"),
     (r"RuntimeDirectoryPreserve=yes", "the key outlives this unit"),
     (r"UMask=0077", "the key is for this user alone"),
-    (r"InaccessiblePaths=-/var/lib/cji .*", "replay ledger and trail are the worker's"),
-    (r"InaccessiblePaths=-/run/cji/control .*", "it cannot reload the worker"),
-    (r"PrivateDevices=yes", "it has no TPM"),
-    (r"CapabilityBoundingSet=", "it needs no capability"),
-    (r"NoNewPrivileges=yes", "nor ever gets one"),
-    (r"IPAddressDeny=any", "it reaches the authority by the private network and nothing else"),
-    (r"SocketBindDeny=any", "it listens nowhere"),
-    (r"LimitCORE=0", "a core file has the TLS key"),
-    (r"MemorySwapMax=0", "swapped memory has the TLS key"),
-    (r"MemoryMax=\S+", "what services make it hold is bounded"),
+    *_ENROLLS,
+)
+_ENGINE_ENROLL: Final = (
+    (
+        r"ExecStart=/\S+/python -I -B -m cji_worker\.door\.engine /etc/cji/engine\.toml /run/cji-engine",
+        "the keys are made here and certified",
+    ),
+    (r"RequiredBy=cji-engine-scheduler\.service cji-engine-worker\.service", "the engine starts with certificates"),
+    (r"RestartMode=direct", "the engine waits for a certificate, and does not fail"),
+    (r"User=cji-door", "the engine's own user makes no keys, and reaches no authority"),
+    (r"RuntimeDirectory=cji-engine", "the keys are in memory"),
+    (r"RuntimeDirectoryMode=0700", "the engine gets the files of its role as credentials"),
+    (r"RuntimeDirectoryPreserve=yes", "the keys outlive this unit"),
+    (r"UMask=0077", "the keys are for this user alone"),
+    *_ENROLLS,
 )
 _BROKER: Final = (
     (r"SystemCallFilter=capset", "it gives capabilities up, and ends where it cannot"),
@@ -349,6 +367,19 @@ _SIGNS: Final = (
     (r"MemorySwapMax=0", "swapped memory has the private keys"),
     (r"MemoryMax=\S+", "what callers make it hold is bounded"),
 )
+
+
+def _credentials(role: str) -> tuple[tuple[str, str], ...]:
+    """Its files of TLS, which a process of the engine reads without a right to a folder."""
+    return tuple(
+        (
+            rf"LoadCredential={re.escape(name)}:/etc/cji-engine/{re.escape(name)}",
+            "it has no right to another role's key",
+        )
+        for name in ("ca.pem", f"{role}.pem", f"{role}.key")
+    )
+
+
 _NEEDED: Final = {
     "cji-log.service": (
         (r"ExecStart=/\S+/cji log serve --config /etc/cji-log/log\.toml", "the log is the unit's only program"),
@@ -367,12 +398,15 @@ _NEEDED: Final = {
     "cji-bundle-update.service": _UPDATE,
     "cji-door-enroll.service": _ENROLL,
     "cji-door-limit.service": _LIMIT,
+    "cji-engine-enroll.service": _ENGINE_ENROLL,
     "cji-engine-scheduler.service": (
+        *_credentials("scheduler"),
         (r"ExecStart=/\S+/cji-cluster scheduler .*", "the scheduler is the unit's only program"),
         (r"InaccessiblePaths=.* -/run/cji-tasks .*", "no task runs on the scheduler"),
         *_ENGINE,
     ),
     "cji-engine-worker.service": (
+        *_credentials("worker"),
         (r"ExecStart=/\S+/cji-cluster worker .*", "the engine's worker is the unit's only program"),
         *_ENGINE,
     ),

@@ -9,7 +9,8 @@
 | sbom.cdx.json, provenance.intoto.json | contents; inputs, as a signed statement |
 | SHA256SUMS, *.sig, cosign.pub | digests, signatures and their key |
 
-An image of another flavour than production gets no VHD, no reference values and no policy: nothing to pin.
+An image of the engine gets all but pins and a policy: no key is released to it. One of another flavour than these gets
+no VHD and no reference values either: nothing to pin.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives import hashes, serialization
 
-from cji_attestation.appraisal.boot_image import PRODUCTION, SECTIONS
+from cji_attestation.appraisal.boot_image import ENGINE, PRODUCTION, SECTIONS
 from cji_attestation.release.policy import AUTHORITY_PLACEHOLDER, build
 from cji_core.certs import load_pem, load_private_key
 from cji_deploy.image.boot_events import BootPrediction
@@ -37,7 +38,7 @@ from cji_deploy.image.vhd import write_vhd
 
 _NAME: Final = "cji-worker"
 _SIGNED: Final = (f"{_NAME}.efi", "sbom.cdx.json", "SHA256SUMS")
-_SIGNED_OF_PRODUCTION: Final = (f"{_NAME}.vhd", "reference-values.toml")
+_SIGNED_IF_PUBLISHED: Final = (f"{_NAME}.vhd", "reference-values.toml")
 _TOOLS: Final = ("mkosi", "systemd-repart", "systemd-ukify", "erofs-utils", "sbsigntool", "dosfstools", "mtools")
 
 
@@ -52,11 +53,12 @@ def main() -> int:
     folder: Path = given.folder
     raw, uki = folder / f"{_NAME}.raw", folder / f"{_NAME}.efi"
     found = prediction(uki, _variables(given.keys), given.keys / "db.pem")
-    production = flavour_of(found) == PRODUCTION
-    _predict(folder, found, production=production)
+    flavour = flavour_of(found)
+    published, keyed = flavour in {PRODUCTION, ENGINE}, flavour == PRODUCTION
+    _predict(folder, found, published=published, keyed=keyed)
     (folder / BUNDLE_KEYS).write_bytes(sums(given.keys / "bundle-keys"))
     disk = raw
-    if production:
+    if published:
         disk = folder / f"{_NAME}.vhd"
         write_vhd(raw, disk, uuid.UUID(bytes=file_digest(uki)[:16]), given.epoch)
     subjects = {one.name: file_digest(one).hex() for one in (raw, uki, disk)}
@@ -70,7 +72,7 @@ def main() -> int:
     components = [
         *debian(debs, {name: _files(folder / f"{name}.files") for name in ("root", "initrd")}),
         *python(lock, (given.wheels / name for name in wheels)),
-        *own(given.source),
+        *own(given.source, flavour),
         *sections({one.name: one.data for one in image.sections if one.name in SECTIONS}),
     ]
     (folder / "sbom.cdx.json").write_bytes(
@@ -94,11 +96,12 @@ def main() -> int:
     for name in ("root.files", "initrd.files", "build-packages"):
         (folder / name).unlink()
     documents = [BUNDLE_KEYS, "sbom.cdx.json", "provenance.intoto.json"]
-    documents += ["reference-values.toml", "release-policy.json"] if production else []
+    documents += ["reference-values.toml"] if published else []
+    documents += ["release-policy.json"] if keyed else []
     digests = {**subjects, **{one: file_digest(folder / one).hex() for one in documents}}
     lines = "".join(f"{digests[one]}  {one}\n" for one in sorted(digests))
     (folder / "SHA256SUMS").write_text(lines)
-    signed = (*_SIGNED, *_SIGNED_OF_PRODUCTION) if production else _SIGNED
+    signed = (*_SIGNED, *_SIGNED_IF_PUBLISHED) if published else _SIGNED
     _sign(folder, given.keys / "cosign.key", signed)
     print(lines, end="")
     return 0
@@ -120,12 +123,13 @@ def _variables(keys: Path) -> Path | None:
     return variables if variables.is_dir() else None
 
 
-def _predict(folder: Path, found: BootPrediction, *, production: bool) -> None:
+def _predict(folder: Path, found: BootPrediction, *, published: bool, keyed: bool) -> None:
     lines = (f"PCR {one.pcr:2}  {one.digest.hex()}  {one.name}\n" for one in found.events)
     (folder / "pcrs.txt").write_text("".join(lines))
-    if not production:
+    if published:
+        (folder / "reference-values.toml").write_text("\n".join(reference_lines(found)) + "\n")
+    if not keyed:
         return
-    (folder / "reference-values.toml").write_text("\n".join(reference_lines(found)) + "\n")
     (folder / "policy-pins.txt").write_text("".join(f"--pin {claim}={value}\n" for claim, value in pins(found).items()))
     (folder / "release-policy.json").write_bytes(build(AUTHORITY_PLACEHOLDER, pins=dict(pins(found))))
 

@@ -46,12 +46,20 @@ class Lists:
 
     @classmethod
     def read(cls, path: Path, name: str, *more: str) -> "Lists":
-        """The lists of one image, and what a flavour adds; KeyError, TypeError or ValueError for other lists."""
+        """The lists of one image, and what a flavour adds; KeyError, TypeError or ValueError for other lists.
+
+        What a flavour has under `without` goes, although the root's lists name it.
+        """
         tables = tomllib.loads(path.read_text())
         chosen = [tables[one] for one in (name, *more)]
-        return cls(
-            **{key: tuple(value for one in chosen for value in one.get(key, ())) for one in chosen for key in one}
-        )
+        found = {key: [value for one in chosen for value in one.get(key, ())] for one in chosen for key in one}
+        for gone in found.pop("without", ()):
+            keys = [key for key in ("programs", "loaded") if gone in found[key]]
+            if not keys:
+                raise ValueError(f"without {gone}: no list has it")
+            found[keys[0]].remove(gone)
+            found["removed"].append(gone)
+        return cls(**{key: tuple(values) for key, values in found.items()})
 
 
 def needed(path: Path) -> tuple[str, ...] | None:

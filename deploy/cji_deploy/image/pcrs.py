@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cji_attestation.appraisal.boot_image import PRODUCTION, flavours_of
+from cji_attestation.appraisal.boot_image import ENGINE, PRODUCTION, flavours_of
 from cji_attestation.evidence.tpm_structures import PCRS
 from cji_attestation.verbs.evidence_pcrs import value_lines
 from cji_core.certs import load_pem
@@ -68,11 +68,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{given.uki}: {error}", file=sys.stderr)
         return 2
     flavour = flavour_of(found)
-    if flavour != PRODUCTION and not given.events:
-        print(
-            f"{given.uki}: flavour {flavour}: check E61 refuses it, under any pins; try --events",
-            file=sys.stderr,
-        )
+    if flavour != PRODUCTION and not given.events and (flavour != ENGINE or given.pins):
+        why = "no key is released to it" if flavour == ENGINE else "check E61 refuses it, under any pins"
+        print(f"{given.uki}: flavour {flavour}: {why}; try --events", file=sys.stderr)
         return 2
     if given.pins:
         lines: Iterator[str] = (f"--pin {claim}={value}" for claim, value in pins(found).items())

@@ -33,7 +33,7 @@ from typing import Final
 import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cji_attestation.appraisal.boot_image import PRODUCTION
+from cji_attestation.appraisal.boot_image import ENGINE, PRODUCTION
 from cji_core.certs import load_pem
 from cji_core.documents import toml
 from cji_core.errors import CjiError
@@ -46,6 +46,8 @@ from cji_deploy.image.vhd import check_vhd
 __all__ = ["Plan", "PublishError", "Settings", "main", "plan"]
 
 _NAME: Final = "cji-worker"
+_KINDS: Final = {PRODUCTION: "worker", ENGINE: "engine"}
+"""By flavour: what the definition is of."""
 _TEMPLATE: Final = Path(__file__).parents[2] / "bicep" / "gallery.bicep"
 _VERSION: Final = re.compile(r"^\d+\.\d+\.\d+$")
 _ACCOUNT: Final = re.compile(
@@ -73,7 +75,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     container: str
     cosign_key: str
     certificate: str
-    definition: str = _NAME
+    definition: str = ""
+    """By default `cji-worker`, or `cji-engine` for an image of the engine."""
     cloud: str = "AzureCloud"
 
 
@@ -96,17 +99,22 @@ def plan(folder: Path, settings: Settings, version: str, *, base: Path) -> Plan:
         raise PublishError("the first of the replicas must be the location of the gallery")
     vhd = folder / f"{_NAME}.vhd"
     _verified(folder, (base / settings.cosign_key).read_bytes())
-    if (flavour := flavour_of(prediction(folder / f"{_NAME}.efi", None, None))) != PRODUCTION:
+    kind = _KINDS.get(flavour := flavour_of(prediction(folder / f"{_NAME}.efi", None, None)))
+    if kind is None:
         raise PublishError(f"the image is of the flavour {flavour}, which no worker or submitter accepts on Azure")
+    definition = settings.definition or f"cji-{kind}"
+    if any(other in definition for other in _KINDS.values() if other != kind):
+        raise PublishError(f"the image is of the {kind}, and the definition {definition} is not")
     check_vhd(vhd)
-    blob = f"{_NAME}-{version}-{file_digest(vhd).hex()[:16]}.vhd"
+    blob = f"{definition}-{version}-{file_digest(vhd).hex()[:16]}.vhd"
     where = f"https://{account[1]}.blob.{_SUFFIXES[settings.cloud]}/{settings.container}/{blob}"
     certificate = load_pem((base / settings.certificate).read_bytes()).public_bytes(Encoding.DER)
     if not _is_signed_by(folder / f"{_NAME}.efi", base / settings.certificate):
         raise PublishError("the image was not signed by the key of this certificate: no machine would start it")
     parameters: dict[str, object] = {
         "galleryName": settings.gallery,
-        "definitionName": settings.definition,
+        "definitionName": definition,
+        "kind": kind,
         "version": version,
         "location": settings.location,
         "replicaRegions": list(settings.replicas),

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
+from cji_attestation.appraisal.boot_image import ENGINE
 from cji_deploy.image.deb import Deb
 from cji_deploy.image.packages import Package
 
@@ -30,6 +31,7 @@ _HASH: Final = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _LONG: Final = 80
 """Characters of a name of a licence; some packages have its whole text there."""
 _OWN: Final = ("core", "attestation", "operations", "worker")
+_OWN_OF_ENGINE: Final = ("core", "attestation", "worker", "engine")
 _PROGRAMS: Final = ("host-profile", "futile-start")
 _SUPPLIER: Final = "cji-worker"
 _SUBJECTS: Final = {"image": ("operating-system", "cji-worker-image"), "release": ("application", "cji-worker")}
@@ -155,9 +157,9 @@ def dependencies(lock: str) -> Iterator[dict[str, Any]]:
         )
 
 
-def own(tree: Path) -> Iterator[dict[str, Any]]:
+def own(tree: Path, flavour: str) -> Iterator[dict[str, Any]]:
     """Components of this tree's code in the image; the digest is of the list of its files' digests."""
-    for folder in _OWN:
+    for folder in _OWN_OF_ENGINE if flavour == ENGINE else _OWN:
         project = tomllib.loads((tree / folder / "pyproject.toml").read_text())["project"]
         yield _own(project["name"], project["version"], project["license"], tree / folder)
     worker = tomllib.loads((tree / "worker" / "pyproject.toml").read_text())["project"]

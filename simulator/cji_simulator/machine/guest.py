@@ -58,6 +58,7 @@ def accelerators(device: Path = KVM) -> tuple[str, ...]:
 class Guest:
     """A running machine; a context manager that turns it off.
 
+    `port` of the machine outside leads to the port `inside`.
     `console` is a Unix socket that is its serial port, `log` the file of all that was printed there.
 
     A kernel that finds no timer, because a busy host let the emulator wait while the kernel measured it, never gets to
@@ -73,6 +74,7 @@ class Guest:
         tpm: str,
         folder: Path,
         port: int = 0,
+        inside: int = 8443,
         simulation: Path | None = None,
         accelerate: Sequence[str] = ("tcg",),
     ) -> None:
@@ -83,7 +85,7 @@ class Guest:
         self.accelerator, self._accelerate = accelerate[0], accelerate
         self._show: Callable[[str], None] | None = None
         self._shown = 0
-        forward = f",hostfwd=tcp:127.0.0.1:{port}-:8443" if port else ""
+        forward = f",hostfwd=tcp:127.0.0.1:{port}-:{inside}" if port else ""
         command = ["-machine", "q35,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on"]
         command += ["-m", str(_MEMORY_MIB), "-smp", "2"]
         command += ["-drive", f"if=pflash,format=raw,readonly=on,file={CODE}"]

@@ -11,8 +11,10 @@ from tests.support.paths import ROOT
 
 DEPLOY = ROOT / "deploy"
 FLAVOUR = "image/mkosi.profiles/debug/mkosi.conf"
+ENGINE = "image/mkosi.profiles/engine"
 CONF, FSTAB = "image/mkosi.conf", "image/extra/etc/fstab"
 PRESET = "image/extra/etc/systemd/system-preset/00-cji.preset"
+OF_UNITS = "mkosi.extra/etc/systemd/system-preset/00-cji.preset"
 
 
 def copy(tmp_path: Path) -> Path:
@@ -42,6 +44,11 @@ def test_the_shipped_image_passes() -> None:
         (FLAVOUR, "cji.flavour=debug", "quiet", "must name cji.flavour=debug"),
         (FLAVOUR, "cji.flavour=debug", "cji.flavour=test", "must name cji.flavour=debug"),
         (FLAVOUR, "cji.flavour=debug", "cji.flavour=debug lockdown=none", "lockdown=none contradicts"),
+        (f"{ENGINE}/mkosi.conf", "cji.flavour=engine", "quiet", "must name cji.flavour=engine"),
+        (f"{ENGINE}/{OF_UNITS}", "enable cji-engine-worker.service\n", "", "does not enable cji-engine-worker.service"),
+        (f"{ENGINE}/{OF_UNITS}", "enable nftables.service\n", "enable ssh.service\n", "enables ssh.service"),
+        (f"{ENGINE}/{OF_UNITS}", "disable *\n", "", "must end with disable *"),
+        ("image/diet.toml", '"opt/cji-engine/bin/*"', '"opt/cji-engine/bin/x"', "takes out /opt/cji-engine/bin/cji-cluster"),
         (CONF, "        nftables\n", "        nftables\n        openssh-server\n", "openssh-server logs in"),
         (CONF, "        nftables\n", "        nftables\n        walinuxagent\n", "walinuxagent logs in"),
         (CONF, "        openssl-provider-fips\n", "", "needs the package openssl-provider-fips"),
@@ -100,38 +107,70 @@ def test_a_missing_file_is_a_problem(tmp_path: Path) -> None:
     assert image_problems(root) == ["image/fstab: cannot be read"]
 
 
-def reach() -> dict[str, set[str]]:
-    """By destination of the image's firewall: the users that it lets through."""
-    text = (DEPLOY / "image/extra/etc/nftables.conf").read_text()
-    found: dict[str, set[str]] = {}
-    for users, to in re.findall(r"(?m)^\s+meta skuid (\{[^}]*\}|\S+) ip daddr (\S+) tcp dport \d+ accept$", text):
-        found.setdefault(to, set()).update(users.strip("{ }").split(", "))
+WORKERS, ENGINES = DEPLOY / "image" / "extra", DEPLOY / ENGINE / "mkosi.extra"
+OTHER_KIND = {WORKERS: "cji-engine-", ENGINES: "cji-worker"}
+
+
+def reach(root: Path) -> dict[tuple[str, str], set[str]]:
+    """By destination and port of an image's firewall: the users that it lets through."""
+    text = (root / "etc" / "nftables.conf").read_text()
+    found: dict[tuple[str, str], set[str]] = {}
+    for users, *to in re.findall(r"(?m)^\s+meta skuid (\{[^}]*\}|\S+) ip daddr (\S+) tcp dport (\d+) accept$", text):
+        found.setdefault((to[0], to[1]), set()).update(users.strip("{ }").split(", "))
     return found
 
 
-def test_a_user_reaches_what_its_unit_names() -> None:
+@pytest.mark.parametrize("root", [WORKERS, ENGINES], ids=["worker", "engine"])
+def test_a_user_reaches_what_its_unit_names(root: Path) -> None:
     """The firewall stands for IPAddressAllow of the units, which systemd cannot enforce under the host profile."""
     private = "IPAddressAllow=localhost 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16\n"
+    preset = (root / "etc/systemd/system-preset/00-cji.preset").read_text()
     named = {
         re.findall(r"(?m)^User=(\S+)$", text)[0] if "\nUser=" in text else "root"
         for path in (DEPLOY / "systemd").glob("*.service")
-        if private in (text := path.read_text()) and f"enable {path.name}\n" in (DEPLOY / PRESET).read_text()
+        if private in (text := path.read_text()) and f"enable {path.name}\n" in preset
     }
-    assert reach()["@private"] == named
-    assert {"cji-console", "cji-audit"} <= named
-    assert reach()["@public"] == {"cji"}
-    assert reach()["169.254.169.254"] == {"cji-broker"}
-    assert reach()["168.63.129.16"] == {"cji-provisioned"}
+    reached = reach(root)
+    assert {user for (to, _), users in reached.items() if to == "@private" for user in users} == named
+    assert reached["169.254.169.254", "80"] == {"cji-broker"}
+    assert reached["168.63.129.16", "80"] == {"cji-provisioned"}
+    assert OTHER_KIND[root] not in preset
 
 
-def test_callers_reach_two_ports() -> None:
-    text = (DEPLOY / "image/extra/etc/nftables.conf").read_text()
+def test_a_worker_reaches_services_and_nothing_of_an_engine() -> None:
+    reached = reach(WORKERS)
+    assert {"cji-console", "cji-audit"} < reached["@private", "443"]
+    assert reached["@public", "443"] == {"cji"}
+    assert "cji-engine" not in {user for users in reached.values() for user in users}
+
+
+def test_the_engine_reaches_the_doors_of_workers_alone() -> None:
+    reached = reach(ENGINES)
+    assert {to for to, users in reached.items() if "cji-engine" in users} == {("@private", "8444")}
+    assert reached["@private", "443"] == {"root", "cji-door"}
+    assert {to for to, _ in reached} == {"@private", "169.254.169.254", "168.63.129.16"}
+
+
+@pytest.mark.parametrize(
+    ("root", "ports"),
+    [
+        (
+            WORKERS,
+            [
+                ("@private", "8443", ""),
+                ("@private", "8444", ""),
+                ("168.63.129.16", "9465", ""),
+                ("@private", "9465", "10/second"),
+            ],
+        ),
+        (ENGINES, [("@private", "8786", "")]),
+    ],
+    ids=["worker", "engine"],
+)
+def test_callers_reach_the_ports_of_their_machine(root: Path, ports: list[tuple[str, str, str]]) -> None:
+    text = (root / "etc" / "nftables.conf").read_text()
     inbound = text.partition("chain input")[2].partition("chain output")[0]
-    assert re.findall(r"ip saddr (\S+) tcp dport (\d+)(?: limit rate (\S+))?", inbound) == [
-        ("@private", "8443", ""),
-        ("168.63.129.16", "9465", ""),
-        ("@private", "9465", "10/second"),
-    ]
+    assert re.findall(r"ip saddr (\S+) tcp dport (\d+)(?: limit rate (\S+))?", inbound) == ports
 
 
 def test_the_kernel_has_what_the_rules_need() -> None:

@@ -37,6 +37,12 @@ def debug(tmp_path_factory: pytest.TempPathFactory) -> SmallImage:
     return image_with(f"{LINE} cji.flavour=debug", tmp_path_factory.mktemp("debug"))
 
 
+@pytest.fixture(scope="session")
+def of_engine(tmp_path_factory: pytest.TempPathFactory) -> SmallImage:
+    """An image of the engine's flavour."""
+    return image_with(f"{LINE} cji.flavour=engine", tmp_path_factory.mktemp("engine"))
+
+
 def image_with(line: str, folder: Path) -> SmallImage:
     """The image with this command line."""
     if not STUB.is_file() or not all(map(shutil.which, ("ukify", "sbsign", "sbattach"))):

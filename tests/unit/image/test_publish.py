@@ -98,6 +98,22 @@ def test_an_image_for_debugging_is_not_published(built: Path, debug: SmallImage)
         planned(built)
 
 
+def test_an_image_of_the_engine_has_a_definition_of_its_own(built: Path, of_engine: SmallImage) -> None:
+    """And is never a version of the worker's."""
+    worker = planned(built).parameters
+    assert (worker["definitionName"], worker["kind"]) == ("cji-worker", "worker")
+    with pytest.raises(PublishError, match="the definition cji-engine is not"):
+        planned(built, definition="cji-engine")
+    shutil.copy(of_engine.signed, built / "cji-worker.efi")
+    shutil.copy(of_engine.key.folder / "db.pem", built.parent / "db.pem")
+    signed(built)
+    engine = planned(built).parameters
+    assert (engine["definitionName"], engine["kind"]) == ("cji-engine", "engine")
+    assert "/vhds/cji-engine-1.0.0-" in str(engine["vhdUri"])
+    with pytest.raises(PublishError, match="the definition cji-worker is not"):
+        planned(built, definition="cji-worker")
+
+
 def test_the_template_takes_these_parameters_and_needs_no_other(built: Path) -> None:
     source = (ROOT / "deploy/bicep/gallery.bicep").read_bytes()
     declared = parse("gallery.bicep", source).parameters

@@ -181,13 +181,20 @@ def test_the_sbom_lists_the_packages_that_have_files(debs: dict[str, Path]) -> N
     assert properties["lib"]["cji:source-version"] == "1.9-1"
 
 
+def test_the_sbom_of_an_engine_has_the_engine_and_no_operations() -> None:
+    names = {flavour: {one["name"] for one in own(ROOT, flavour)} for flavour in ("production", "debug", "engine")}
+    assert names["engine"] - names["production"] == {"cji-engine"}
+    assert names["production"] - names["engine"] == {"cji-operations"}
+    assert names["debug"] == names["production"]
+
+
 def test_the_sbom_lists_installed_wheels_our_code_and_initrd(tmp_path: Path) -> None:
     wheel = tmp_path / "one-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as file:
         file.writestr("one-1.0.dist-info/METADATA", "Name: one\nAuthor: Somebody\nLicense-Expression: MIT\n\ntext")
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     lock = f"one==1.0 \\\n    --hash=sha256:{digest}\ntwo==2 \\\n    --hash=sha256:" + "b" * 64
-    parts = [*python(lock, [wheel]), *own(ROOT), *sections({".initrd": b"an initrd"})]
+    parts = [*python(lock, [wheel]), *own(ROOT, "production"), *sections({".initrd": b"an initrd"})]
     document = json.loads(sbom(parts, version="1", digest="c" * 64, created=CREATED))
     assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.6")
     found = {one["name"]: one for one in document["components"]}
