@@ -1,6 +1,7 @@
 """Scans of a worker's processes while its cells end: only a cell may be left out, and only one that has ended."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -106,3 +107,16 @@ def test_at_rest_are_those_that_are_left(pids: dict[str, int]) -> None:
     kill(second)
     with pytest.raises(LookupError):
         until_idle(pids)
+
+
+@pytest.mark.parametrize("shortest", [8, 9, 11, 15, 40])
+def test_a_pattern_is_found_at_every_offset(shortest: int) -> None:
+    """Also over the end of a piece that is searched at once, and at the ends of the data; a part of one is none."""
+    dice, end = random.Random(shortest), 1 << 19
+    patterns = {f"{length} bytes": dice.randbytes(length) for length in (shortest, shortest + 1, shortest + 30)}
+    canaries = Canaries(patterns)
+    for name, pattern in patterns.items():
+        for at in (*range(8), *range(end - 8, end)):
+            assert list(canaries.find(bytes(at) + pattern)) == [(name, at)]
+        assert not list(canaries.find(pattern[1:] + bytes(8)))
+        assert not list(canaries.find(bytes(8) + pattern[:-1]))
