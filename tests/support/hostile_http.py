@@ -85,6 +85,7 @@ def hostile(folder: Path, behaviour: str, *, tls: bool) -> Iterator[Hostile]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "tls.pem", folder / "tls.key")
     listener, stop, threads = socket.create_server(("127.0.0.1", 0)), threading.Event(), list[threading.Thread]()
+    taken = list[socket.socket]()
 
     def serve(plain: socket.socket) -> None:
         with contextlib.suppress(OSError), plain:
@@ -103,6 +104,7 @@ def hostile(folder: Path, behaviour: str, *, tls: bool) -> Iterator[Hostile]:
         with contextlib.suppress(OSError):
             while True:
                 plain, _ = listener.accept()
+                taken.append(plain.dup())  # TLS will take the other one
                 threads.append(threading.Thread(target=serve, args=(plain,), daemon=True))
                 threads[-1].start()
 
@@ -114,5 +116,9 @@ def hostile(folder: Path, behaviour: str, *, tls: bool) -> Iterator[Hostile]:
         stop.set()
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
+        threads[0].join(60)
+        for each in taken:  # a caller may keep its connection for the next request
+            with contextlib.suppress(OSError), each:
+                each.shutdown(socket.SHUT_RDWR)
         for thread in threads:
             thread.join(60)
