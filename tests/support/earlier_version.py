@@ -20,7 +20,8 @@ __all__ = ["COMMIT", "WORKER", "Cji", "earlier_version", "write_trust"]
 
 COMMIT: Final = ROOT / "tests" / "compatibility" / "earlier-version"
 """A file with the commit: the last release's, and before the first one, that of an earlier state of it."""
-_PACKAGES: Final = [f"{name}/cji_{name}" for name in DISTRIBUTIONS]
+_PACKAGES: Final = [f"{name}/cji_{name}" for name in DISTRIBUTIONS if name not in {"audit", "deploy"}]
+"""Those of workers and submitters."""
 _TRUST: Final = """
 import io, sys
 from pathlib import Path

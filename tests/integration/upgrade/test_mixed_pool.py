@@ -68,7 +68,7 @@ class Desk:
         """A job by reference, which one version submits and the other one fetches."""
         member, folder = self.pool.members[0], self.folder / f"{out}.job"
         self._job(sealed_by, member, "submit", "people.csv", "--spec", self.folder / "job.toml", "--job", folder)
-        self._job(fetched_by, member, "fetch", folder, "--wait", "60", "--out", self.folder / out)
+        self._job(fetched_by, member, "fetch", folder, "--wait", "120", "--out", self.folder / out)
         self._is_right(out)
 
     def verify(self, cji: Cji, out: str) -> None:
