@@ -143,6 +143,7 @@ docs: setup ## the documentation as a site in build/site, offline; a broken link
 	@tools/environment .docs docs
 	@.docs/bin/python tools/site.py
 	@$(PY) -m tests.support.site_look build/site
+	@$(PY) -m tests.support.site_search build/site
 
 picture: setup ## docs/result.png, from a job with examples/link in the simulator
 	@$(PY) -m tools.picture

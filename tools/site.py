@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.support.paths import DISTRIBUTIONS
 from tools.links import ROOT, links, pages
 
-__all__ = ["ROOMS", "SiteError", "main", "navigation", "part_of"]
+__all__ = ["ROOMS", "SiteError", "main", "navigation", "part_of", "weight_of"]
 
 TUTORIALS: Final = "Tutorials"
 HOW_TO: Final = "How-to guides"
@@ -86,6 +86,23 @@ ROOMS: Final = {
 }
 """Python modules with a reference page, and its title."""
 
+WEIGHTS: Final = {
+    HOW_TO: 4.0,
+    TUTORIALS: 2.0,
+    RUNBOOKS: 1.0,
+    REFERENCE: 1.0,
+    EXPLANATION: 0.5,
+    PROJECT: 0.25,
+}
+"""What a hit in a part counts in the search: how to do something goes before how it was made."""
+PAGE_WEIGHTS: Final = {
+    "docs/operations": 8.0,
+    "docs/mistakes.md": 4.0,
+    "docs/benchmarks.md": 0.1,
+    "benchmarks": 0.1,
+}
+"""The same for pages, and for the pages of folders, that count otherwise than their part."""
+
 _PALETTES: Final = (
     # first, so that a browser follows the system until its reader chooses: Material keeps the choice for later visits
     ("(prefers-color-scheme)", "default", "brightness-auto", "light"),
@@ -93,7 +110,8 @@ _PALETTES: Final = (
     ("(prefers-color-scheme: dark)", "slate", "weather-night", "the system's choice"),
 )
 _HOME: Final = "README.md"
-_STYLE: Final = ROOT / "tools/site.css"
+_ADDED: Final = {"tools/site.css": "style.css", "tools/iframe-worker.js": "iframe-worker.js"}
+"""Files of the site that belong to no page."""
 _SLUGS: Final = "!!python/object/apply:pymdownx.slugs.slugify {kwds: {case: lower}}"
 
 
@@ -112,6 +130,12 @@ def part_of(page: str) -> str:
     if len(folders) == 1:
         return FOLDERS[""]
     raise SiteError(f"{page} is in a folder that belongs to no part of the site: add it to FOLDERS in tools/site.py")
+
+
+def weight_of(page: str) -> float:
+    """What a hit in a page counts in the search, by its path in the repository."""
+    folders = (parent.as_posix() for parent in (Path(page), *Path(page).parents))
+    return next((PAGE_WEIGHTS[name] for name in folders if name in PAGE_WEIGHTS), WEIGHTS[part_of(page)])
 
 
 def navigation(titles: dict[str, str], python: dict[str, str]) -> list[Any]:
@@ -148,12 +172,18 @@ def _stage(target: Path) -> list[Any]:
     for source in {*found, *(file for page in found for file in _linked(page))}:
         copy = target / source.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, copy)
+        if source.suffix == ".md":
+            weight = weight_of(str(source.relative_to(ROOT)))
+            text = source.read_text(encoding="utf-8")
+            copy.write_text(f"---\nsearch:\n  boost: {weight}\n---\n\n{text}", encoding="utf-8")
+        else:
+            shutil.copyfile(source, copy)
     python = {f"python/{room}.md": f"{room}: {title}" for room, title in ROOMS.items()}
     (target / "python").mkdir(exist_ok=True)
     for room in ROOMS:
         (target / f"python/{room}.md").write_text(f"# `{room}`\n\n::: {room}\n", encoding="utf-8")
-    shutil.copyfile(_STYLE, target / "style.css")
+    for added, name in _ADDED.items():
+        shutil.copyfile(ROOT / added, target / name)
     return navigation({str(page.relative_to(ROOT)): _title(page) for page in found}, python)
 
 
@@ -199,10 +229,10 @@ def _settings(navigation: list[Any], folder: Path, site: Path) -> dict[str, Any]
             "palette": palette,
             "features": ["navigation.tabs", "navigation.top", "content.code.copy", "toc.follow"],
         },
-        "extra": {"generator": False},
+        # the plugin `offline` makes the search work without a server; this script replaces one that it would load from afar
+        "extra": {"generator": False, "polyfills": ["iframe-worker.js"]},
         "extra_css": ["style.css"],
-        # without the plugin `offline`, which loads a script from elsewhere: search needs a server on loopback
-        "plugins": ["search", {"mkdocstrings": {"handlers": {"python": python}}}],
+        "plugins": ["search", "offline", {"mkdocstrings": {"handlers": {"python": python}}}],
         "markdown_extensions": [
             "tables",
             "sane_lists",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tools.links import ROOT, pages
-from tools.site import FOLDERS, PAGES, ROOMS, SiteError, navigation, part_of
+from tools.site import FOLDERS, PAGE_WEIGHTS, PAGES, ROOMS, SiteError, navigation, part_of, weight_of
 
 
 def placed(entries: list[Any]) -> dict[str, list[str]]:
@@ -33,6 +33,14 @@ def test_a_folder_decides(page: str, part: str) -> None:
     assert part_of(page) == part
 
 
+def test_a_search_prefers_how_to_do_something() -> None:
+    operation, how_to, reference = (
+        weight_of(f"docs/{name}.md") for name in ("operations/link", "how-to/azure-sql", "job")
+    )
+    assert operation > how_to > reference > weight_of("docs/benchmarks.md")
+    assert weight_of("docs/mistakes.md") == how_to
+
+
 def test_a_page_in_another_folder_is_an_error() -> None:
     with pytest.raises(SiteError, match=r"sketches/a\.md .* FOLDERS"):
         part_of("sketches/a.md")
@@ -48,6 +56,7 @@ def test_every_page_has_one_place() -> None:
 def test_the_lists_name_what_exists() -> None:
     assert [folder for folder in FOLDERS if folder not in _LATER and not (ROOT / folder).is_dir()] == []
     assert [page for page in PAGES if page not in _LATER and not (ROOT / page).is_file()] == []
+    assert [name for name in PAGE_WEIGHTS if not (ROOT / name).exists()] == []
     for room in ROOMS:
         importlib.import_module(room)
 
