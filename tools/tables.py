@@ -1,6 +1,7 @@
 """`python -m tools.tables`: write the tables of docs/ that the code already has the contents of; `--check` compares.
 
-A table stands between two comments, `<!-- table: NAME -->` and `<!-- /table -->`, and is never edited by hand.
+A table stands between two comments, `<!-- table: NAME -->` and `<!-- /table -->`, and is never edited by hand. Of a
+table of parameters (`tools.parameters`) the meanings are.
 """
 
 import argparse
@@ -8,6 +9,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,12 +22,13 @@ from cji_attestation.provider_policy import RULES as PROVIDER_RULES
 from cji_attestation.release.policy import RULES as RELEASE_RULES
 from cji_audit.packet import walkthrough
 from cji_core.format.records.nibrs.data import read_data
+from cji_core.operations.registry import OPERATIONS
 from cji_core.trail.events import KINDS
 from cji_core.trail.rules import RULES as TRAIL_RULES
 from cji_operations.nibrs.specification import RULE_SETS
 from cji_worker.console import rows
 from cji_worker.console.series import SERIES
-from tools import format_tables, json_answers
+from tools import format_tables, json_answers, parameters, samples
 
 __all__ = ["main", "rewritten"]
 
@@ -41,6 +44,7 @@ PAGES: Final = (
     "json.md",
     "nibrs.md",
     "release-policy.md",
+    *(f"operations/{name}.md" for name in sorted({*samples.SAMPLES, *OPERATIONS})),
 )
 DOCUMENTS: Final[Mapping[str, Callable[[], str]]] = {
     "json.schema.json": json_answers.schema,
@@ -49,7 +53,7 @@ DOCUMENTS: Final[Mapping[str, Callable[[], str]]] = {
     "../deploy/sentinel/schema/cji-health.json": rows.schema,
 }
 """Files that are written whole."""
-_TABLE: Final = re.compile(r"(?<=<!-- table: )([a-z-]+)( -->\n).*?(?=<!-- /table -->)", re.DOTALL)
+_TABLE: Final = re.compile(r"(?<=<!-- table: )([a-z_-]+)( -->\n).*?(?=<!-- /table -->)", re.DOTALL)
 
 
 def _checks() -> Iterator[str]:
@@ -203,6 +207,7 @@ TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "statement-claims": format_tables.statement_claims,
     "refusals": format_tables.refusals,
     "provider-policy-rules": lambda: _rules(PROVIDER_RULES),
+    **{f"sample-{name}": partial(samples.page, name) for name in samples.SAMPLES},
 }
 
 
@@ -212,7 +217,7 @@ def rewritten(page: str) -> str:
     def table(found: re.Match[str]) -> str:
         return "\n".join((found[1] + found[2].rstrip("\n"), *TABLES[found[1]](), ""))
 
-    return _TABLE.sub(table, page)
+    return parameters.rewritten(_TABLE.sub(table, page))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

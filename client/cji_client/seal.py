@@ -283,7 +283,8 @@ def _message(parameters: Parameters, sealing: Sealing) -> pb.Operation:
     except ParametersError as error:
         raise SpecError(f"{operation.name}: {error}", remedy=error.remedy) from None
     except ValueError as error:
-        raise SpecError(f"{operation.name}: {error}", remedy="Compare it with docs/operations.md.") from None
+        remedy = f"Compare it with docs/operations/{operation.name}.md."
+        raise SpecError(f"{operation.name}: {error}", remedy=remedy) from None
 
 
 def _plan(spec: JobSpec, operations: list[pb.Operation], inputs: dict[str, str]) -> Plan:

@@ -65,12 +65,15 @@ def opened(
     sides: Mapping[str, tuple[str, pa.Table]] = MappingProxyType({}),
     *,
     project_key: bytes | None = None,
+    purpose_code: str = "C",
+    secondary_recipient: str = "",
 ) -> Job:
     """The job of one operation."""
     message = operation_of(parameters).message(parameters)
     schema = tagged(schema_id, [*table.schema])
     batches = {name: each.cast(tagged(kind, [*each.schema])).to_batches() for name, (kind, each) in sides.items()}
-    given = replace(context(project_key), sides=batches)
+    of_job = context(project_key, purpose_code=purpose_code, secondary_recipient=secondary_recipient)
+    given = replace(of_job, sides=batches)
     outputs = _outputs(prepare_any(message, schema_id, schema, given), table.cast(schema).to_batches())
     plan = planned([message], schema_id, sides={name: kind for name, (kind, _) in sides.items()})
     inputs = [schema, *(each.schema for _, each in sides.values())]

@@ -2,7 +2,8 @@
 
 A page is loaded once from a server on loopback and laid out for a desktop and a phone, light and dark. Faults are
 content wider than the window that does not scroll in a box of its own, a picture that is missing or too small to be
-read, text with a contrast below WCAG 2.2 AA, a message in the console, and a request to any other server.
+read, text with a contrast below WCAG 2.2 AA, a message in the console, a request to any other server, and a page of the
+operations that is too long for a phone.
 Drawings (SVG) are opened by themselves too, see `drawing.js`. The exit status is 1 if there is a fault.
 """
 
@@ -22,6 +23,9 @@ from tests.support.browser import Browser, browser
 
 LAYOUTS: Final = ((1280, False), (1280, True), (390, True), (390, False))
 """Width in CSS pixels, and whether the system is dark; the order changes one of them at a time."""
+SHORT: Final = "docs/operations"
+"""Pages whose names begin so are no higher than MOST_HEIGHT in any layout."""
+MOST_HEIGHT: Final = 8_000
 _PAGE: Final = Path(__file__).with_name("site_look.js").read_text(encoding="utf-8")
 _DRAWING: Final = Path(__file__).with_name("drawing.js").read_text(encoding="utf-8")
 
@@ -69,6 +73,9 @@ def faults(chromium: Browser, base: str, name: str) -> list[str]:
         chromium.lay_out(width=width, dark=dark)
         where = f"{name} at {width} px, {'dark' if dark else 'light'}"
         found += [f"{where}: {fault}" for fault in chromium.evaluate(f"({expression})({width})")]
+        height = chromium.evaluate("document.documentElement.scrollHeight")
+        if name.startswith(SHORT) and height > MOST_HEIGHT:
+            found.append(f"{where}: is {height} px high, of at most {MOST_HEIGHT}")
     found += [f"{name} prints {message!r}" for message in chromium.messages]
     elsewhere = {url for url in chromium.requests if not url.startswith((base, "data:", "blob:"))}
     return found + [f"{name} requests {url}" for url in sorted(elsewhere)]

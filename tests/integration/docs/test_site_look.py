@@ -56,6 +56,14 @@ def test_what_is_planted_in_a_page_is_found(
     assert bool(shown) is (layouts > 0)
 
 
+@pytest.mark.parametrize(("name", "layouts"), [("docs/operations/link.html", 4), ("docs/fleet.html", 0)])
+def test_a_page_of_the_operations_is_not_long(chromium: Browser, tmp_path: Path, name: str, layouts: int) -> None:
+    (tmp_path / name).parent.mkdir(parents=True)
+    shown = found(chromium, tmp_path, f"{PAGE}<p style='height: 8001px'>long", name)
+    assert [each for each in shown if not re.search(r"is 8\d\d\d px high, of at most 8000", each)] == []
+    assert len(shown) == layouts
+
+
 @pytest.mark.parametrize(
     ("old", "new", "fault"),
     [

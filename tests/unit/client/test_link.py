@@ -156,8 +156,8 @@ def test_a_model_of_splink_is_read_beside_the_spec(tmp_path: Path) -> None:
 
 
 def test_the_model_of_the_manual_is_one() -> None:
-    manual = (ROOT / "docs/operations.md").read_text()
-    example = manual.partition("### A custom model")[2].partition("```toml\n")[2].partition("```")[0]
+    manual = (ROOT / "docs/operations/link-models.md").read_text()
+    example = manual.partition("## A custom model")[2].partition("```toml\n")[2].partition("```")[0]
     for text in (
         example,
         example.replace("# deterministic_rules", "deterministic_rules").replace("prior = 0.0001", ""),
