@@ -45,7 +45,7 @@ _PROFILE: Final[dict[str, object]] = {
     "kek_thumbprint": "A" * 43,
     "recipients": ["{}"],
 }
-"""What the profile of a submitter gives to every job; it changes no result."""
+"""Fields that the profile of a submitter gives to every job; they change no result."""
 
 
 @dataclass(frozen=True, slots=True)

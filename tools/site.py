@@ -94,7 +94,7 @@ WEIGHTS: Final = {
     EXPLANATION: 0.5,
     PROJECT: 0.25,
 }
-"""What a hit in a part counts in the search: how to do something goes before how it was made."""
+"""The weight of a hit in each part of the site: how to do something goes before how it was made."""
 PAGE_WEIGHTS: Final = {
     "docs/operations": 8.0,
     "docs/mistakes.md": 4.0,
@@ -102,6 +102,8 @@ PAGE_WEIGHTS: Final = {
     "benchmarks": 0.1,
 }
 """The same for pages, and for the pages of folders, that count otherwise than their part."""
+_OF_A_PART: Final = 0.75
+"""By this less counts a page about a part of what another one is about, as `link-models.md` beside `link.md`."""
 
 _PALETTES: Final = (
     # first, so that a browser follows the system until its reader chooses: Material keeps the choice for later visits
@@ -133,9 +135,11 @@ def part_of(page: str) -> str:
 
 
 def weight_of(page: str) -> float:
-    """What a hit in a page counts in the search, by its path in the repository."""
+    """The weight of a hit in a page, by its path in the repository."""
     folders = (parent.as_posix() for parent in (Path(page), *Path(page).parents))
-    return next((PAGE_WEIGHTS[name] for name in folders if name in PAGE_WEIGHTS), WEIGHTS[part_of(page)])
+    weight = next((PAGE_WEIGHTS[name] for name in folders if name in PAGE_WEIGHTS), WEIGHTS[part_of(page)])
+    whole, hyphen, _ = Path(page).stem.partition("-")
+    return weight * _OF_A_PART if hyphen and (ROOT / page).with_stem(whole).exists() else weight
 
 
 def navigation(titles: dict[str, str], python: dict[str, str]) -> list[Any]:
@@ -229,7 +233,7 @@ def _settings(navigation: list[Any], folder: Path, site: Path) -> dict[str, Any]
             "palette": palette,
             "features": ["navigation.tabs", "navigation.top", "content.code.copy", "toc.follow"],
         },
-        # the plugin `offline` makes the search work without a server; this script replaces one that it would load from afar
+        # the plugin `offline` makes the search work without a server; our script replaces one that it would load
         "extra": {"generator": False, "polyfills": ["iframe-worker.js"]},
         "extra_css": ["style.css"],
         "plugins": ["search", "offline", {"mkdocstrings": {"handlers": {"python": python}}}],

@@ -39,6 +39,7 @@ def test_a_search_prefers_how_to_do_something() -> None:
     )
     assert operation > how_to > reference > weight_of("docs/benchmarks.md")
     assert weight_of("docs/mistakes.md") == how_to
+    assert operation > weight_of("docs/operations/link-models.md") > how_to
 
 
 def test_a_page_in_another_folder_is_an_error() -> None:
