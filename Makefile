@@ -134,7 +134,7 @@ wheels: setup ## build and install the wheels: sizes, numbers of packages; the c
 	@tools/installations
 
 release: setup ## this commit's release in OUT: packages, image in IMAGE, SBOM, provenance, signatures by KEYS; PUBLISH="options of cji release publish" puts it into the log
-	@tools/release "$(KEYS)" "$(OUT)" $(if $(IMAGE),--image "$(IMAGE)") $(PUBLISH)
+	@tools/release "$(KEYS)" "$(OUT)" $(if $(IMAGE),--image "$(IMAGE)") $(if $(PACKAGES),--packages "$(PACKAGES)") $(PUBLISH)
 
 oscal: setup ## the environment that validates OSCAL in tests, .oscal, from the hash-pinned lock; once, a minute
 	@tools/environment .oscal oscal

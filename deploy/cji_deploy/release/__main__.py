@@ -51,7 +51,7 @@ def main() -> int:
         except (ReleaseFolderError, SignatureError, OSError) as error:
             print(f"not a release: {error}", file=sys.stderr)
             return 1
-    packages = sorted(one for one in folder.iterdir() if one.suffix in {".whl", ".gz"})
+    packages = sorted(one for one in folder.iterdir() if one.suffix in {".whl", ".gz", ".deb", ".zip"})
     subjects = {one.name: file_digest(one).hex() for one in packages}
     lock = (folder / LOCK).read_text()
     components = [*wheels(one for one in packages if one.suffix == ".whl"), *dependencies(lock)]

@@ -1,0 +1,80 @@
+"""Packages for desks: the libraries of each platform are those of the lock, and Python's package is the one named."""
+
+import hashlib
+import re
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from tools.packages.libraries import DEBIAN, WINDOWS, LibraryError, locked
+from tools.packages.windows import PythonPackageError, _unpack
+
+OLDER = replace(DEBIAN, python="3.11")
+EMBEDDED = ("python.exe", "pythonw.exe", "python313.zip", "python313._pth")
+
+
+def wheels(folder: Path, more: str = "") -> list[Path]:
+    """Wheels of ours that have nothing but their requirements."""
+    made = []
+    for name in ("core", "attestation", "operations", "client"):
+        path = folder / f"cji_{name}-0-py3-none-any.whl"
+        lines = [f"Requires-Dist: {each}" for each in metadata.requires(f"cji-{name}") or []]
+        with ZipFile(path, "w") as wheel:
+            wheel.writestr("x.dist-info/METADATA", "\n".join([f"Name: cji-{name}", *lines, more]))
+        made.append(path)
+    return made
+
+
+def names(text: str) -> set[str]:
+    return set(re.findall(r"^([a-z0-9-]+)==", text, re.MULTILINE))
+
+
+def test_a_platform_has_the_libraries_that_it_asks_for(tmp_path: Path) -> None:
+    ours = wheels(tmp_path, "Requires-Dist: colorama; sys_platform == 'win32'")
+    windows, debian = locked(WINDOWS, ours), locked(DEBIAN, ours)
+    assert names(windows) - names(debian) == {"colorama"}
+    assert {"pyarrow", "grpcio", "aiohttp", "click", "openpyxl", "azure-identity"} <= names(debian)
+    assert not {"pytest", "python-pkcs11"} & names(windows)
+
+
+def test_every_library_has_hashes_and_no_marker(tmp_path: Path) -> None:
+    ours = wheels(tmp_path, "Requires-Dist: colorama")
+    for line in locked(WINDOWS, ours).splitlines():
+        assert re.fullmatch(r"[a-z0-9.-]+==\S+ \\|    --hash=sha256:[0-9a-f]{64}( \\)?|    # for .*", line), line
+
+
+def test_of_two_versions_the_platform_has_its_own(tmp_path: Path) -> None:
+    """numpy is twice in the lock: for Python 3.11, and for later ones."""
+    ours = wheels(tmp_path)
+    later, earlier = (re.findall(r"^numpy==(\S+)", locked(each, ours), re.MULTILINE) for each in (DEBIAN, OLDER))
+    assert len(later) == len(earlier) == 1
+    assert later != earlier
+
+
+def test_a_library_that_the_lock_lacks_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LibraryError, match=r"none-such is not in requirements\.lock"):
+        locked(DEBIAN, wheels(tmp_path, "Requires-Dist: none-such"))
+
+
+def embedded(path: Path, files: tuple[str, ...]) -> str:
+    with ZipFile(path, "w") as package:
+        for name in files:
+            package.writestr(name, name)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_the_interpreter_sees_its_own_folders_only(tmp_path: Path) -> None:
+    digest = embedded(tmp_path / "python.zip", EMBEDDED)
+    _unpack(tmp_path / "python.zip", digest, tmp_path / "python")
+    assert (tmp_path / "python/python313._pth").read_bytes() == b"python313.zip\r\n.\r\n..\\lib\r\n"
+
+
+@pytest.mark.parametrize(("files", "digest"), [(EMBEDDED, "0" * 64), (EMBEDDED[:3], None), (("setup.py",), None)])
+def test_another_python_is_refused(tmp_path: Path, files: tuple[str, ...], digest: str | None) -> None:
+    found = embedded(tmp_path / "python.zip", files)
+    with pytest.raises(PythonPackageError):
+        _unpack(tmp_path / "python.zip", digest or found, tmp_path / "python")
+    assert not (tmp_path / "python").exists()
