@@ -180,3 +180,14 @@ def test_an_image_for_debugging_gets_no_values_and_no_pins(
         assert (said.out, "flavour debug: check E61 refuses it" in said.err) == ("", True)
     assert main([str(debug.signed), "--events"]) == 0
     assert "PCR 11" in capsys.readouterr().out
+
+
+def test_an_image_of_the_engine_gets_values_and_no_pins(
+    of_engine: SmallImage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its operator may compare it; no key is released to it."""
+    assert main([str(of_engine.signed), "--pins"]) == 2
+    said = capsys.readouterr()
+    assert (said.out, "flavour engine: no key is released to it" in said.err) == ("", True)
+    assert main([str(of_engine.signed)]) == 0
+    assert "cji.flavour=engine" in capsys.readouterr().out
