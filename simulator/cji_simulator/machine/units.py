@@ -31,6 +31,11 @@ ExecStart=/usr/bin/systemd-tmpfiles --create /etc/cji-simulation.conf
 ExecStart=/usr/bin/mount --bind /run/cji-units /sysroot/usr/local/lib
 """
 _COPIED: Final = "[Unit]\nRequires=cji-simulation.service\nAfter=cji-simulation.service\n"
+_PATIENT: Final = """\
+[Manager]
+# an emulated processor on a busy host takes minutes to find its disks
+DefaultDeviceTimeoutSec=15min
+"""
 _PLACES: Final = """\
 d /run/cji-simulation
 d /run/cji-units
@@ -123,6 +128,7 @@ def simulation_initrd(*, restarts: bool = False, more: Mapping[str, str] = Mappi
         "etc/cji-simulation.conf": _PLACES,
         "etc/systemd/system/cji-simulation.service": _COPY,
         "etc/systemd/system/initrd.target.d/simulation.conf": _COPIED,
+        "etc/systemd/system.conf.d/simulation.conf": _PATIENT,
     }
     files = {**{f"cji-simulation/{name}": text for name, text in root.items()}, **initrd}
     folders = {"/".join(name.split("/")[:depth]) for name in files for depth in range(1, name.count("/") + 1)}

@@ -93,6 +93,7 @@ def test_the_archive_takes_the_place_of_the_bundle(tmp_path: Path) -> None:
     assert "inside.py prepare" in (units / "cji-bundle.service").read_text()
     assert (units / "cji-x.service").read_text() == "[Service]\n"
     assert (units / "cji-worker.service.d/stays.conf").is_file()
+    assert "DeviceTimeout" in (tmp_path / "etc/systemd/system.conf.d/simulation.conf").read_text()
     again = tmp_path / "again"
     again.mkdir()
     subprocess.run(command, input=simulation_initrd(restarts=True), cwd=again, check=True)
