@@ -154,7 +154,7 @@ def _answer(port: int, certificate_file: Path | None) -> str:
 
 def test_a_job_in_parts_runs_from_the_image(booted: Booted) -> None:
     """Conductor, the image's scheduler and its worker, and the door of a node that the firewall lets it reach."""
-    assert booted.status == 0, f"{booted.printed}\n{booted.console[-4000:]}"
+    assert booted.status == 0, f"{booted.console[-4000:]}\n{booted.printed}"
     assert booted.ran == Counter(TASKS)
 
 
