@@ -184,7 +184,9 @@ def bench(folder: Path, *, segment_bytes: int = SEGMENT_BYTES) -> Iterator[Bench
     """A bench whose machine is that of `Honest` statements; `folder` gets the trail."""
     path = folder / "audit.jsonl"
     (front, told), (zygote, other) = Channel.pair(), Channel.pair()
-    config: Any = SimpleNamespace(keys=(), worker=SimpleNamespace(id="w", region="eastus"), sha384="01" * 48)
+    config: Any = SimpleNamespace(
+        keys=(), worker=SimpleNamespace(id="w", region="eastus", audience="p"), sha384="01" * 48
+    )
     anchor: Any = SimpleNamespace(value=0)
     host = HostState(HostReport(not_held=(), profile="none"), production=False)
     with AuditFile(path, worker="w", clock=lambda: NOW, segment_bytes=segment_bytes) as audit, zygote, other:

@@ -35,7 +35,7 @@ from cji_core.format.configuration.door_files import check_client_roots
 from cji_core.format.configuration.operator_files import ClientFiles, FileRefused
 from cji_core.format.configuration.worker import EnrollmentSection, ListenSection
 from cji_worker.door.est import EnrollmentRefused
-from cji_worker.door.est import _verified as verified
+from cji_worker.door.est import taken_of as verified
 from cji_worker.front.client_certificates import ClientCertificates
 from tests.support.paths import PACKAGES, ROOT
 

@@ -29,6 +29,7 @@ from cji_core.format.columns import seal_keys
 from cji_core.format.configuration.worker import EnrollmentSection
 from cji_core.format.envelope import sign_header
 from cji_core.format.envelope.admission import sign_admission
+from cji_core.format.envelope.enrollment import sign_request
 from cji_core.format.job.policy.signatures import sign as sign_policy
 from cji_core.jose import es384_sign, es384_verify
 from cji_core.strict import b64url_decode
@@ -40,7 +41,7 @@ from cji_core.trail.checkpoint import sign_checkpoint
 from cji_core.trail.confirmations import ConfirmationClaims, CountedOutput, sign_confirmation
 from cji_core.trail.merkle import Frontier
 from cji_core.trail.statements import sign_statement as sign_task
-from cji_worker.door.est import _request as request_certificate
+from cji_worker.door.est import certificate_request as request_certificate
 from tests.support.bundles import made
 from tests.support.column_keys import CEKS, statement, worker_key
 from tests.support.failures import FAILURE
@@ -101,6 +102,10 @@ def admit(key: Any) -> object:
     return sign_admission(key, Suite.CLASSICAL_1, **given)
 
 
+def vouched(key: Any) -> object:
+    return sign_request(key, nonce=bytes(32), pool="p", request_sha384=bytes(48))
+
+
 REVIEW: Final = Review(
     version=1, week="2026-W48", report_sha384="0a" * 48, page_sha384="0b" * 48, reviewer="j",
     time="2026-11-30T00:00:00.00Z",
@@ -149,6 +154,7 @@ SIGNED: Final[dict[str, tuple[bytes | str, Callable[[Any], object]]]] = {
     "list of processors": ("cji-chips+json", lambda key: sign_advisories("cji-chips", b"{}", key)),
     "decision about a log": (b"cji-log-statement/1\0", lambda key: signed(DECIDED, key)),
     "bundle": (b"cji-bundle-sig/1\0", lambda key: sign_bundle(made(), FileSigner(key))),
+    "request for a certificate": (b"cji-enroll/1\0", vouched),
     "loss of witnesses": (b"cji-witnesses-lost/1\0", lambda key: sign_loss(LOST, FileSigner(key))),
 }
 """What is signed: bytes at its start, or the `typ` of its JWS; and its real signer."""
@@ -159,6 +165,7 @@ SITES: Final = {
     "core/cji_core/fips.py:_operations_work": "a key of this call alone, which is forgotten",
     "core/cji_core/format/columns/sealing.py:seal_keys": "column keys",
     "core/cji_core/format/envelope/admission.py:sign_admission": "admission",
+    "core/cji_core/format/envelope/enrollment.py:sign_request": "request for a certificate",
     "core/cji_core/format/envelope/signature.py:sign_header": "job header",
     "core/cji_core/format/job/policy/signatures.py:sign": "policy",
     "core/cji_core/jose.py:composite": "both halves of a composite signature; what is signed is the caller's",
@@ -192,11 +199,12 @@ SITES: Final = {
     "audit/cji_audit/review/signing.py:sign_review": "review",
     "audit/cji_audit/tlog/log.py:_cosign": "Ed25519 or ML-DSA-44, of logs and witnesses",
     "audit/cji_audit/tlog/witness.py:_sign": "Ed25519 or ML-DSA-44, of logs and witnesses",
+    "deploy/cji_deploy/approval.py:issue": "a certificate: DER, by the agency's authority for its doors",
     "deploy/cji_deploy/image/__main__.py:_sign": "an image's digest, by a key of P-256",
     "deploy/cji_deploy/release/__main__.py:main": "a release's digests, by a key of P-256",
     "deploy/cji_deploy/image/signature.py:_sign": "an image's digest, or DSSE's encoding, by a key of P-256",
     "deploy/cji_deploy/vault_signer.py:es384": "bundle",
-    "worker/cji_worker/door/est.py:_request": "PKCS#10: DER, by a key of the door alone",
+    "worker/cji_worker/door/est.py:certificate_request": "PKCS#10: DER, by a key of the door alone",
     "worker/cji_worker/keyholder/receipts.py:sign": "receipt",
     "engine/cji_engine/certificates.py:authority": "certificates of the engine's own authority",
     "engine/cji_engine/certificates.py:certificate": "certificates of the engine's own authority",

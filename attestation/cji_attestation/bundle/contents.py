@@ -168,6 +168,7 @@ def _named(config: Config) -> Iterator[tuple[str, str]]:
         "fleet.engine_roots": None if config.fleet is None else config.fleet.engine_roots,
         "ledger.ca_file": None if config.ledger is None else config.ledger.ca_file,
         "enrollment.roots": None if listen.enrollment is None else listen.enrollment.roots,
+        "enrollment.ca_file": None if listen.enrollment is None else listen.enrollment.ca_file,
     }
     yield from ((key, path) for key, path in optional.items() if path is not None)
     yield from (("ml_kem_seed_file", key.ml_kem_seed_file) for key in config.keys if key.ml_kem_seed_file is not None)

@@ -95,6 +95,7 @@ On the machine, by cji-bundle.service:
 \b
 Exit status: 0 success, 2 unusable input, 3 do not trust the bundle, 4 try again later.
 """,
+    "enroll": "Approve the requests of attested machines for the certificates of their TLS doors, docs/bundle.md.",
     "evidence": "Read and appraise a machine's evidence.",
     "fleet": "Bring jobs by reference to the worker of this machine; docs/fleet.md explains how a pool works.",
     "image": "What is in an image of the worker, and what is known about it.",

@@ -101,6 +101,8 @@ def test_without_options_the_keyholder_alone_has_a_token() -> None:
     assert set(tokens) == {"cji", "root"}
     without = WORKER.replace('audience = "api://est"\n', "")
     assert made(without)["cji-door"].requests == frozenset()
+    approved = WORKER.replace('audience = "api://est"', 'container = "enroll"')
+    assert made(approved)["cji-door"].requests == {token(STORAGE, DOOR)}
 
 
 @pytest.mark.parametrize(

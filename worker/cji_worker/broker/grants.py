@@ -5,13 +5,13 @@
     cji-fleet                                               [fleet], Azure Storage
     cji-audit                                               each of [[sinks]] of audit.toml
     cji-console                                             [monitor] of console.toml
-    cji-door                                                [listen.enrollment]
+    cji-door                                                [listen.enrollment]: EST's, or storage
     cji-probe   scheduled events and their approval, name of the machine
     root        user data, and all of the above             storage, by the identity that user data name
 
 Root starts every process here and can become each of these users. Before there is a worker.toml, root has user data and
-storage: it fetches the bundle that worker.toml comes in. The probe's documents need no configuration, and Azure announces
-no event before somebody asked for them.
+storage: it fetches the bundle that worker.toml comes in. The probe's documents need no configuration, and Azure
+announces no event before somebody asked for them.
 
 Sections are read here as far as they name an identity; the processes that use a file check the whole of it.
 """
@@ -66,6 +66,7 @@ class _Key(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Enrollment(_Identity, frozen=True, kw_only=True):
     audience: _Text | None = None
+    container: _Text | None = None
 
 
 class _Listen(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,8 +119,9 @@ def grants(worker: bytes, delivery: bytes, console: bytes, *, clouds: Mapping[st
         if config.fleet is not None:
             found[FLEET] = {get(token_target(STORAGE, config.fleet.client_id))}
         enrollment = config.listen.enrollment
-        if enrollment is not None and enrollment.audience is not None:
-            found[DOOR] = {get(token_target(enrollment.audience, enrollment.client_id))}
+        audience = None if enrollment is None else STORAGE if enrollment.container else enrollment.audience
+        if enrollment is not None and audience is not None:
+            found[DOOR] = {get(token_target(audience, enrollment.client_id))}
     if delivery:
         found[DELIVERER] = set(_deliverer(_decoded(delivery, _Delivery, "audit.toml")))
     if console:

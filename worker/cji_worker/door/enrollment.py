@@ -20,6 +20,7 @@ from cji_core.chains import dns_names
 from cji_core.errors import StartupError
 from cji_core.format.configuration.door_files import check_server_files
 from cji_core.format.configuration.worker import ListenSection
+from cji_worker.door.approval import Channel, obtain_approved
 from cji_worker.door.est import RETRY, TOTAL_SECONDS, Current, EnrollmentRefused, new_key, obtain
 
 _RENEW_AT: Final = 2 / 3
@@ -39,18 +40,20 @@ def enroll(
     listen: ListenSection,
     *,
     token: Callable[[], str] | None,
+    channel: Channel | None = None,
     force: bool = False,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     total_seconds: float = TOTAL_SECONDS,
 ) -> Enrolled:
     """See that certificate and key of the door are there and not near their end. Raises StartupError.
 
+    With a `channel` to an approver the attested machine vouches for the request; without, an EST service is asked.
     A certificate in force is renewed in its own name; if the service does not take that, as for a machine that starts.
     If nothing can be obtained, what is there stays as it is.
     """
     section = listen.enrollment
     if section is None:
-        raise EnrollmentRefused("worker.toml names no EST service", _NOT_SET, status=2)
+        raise EnrollmentRefused("worker.toml names nobody who certifies the door", _NOT_SET, status=2)
     certificate, private = Path(listen.certificate), Path(listen.private_key)
     if certificate.parent != private.parent:
         raise EnrollmentRefused(
@@ -61,9 +64,12 @@ def enroll(
         return Enrolled(until=current.certificate.not_valid_after_utc, renewed=False)
     key = new_key()
     refusals = list[EnrollmentRefused]()
-    for way in (current, None) if current is not None else (None,):
+    for way in (current, None) if current is not None and channel is None else (None,):
         try:
-            chain = obtain(section, key, current=way, token=token, now=now, total_seconds=total_seconds)
+            if channel is None:
+                chain = obtain(section, key, current=way, token=token, now=now, total_seconds=total_seconds)
+            else:
+                chain = obtain_approved(section, key, channel, now=now, total_seconds=total_seconds)
             break
         except EnrollmentRefused as error:
             refusals.append(error)

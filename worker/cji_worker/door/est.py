@@ -82,10 +82,10 @@ def obtain(
     `current` is renewed, if given; `token` returns one for the first enrolment.
     """
     until = time.monotonic() + total_seconds
-    roots = _roots(section.roots)
+    roots = trusted_roots(section.roots)
     headers = {"Authorization": f"Bearer {token()}"} if token is not None and current is None else {}
     with _client(section.roots, current) as client:
-        request = _request(section, key, None if current is None else current.certificate.subject)
+        request = certificate_request(section, key, None if current is None else current.certificate.subject)
         path = "simpleenroll" if current is None else "simplereenroll"
         issued = _certificates(
             _exchange(client, f"{section.url}/{path}", base64.encodebytes(request), until, headers), _ISSUED
@@ -95,14 +95,16 @@ def obtain(
     leaf = next((one for one in issued if one.public_key() == key.public_key()), None)
     if leaf is None:
         raise EnrollmentRefused("The EST service issued a certificate for another key", "Investigate the service.")
-    return _verified(leaf, [*issued, *above], section, roots, now())
+    return taken_of(leaf, [*issued, *above], section, roots, now())
 
 
 _ISSUED: Final = "The EST service's answer is not a certificate"
 _AUTHORITIES: Final = "The EST service's list of authorities is not one of certificates"
 
 
-def _request(section: EnrollmentSection, key: ec.EllipticCurvePrivateKey, subject: x509.Name | None) -> bytes:
+def certificate_request(
+    section: EnrollmentSection, key: ec.EllipticCurvePrivateKey, subject: x509.Name | None
+) -> bytes:
     """PKCS#10, signed by the key itself: the proof that this machine has it. A renewal keeps its subject (§4.2.2)."""
     if subject is None:
         short = [name for name in section.names if len(name) <= _CN_LENGTH][:1]
@@ -188,7 +190,8 @@ def _certificates(body: bytes, what: str) -> list[x509.Certificate]:
         raise EnrollmentRefused(what, "Investigate the service.") from error
 
 
-def _roots(path: str) -> tuple[x509.Certificate, ...]:
+def trusted_roots(path: str) -> tuple[x509.Certificate, ...]:
+    """The roots that `enrollment.roots` pins. Raises EnrollmentRefused."""
     try:
         return load_pem_chain(Path(path).read_bytes(), limit=_MAX_ROOTS)
     except OSError as error:
@@ -197,16 +200,17 @@ def _roots(path: str) -> tuple[x509.Certificate, ...]:
         raise EnrollmentRefused("enrollment.roots is not PEM certificates", "Put the roots into it.") from error
 
 
-def _verified(
+def taken_of(
     leaf: x509.Certificate,
     others: list[x509.Certificate],
     section: EnrollmentSection,
     roots: tuple[x509.Certificate, ...],
     now: datetime,
 ) -> tuple[x509.Certificate, ...]:
+    """An issued certificate and those above it, without the root, if it may be used. Raises EnrollmentRefused."""
     if dns_names(leaf) != tuple(sorted(section.names)):
         raise EnrollmentRefused(
-            "The EST service issued a certificate for other names", "Let it issue exactly enrollment.names."
+            "The authority issued a certificate for other names", "Let it issue exactly enrollment.names."
         )
     above, names = [one for one in others if one != leaf], [x509.DNSName(name) for name in section.names]
     try:

@@ -18,3 +18,5 @@ CIPHER: Final = "TLS_AES_256_GCM_SHA384"
 VERIFIED: Final = "SUCCESS"
 MAX_CALLS: Final = 1024
 """Connections to all fronts: one for each call."""
+OWN_SERVICE: Final = "cji.worker.v1.CjiDoor"
+"""The calls of the door for itself, at the front's socket. It passes none on: its locations name other services."""

@@ -18,12 +18,24 @@ _PATIENCE_S: Final = 5.0
 
 async def evidence_for(keyholder: KeyholderClient, nonce: bytes) -> pb.AttestResponse:
     """Fresh evidence over the nonce. Raises the keyholder's Refusal."""
+    response, _ = await _attested(keyholder, nonce, b"")
+    return response
+
+
+async def vouched_for(keyholder: KeyholderClient, nonce: bytes, request_sha384: bytes) -> pb.VouchResponse:
+    """The same with the signature for the door's request for a certificate. Raises the keyholder's Refusal."""
+    response, signature = await _attested(keyholder, nonce, request_sha384)
+    response.ClearField("admission_nonce")
+    return pb.VouchResponse(attestation=response, signature=signature)
+
+
+async def _attested(keyholder: KeyholderClient, nonce: bytes, request_sha384: bytes) -> tuple[pb.AttestResponse, bytes]:
     with keyholder.pending_call() as pending:
-        keyholder.send(Attest(call=pending.number, nonce=nonce))
+        keyholder.send(Attest(call=pending.number, nonce=nonce, request_sha384=request_sha384))
         message, fds = await pending.answer()
         assert isinstance(message, Attested)  # noqa: S101 - the only answer to Attest
         evidence, token_evidence = (take_over(fd, most=_MAX_EVIDENCE_BYTES) for fd in fds)
-    return pb.AttestResponse(
+    response = pb.AttestResponse(
         evidence=evidence,
         maa_token=message.maa_token,
         receipt_jwk=message.receipt_jwk,
@@ -33,6 +45,7 @@ async def evidence_for(keyholder: KeyholderClient, nonce: bytes) -> pb.AttestRes
         admission_nonce=message.admission_nonce,
         bundle_update=message.bundle_update,
     )
+    return response, message.vouched
 
 
 async def evidence_of_job(keyholder: KeyholderClient, header_sha384: bytes) -> pb.AttestResponse | None:

@@ -39,6 +39,8 @@ class Peer(NamedTuple):
 
 FLEET: Final = Peer("fleet", "fleet", BY_REFERENCE, Presented())
 """The fleet process of this machine, at a socket that it alone can reach."""
+DOOR: Final = Peer("door", "door", Transport(protocol="none", cipher="none", bits=0), Presented())
+"""The user of this machine's TLS door itself, by a call of its own service, which nginx passes none of on."""
 NOBODY: Final = Peer("", "unknown", Transport(protocol="none", cipher="none", bits=0), Presented())
 """A caller of whom nothing is known."""
 

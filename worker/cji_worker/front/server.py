@@ -21,7 +21,7 @@ from cji_core.format.configuration.operator_files import read_client_files
 from cji_core.format.job import LIMITS
 from cji_core.log import events_only, log
 from cji_core.wire.v1 import worker_pb2
-from cji_worker.door.report import MAX_CALLS
+from cji_worker.door.report import MAX_CALLS, OWN_SERVICE
 from cji_worker.front import health as health_service
 from cji_worker.front.client_certificates import AcceptedClients, ClientCertificates
 from cji_worker.front.fleet_door import FleetDoor
@@ -29,7 +29,8 @@ from cji_worker.front.guard import Call, Context, Guard
 from cji_worker.front.health import Health, Readiness
 from cji_worker.front.heap import keep_free_memory, return_free_memory
 from cji_worker.front.keyholder_client import KeyholderClient
-from cji_worker.front.peer import FLEET, Peer
+from cji_worker.front.own_door import OwnDoor
+from cji_worker.front.peer import DOOR, FLEET, Peer
 from cji_worker.front.refused import RefusedCounter
 from cji_worker.front.reload import Reload
 from cji_worker.front.service import Service
@@ -64,6 +65,8 @@ OPTIONS: Final = (
 
 Handlers: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
 """Of calls by name: for the door, and for the fleet process."""
+Services: TypeAlias = tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]
+"""The same by service."""
 _TRIM_S: Final = 5
 _REPORT_S: Final = 10
 """A stranger adds one line in this time to the audit trail, however often it calls."""
@@ -151,9 +154,14 @@ async def _serve(boot: Boot, clients: AcceptedClients, pulse: Pulse) -> None:
     keyholder = KeyholderClient(Channel(boot.keyholder, FrontFromKeyholder), submitters, front=boot.number)
     supervisor: Channel[FrontFromSupervisor, SupervisorFromFront] = Channel(boot.supervisor, FrontFromSupervisor)
     service, health = Service(boot.config, keyholder), Health(SERVICE)
-    guard, fleet = (Guard(submitters, refused, clients.require, only=only) for only in (None, FLEET))
-    calls = (service.handlers(guard), FleetDoor(service, keyholder).handlers(fleet))
-    servers = _servers(boot, refused, calls, (health.handlers(guard), health.handlers(fleet)))
+    guard = Guard(submitters, refused, clients.require)
+    fleet, door = (Guard(submitters, refused, clients.require, only=only) for only in (FLEET, DOOR))
+    healths = health.handlers(guard), health.handlers(fleet)
+    calls: Services = (
+        {SERVICE: service.handlers(guard), OWN_SERVICE: OwnDoor(keyholder).handlers(door)},
+        {SERVICE: FleetDoor(service, keyholder).handlers(fleet)},
+    )
+    servers = _servers(boot, refused, calls, healths)
     for server in servers:
         await server.start()
     deny(SOCKETS)
@@ -200,11 +208,11 @@ def _sockets(boot: Boot) -> list[str]:
     return [socket_of(each.socket, boot.number) for each in (listen, fleet) if each is not None]
 
 
-def _servers(boot: Boot, refused: RefusedCounter, calls: Handlers, health: Handlers) -> list[grpc.aio.Server]:
+def _servers(boot: Boot, refused: RefusedCounter, calls: Services, healths: Handlers) -> list[grpc.aio.Server]:
     """A server on each socket, with the calls for the door or for the fleet process. Raises StartupError."""
     return [
-        _server(socket, {SERVICE: own, health_service.SERVICE: healths}, UnknownMethods(refused, only=only))
-        for socket, only, own, healths in zip(_sockets(boot), (None, FLEET), calls, health, strict=False)
+        _server(socket, own | {health_service.SERVICE: ours}, UnknownMethods(refused, only=only))
+        for socket, only, own, ours in zip(_sockets(boot), (None, FLEET), calls, healths, strict=False)
     ]
 
 

@@ -136,6 +136,9 @@ class EvidenceAnswers:
             if isinstance(result, Refusal):
                 self._effects.refuse(call, result)
                 return
+            vouched = b""
+            if request.request_sha384:
+                vouched = self._signer.vouch(nonce=request.nonce, request_sha384=request.request_sha384)
             message = Attested(
                 call=call,
                 maa_token=attestation.token.raw,
@@ -144,6 +147,7 @@ class EvidenceAnswers:
                 token_nonce=attestation.nonce,
                 admission_nonce=self._admissions.nonce(attestation.token.sha384),
                 bundle_update=written_update(result.update),
+                vouched=vouched,
             )
             fds = [hand_over(result.evidence), hand_over(attestation.evidence.to_json())]
             self._fronts.send(message, fds)

@@ -22,6 +22,7 @@ from cji_core.fips import CryptoModule as LoadedModule
 from cji_core.fips import Mode
 from cji_core.format.configuration.worker import Config
 from cji_core.format.envelope import statement_proof
+from cji_core.format.envelope.enrollment import sign_request
 from cji_core.format.job import Header
 from cji_core.jose import SigningKey, public_jwk, thumbprint
 from cji_core.pairs import SigningPair
@@ -120,7 +121,7 @@ class ReceiptSigner:
         self._facts = partial(Facts, region=config.worker.region, fips=fips.mode, **machine, **tables)
         self._machine = partial(Machine, simulated=simulated, code_sha384=code_sha384.hex(), fips=fips.mode, **tables)
         self._failures = partial(FailureClaims, **machine)
-        self._origin = _origin(config.worker.id)
+        self._origin, self._pool = _origin(config.worker.id), config.worker.audience
         self._last = last
 
     @property
@@ -244,6 +245,13 @@ class ReceiptSigner:
 
     def checkpoint(self, tree: Frontier) -> TrailCheckpoint:
         """The event that records this tree, signed with the P-384 half of the key."""
-        key = self._private.p384 if isinstance(self._private, SigningPair) else self._private
-        note = sign_checkpoint(tree, origin=self._origin, key=key).decode()
+        note = sign_checkpoint(tree, origin=self._origin, key=self._p384).decode()
         return TrailCheckpoint(note=note, receipt_key=b64url(self.thumbprint))
+
+    def vouch(self, *, nonce: bytes, request_sha384: bytes) -> bytes:
+        """The word of the P-384 half of the key for a request of this machine's door, to who approves it."""
+        return sign_request(self._p384, nonce=nonce, pool=self._pool, request_sha384=request_sha384)
+
+    @property
+    def _p384(self) -> ec.EllipticCurvePrivateKey:
+        return self._private.p384 if isinstance(self._private, SigningPair) else self._private

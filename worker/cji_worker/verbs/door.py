@@ -1,8 +1,9 @@
 """`cji door`: the files of the TLS door, made from the worker's own configuration, and its checks."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import click
 import msgspec
@@ -11,12 +12,15 @@ from cji_core.command.common import FILE, Failure, configuration, explained
 from cji_core.command.findings import NotOk
 from cji_core.command.json_output import answers, member, print_answer, print_json
 from cji_core.errors import StartupError
-from cji_core.format.configuration.worker import EnrollmentSection
+from cji_core.format.configuration.worker import EnrollmentSection, ListenSection
 from cji_worker.door.config import door_config, socket_unit
 from cji_worker.door.egress import open_public, require_open
 from cji_worker.door.firewall import install, require_installed
 from cji_worker.door.program import installed
 from cji_worker.verbs.door_checks import check_files, check_module
+
+if TYPE_CHECKING:
+    from cji_worker.door.approval import Channel
 
 _CONFIG = click.option("--config", type=FILE, required=True, help="worker.toml; see docs/configuration.md.")
 
@@ -112,7 +116,7 @@ def limit_command(config: Path, *, as_json: bool) -> None:
 @answers(Enrolled)
 @explained
 def enroll_command(config: Path, *, force: bool, as_json: bool) -> None:
-    """Make the door's private key on this machine, and have it certified by EST (RFC 7030).
+    """Make the door's private key on this machine, and have it certified: by EST (RFC 7030), or `cji enroll approve`.
 
     Does nothing while the certificate is in the first two thirds of its life; after that it is renewed, with a new
     key. A renewal that fails leaves both files as they are. Needs [listen.enrollment] in worker.toml, and a folder in
@@ -126,7 +130,9 @@ def enroll_command(config: Path, *, force: bool, as_json: bool) -> None:
 
     loaded = configuration(config)
     try:
-        done = enroll(loaded.listen, token=_identity_token(loaded.listen.enrollment), force=force)
+        with _channel(loaded.listen, config.parent) as channel:
+            token = _identity_token(loaded.listen.enrollment)
+            done = enroll(loaded.listen, token=token, channel=channel, force=force)
     except StartupError as error:
         raise Failure(error.what, remedy=error.remedy, status=error.status) from error
     if as_json:
@@ -134,6 +140,29 @@ def enroll_command(config: Path, *, force: bool, as_json: bool) -> None:
         return
     state = "a new certificate" if done.renewed else "the certificate is in force"
     click.echo(f"{state}, until {done.until:%Y-%m-%d %H:%M} UTC")
+
+
+@contextlib.contextmanager
+def _channel(listen: ListenSection, folder: Path) -> Iterator["Channel | None"]:
+    """The ways of a request that `cji enroll approve` approves; None where there is an EST service."""
+    section = listen.enrollment
+    if section is None or section.container is None:
+        yield None
+        return
+    from cji_core.azure_client import brokered_identity  # noqa: PLC0415 - not for EST
+    from cji_core.format.configuration.machine import machine_in  # noqa: PLC0415
+    from cji_core.pool.enrollment import Exchange  # noqa: PLC0415
+    from cji_core.pool.store import Blobs  # noqa: PLC0415
+    from cji_worker.door.approval import Channel, vouch_at  # noqa: PLC0415
+
+    machine = machine_in(folder)
+    if machine is None:
+        remedy = "Configure the machine by a bundle, which writes machine.json; or use an EST service."
+        raise StartupError("The vmId of this machine is not known", remedy)
+    identity = brokered_identity(section.client_id)
+    blobs = Blobs(section.url, section.container, credential=identity, ca_file=section.ca_file)
+    with contextlib.closing(blobs):
+        yield Channel(exchange=Exchange(blobs, machine.vm_id), vouch=vouch_at(listen.socket))
 
 
 def _identity_token(section: EnrollmentSection | None) -> Callable[[], str] | None:

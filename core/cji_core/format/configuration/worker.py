@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from cji_core.documents import toml
 from cji_core.errors import StartupError
-from cji_core.format.configuration.fleet import ClientId, FleetSection, PoolLedgerSection
+from cji_core.format.configuration.fleet import ClientId, Container, FleetSection, PoolLedgerSection
 from cji_core.format.configuration.machine import VM_ID, machine_in, named
 
 _Text = Annotated[str, Meta(min_length=1, max_length=1024)]
@@ -40,12 +40,23 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EnrollmentSection(_Section, frozen=True, kw_only=True):
-    """How `cji door enroll` obtains the server's certificate for a key that this machine makes: EST, RFC 7030."""
+    """How `cji door enroll` obtains the server's certificate for a key that this machine makes.
+
+    By EST, RFC 7030; or, with `container`, approved by `cji enroll approve`.
+    """
 
     url: Annotated[
-        str, Meta(pattern=r"^https://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?/[.]well-known/est(/[A-Za-z0-9._-]{1,64})?\Z")
+        str,
+        Meta(
+            pattern=r"^https://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?"
+            r"(/[.]well-known/est(/[A-Za-z0-9._-]{1,64})?|/[a-z0-9]{3,24})?\Z"
+        ),
     ]
-    """Of the EST service, with the label of the authority if it has several."""
+    """Of the EST service, with the label of the authority if it has several; or of a storage account."""
+    container: Container | None = None
+    """The container of this account for requests and approvals; without it the service is EST."""
+    ca_file: _Text | None = None
+    """PEM file of the authorities of the storage account. Default: the system's."""
     roots: _Text
     """PEM certificates of the roots that both the EST service and the issued certificate must lead to."""
     names: Annotated[
@@ -63,10 +74,17 @@ class EnrollmentSection(_Section, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if len(set(self.names)) != len(self.names):
             raise ValueError("names has one twice")
+        if (self.container is None) is not ("/.well-known/est" in self.url):
+            raise ValueError("url is an EST service's, or with container a storage account's")
+        if self.container is None and self.ca_file is not None:
+            raise ValueError("ca_file is for a storage account; an EST service leads to roots")
+        if self.container is not None and self.audience is not None:
+            raise ValueError("audience is for an EST service; tokens for a storage account have their own")
 
     def below(self, folder: Path) -> Self:
         """The section with absolute paths; relative ones are relative to `folder`."""
-        return msgspec.structs.replace(self, roots=str(folder / self.roots))
+        ca_file = None if self.ca_file is None else str(folder / self.ca_file)
+        return msgspec.structs.replace(self, roots=str(folder / self.roots), ca_file=ca_file)
 
 
 class ListenSection(_Section, frozen=True, kw_only=True):

@@ -1086,6 +1086,22 @@ class AttestResponse(_message.Message):
     bundle_update: str
     def __init__(self, evidence: _Optional[bytes] = ..., maa_token: _Optional[str] = ..., receipt_jwk: _Optional[str] = ..., nonce_path: _Optional[bytes] = ..., token_evidence: _Optional[bytes] = ..., token_nonce: _Optional[bytes] = ..., admission_nonce: _Optional[bytes] = ..., bundle_update: _Optional[str] = ...) -> None: ...
 
+class VouchRequest(_message.Message):
+    __slots__ = ("nonce", "request_sha384")
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_SHA384_FIELD_NUMBER: _ClassVar[int]
+    nonce: bytes
+    request_sha384: bytes
+    def __init__(self, nonce: _Optional[bytes] = ..., request_sha384: _Optional[bytes] = ...) -> None: ...
+
+class VouchResponse(_message.Message):
+    __slots__ = ("attestation", "signature")
+    ATTESTATION_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    attestation: AttestResponse
+    signature: bytes
+    def __init__(self, attestation: _Optional[_Union[AttestResponse, _Mapping]] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
 class GetReceiptRequest(_message.Message):
     __slots__ = ("job_id",)
     JOB_ID_FIELD_NUMBER: _ClassVar[int]

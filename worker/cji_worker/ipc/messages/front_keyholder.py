@@ -155,10 +155,11 @@ class StatementsDone(Message, frozen=True, kw_only=True):
 
 
 class Attest(Message, frozen=True, kw_only=True):
-    """Make evidence for a caller's nonce."""
+    """Make evidence for a caller's nonce; with `request_sha384`, vouch for the door's request for a certificate too."""
 
     call: int
     nonce: bytes
+    request_sha384: Annotated[bytes, Meta(max_length=48)] = b""
 
 
 class Attested(Message, frozen=True, kw_only=True):
@@ -172,6 +173,8 @@ class Attested(Message, frozen=True, kw_only=True):
     token_nonce: bytes
     admission_nonce: bytes
     bundle_update: str
+    vouched: Annotated[bytes, Meta(max_length=96)] = b""
+    """The signature for a request, if there was one."""
 
 
 class FetchReceipt(Message, frozen=True, kw_only=True):
