@@ -140,7 +140,7 @@ class Agency:
             self.site(vm, **(values or {})),
             confirm=confirm,
             say=self.said.append,
-            every=0.5,
+            every=1.5,  # each try starts a program
             chosen=chosen,
             drill=True,
         )
