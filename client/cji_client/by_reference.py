@@ -250,6 +250,7 @@ class SyncFleetClient:
             attested=attested,
             sent=job.sent,
             columns=job.columns,
+            numbers=job.numbers,
             archive=self._archive,
         )
 

@@ -49,6 +49,8 @@ class Cast:
     label: str = ""
     describe: str = ""
     remedy: str | None = None
+    number: pa.DataType | None = None
+    """The type of whole numbers that are sent as their digits."""
 
     def apply(self, column: pa.Array, first_row: int) -> pa.Array:
         """The column in the wanted type; SpecError names the first row that does not fit."""
@@ -103,7 +105,13 @@ def cast_of(found: pa.DataType, column: Column) -> Cast:
             wanted=_one_of(column),
             remedy=f"Change the type of {column.name}, or drop it in [input].",
         )
-    return Cast(name=column.name, wanted=wanted, note=note, function=lambda array: function(decoded(array, kind)))
+    return Cast(
+        name=column.name,
+        wanted=wanted,
+        note=note,
+        function=lambda array: function(decoded(array, kind)),
+        number=kind if function in (_digits, _whole) and not column.date else None,
+    )
 
 
 def _one_of(column: Column) -> str:

@@ -25,6 +25,7 @@ from cji_client.errors import SpecError
 from cji_client.progress import Phase, Progress, ProgressCallback
 from cji_client.seal import SealedJob
 from cji_client.sources import Source
+from cji_client.submitted_types import Numbers
 from cji_core.documents import decode
 from cji_core.errors import Refusal
 from cji_core.format.envelope import signer_thumbprint
@@ -45,18 +46,20 @@ _ABOUT_BYTES: Final = 1 << 20
 _REMEDY: Final = "Seal the records again, into a new folder."
 
 
-class _About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    version: Annotated[int, Meta(ge=1, le=1)] = 1
+class _About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    version: Annotated[int, Meta(ge=1, le=1)]
     submitter: Annotated[str, Meta(min_length=1, max_length=SUBMITTER_CHARACTERS)]
     parts: tuple[PartDigest, ...]
     columns: dict[str, tuple[str, ...]]
+    numbers: dict[str, dict[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFolder:
     """A sealed job in a folder.
 
-    `sent` are the digests of its parts, which the receipt must have, `columns` the names of each input's columns.
+    `sent` are the digests of its parts, which the receipt must have, `columns` the names of each input's columns,
+    `numbers` the types of those that were numbers before they were sent as text.
     """
 
     folder: Path
@@ -66,6 +69,7 @@ class JobFolder:
     submitter: str
     sent: tuple[PartDigest, ...]
     columns: Mapping[str, tuple[str, ...]]
+    numbers: Numbers
 
     def part(self, number: int) -> Path:
         """The file of one sealed part."""
@@ -119,9 +123,11 @@ def save_job(
         write_new(folder / _SIGNATURE, job.signature)
         save_private_key(job.send_key, folder / _SEND_KEY, passphrase=None)
         sent, total, columns = list[PartDigest](), 0, dict[str, tuple[str, ...]]()
+        numbers = dict[str, dict[str, str]]()
         for number, name in enumerate(names):
             source = job.fit(number, inputs[name])
             columns[name] = tuple(source.schema.names)
+            numbers |= {name: source.numbers} if source.numbers else {}
             for part, segments in job.seal_parts(number, source):
                 digest, length = hashlib.sha256(), 0
                 with new_file(part_file(folder, part)) as file:
@@ -134,7 +140,7 @@ def save_job(
                     settle(file)
                 sent.append(PartDigest(name=name, sha256=digest.hexdigest(), bytes=length))
                 total += length
-        about = _About(submitter=submitter, parts=tuple(sent), columns=columns)
+        about = _About(version=1, submitter=submitter, parts=tuple(sent), columns=columns, numbers=numbers)
         write_new(folder / ABOUT, msgspec.json.encode(about))
     except FileExistsError as error:
         raise SpecError(f"{error.filename} exists", remedy="Choose a new folder.") from None
@@ -169,6 +175,7 @@ def load_job(folder: FileName) -> JobFolder:
         submitter=about.submitter,
         sent=about.parts,
         columns=about.columns,
+        numbers=about.numbers,
     )
 
 

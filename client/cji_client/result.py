@@ -18,6 +18,7 @@ from cji_client.parts import open_part
 from cji_client.received import RESULT, Output, ResultHeader
 from cji_client.shown import card
 from cji_client.signers import Decrypter, decrypter_of
+from cji_client.submitted_types import Numbers, restore
 from cji_core.errors import Refusal
 from cji_core.format.envelope import output_aad
 from cji_core.format.job import Header
@@ -47,6 +48,8 @@ class Result:
     """The input parts, which the receipt was compared with."""
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The names of each input's columns."""
+    numbers: Numbers = field(default_factory=dict)
+    """The types of columns that were numbers before they were sent as text, by input."""
     archive: Archive | None = None
     """Completes the evidence when it is written, as the profile's `[evidence]` states."""
 
@@ -192,6 +195,8 @@ class OpenedResult:
 def read_output(result: Result, key: RecipientPrivateKey | Decrypter, name: str) -> Iterator[pa.RecordBatch]:
     """The batches of one output, starting with an empty batch that carries the schema. One reader at a time per output.
 
+    Columns that repeat numbers of the input have their types (`submitted_types`).
+
     SpecError if there is no such output or the key is not a recipient's. Unverified if the bytes do not open, or, after
     the last batch, if the receipt states another number of rows (`volumes`): of `result`, `row_status`, and a
     dissemination ledger. It states none of other outputs.
@@ -199,17 +204,18 @@ def read_output(result: Result, key: RecipientPrivateKey | Decrypter, name: str)
     if name not in result.names:
         raise SpecError(f"the result has no output {name}", remedy=f"Choose one of {', '.join(result.names)}.")
     result_key, rows, schema = _result_key(result, key), 0, None
+    as_submitted = restore(result.job, result.columns, result.numbers, name)
     for part in result.header.parts_of(name):
         before, numbered = rows, result.outputs[part].schema == ROW_STATUS_SCHEMA
         for batch in _open(result, result_key, part):
             if schema is None:
                 _require_columns(batch.schema, name, result.sealed_columns(name), numbered=numbered)
-                yield batch
+                yield as_submitted(batch)
             elif not batch.schema.equals(schema, check_metadata=True):
                 raise Unverified(name, "its shards have different schemas")
             schema = batch.schema
             if batch.num_rows:
-                yield _renumbered(batch, before) if numbered and before else batch
+                yield _renumbered(batch, before) if numbered and before else as_submitted(batch)
             rows += batch.num_rows
     require_counts(result.receipt, result.header, {name: rows})
 

@@ -30,6 +30,7 @@ from cji_client.errors import SpecError, Unverified
 from cji_client.job_folder import HEADER, new_file, part_file, read_bounded, settle, write_new
 from cji_client.received import Output, ResultHeader, new_output, parse_result_header
 from cji_client.result import Result
+from cji_client.submitted_types import Numbers
 from cji_client.verify import verify_result, verify_stored
 from cji_core.documents import decode
 from cji_core.errors import Refusal
@@ -48,10 +49,11 @@ _ABOUT_BYTES: Final = 1 << 20
 _REMEDY: Final = "Copy the folder again, whole, from the machine that received the result."
 
 
-class _About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    version: Annotated[int, Meta(ge=1, le=1)] = 1
+class _About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    version: Annotated[int, Meta(ge=1, le=1)]
     inputs: tuple[PartDigest, ...]
     columns: dict[str, tuple[str, ...]]
+    numbers: dict[str, dict[str, str]] = {}
 
 
 def save_result(result: Result, folder: FileName) -> None:
@@ -88,7 +90,7 @@ def complete_result(result: Result, folder: Path) -> None:
     for number in range(len(result.outputs)):
         with part_file(folder, number).open("rb+") as file:
             settle(file)
-    about = _About(inputs=result.sent, columns=dict(result.columns))
+    about = _About(version=1, inputs=result.sent, columns=dict(result.columns), numbers={name: dict(types) for name, types in result.numbers.items()})
     write_new(folder / _ABOUT, msgspec.json.encode(about))
 
 
@@ -110,6 +112,7 @@ class ResultFolder:
     evidence: bytes = field(repr=False)
     sent: tuple[PartDigest, ...]
     columns: Mapping[str, tuple[str, ...]]
+    numbers: Numbers
 
     def verified(self, *, trust: Trust, reference: ReferenceValues, at: datetime | None = None) -> Result:
         """The result, once its evidence, its receipt and every part have been verified. Uses no network.
@@ -138,6 +141,7 @@ class ResultFolder:
             attested=attested,
             sent=self.sent,
             columns=self.columns,
+            numbers=self.numbers,
         )
 
 
@@ -154,6 +158,7 @@ def read_result_folder(folder: Path) -> ResultFolder:
             evidence=read_bounded(folder / EVIDENCE, MAX_FILE_BYTES),
             sent=about.inputs,
             columns=about.columns,
+            numbers=about.numbers,
         )
     except OSError as error:
         raise SpecError(f"{error.filename} cannot be read ({error.strerror})", remedy=_REMEDY) from None

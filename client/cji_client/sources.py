@@ -78,6 +78,11 @@ class FittedSource:
     _once: "_Once | None" = field(default=None, repr=False)
 
     @property
+    def numbers(self) -> dict[str, str]:
+        """The Arrow types of columns of whole numbers that are sent as text, by their names in the schema."""
+        return {cast.name: str(cast.number) for cast in self._layout.casts if cast.number is not None}
+
+    @property
     def opens_again(self) -> bool:
         """Whether `open` works more than once."""
         return self.rows is not None

@@ -48,6 +48,7 @@ from cji_client.seal import SealedJob
 from cji_client.sending import Parts, Sender, check_parts, parts_of, saved_parts
 from cji_client.sources import Source
 from cji_client.standing import Standing
+from cji_client.submitted_types import Numbers
 from cji_client.tokens import TokenSource, authorization
 from cji_client.verify import verify_result
 from cji_core.errors import Stage
@@ -188,6 +189,7 @@ class SyncClient:
             send_key=job.send_key,
             parts=parts_of(job, sources),
             columns={name: tuple(source.schema.names) for name, source in zip(names, sources, strict=True)},
+            numbers={name: source.numbers for name, source in zip(names, sources, strict=True) if source.numbers},
             max_result_bytes=max_result_bytes,
             whole=lambda: all(source.can_open for source in sources),
             fresh=True,
@@ -222,6 +224,7 @@ class SyncClient:
             send_key=job.send_key,
             parts=saved_parts(job),
             columns=job.columns,
+            numbers=job.numbers,
             max_result_bytes=max_result_bytes,
             whole=lambda: True,
             fresh=False,
@@ -316,6 +319,7 @@ class SyncClient:
             attested=self._shown(job.header, collector.done, receipt, attested),
             sent=tuple(sent),
             columns=job.columns,
+            numbers=job.numbers,
         )
 
     def _shown(self, job: Header, done: pb.Done, verified: VerifiedReceipt, attested: AttestedWorker) -> AttestedWorker:
@@ -350,6 +354,7 @@ class _Call:
     send_key: SigningKey
     parts: Parts
     columns: Mapping[str, tuple[str, ...]]
+    numbers: Numbers
     max_result_bytes: int | None
     whole: Callable[[], bool]
     fresh: bool

@@ -90,7 +90,8 @@ class Operation(Generic[P]):
 
     `decode` turns the member's message into parameters and refuses, with BAD_PARAMETERS at ADMIT, what no input could
     make right; `encode` is its inverse. `complete` fills fields that only a submitter can know, and `columns` checks
-    names of columns and returns those of the result; both raise ParametersError. So does `check_records` where the
+    names of columns and returns those of the result; both raise ParametersError. `rewrites` are those columns of the
+    records that have other values in the result. ParametersError comes from `check_records` too, where the
     parameters cannot keep their promise for records of a schema id with these columns (none where they are not known
     yet). `check_tables` refuses parameters
     that the worker's tables do not support.
@@ -114,6 +115,7 @@ class Operation(Generic[P]):
     input_rows: bool = False
     complete: Callable[[P, Sealing], P] = lambda parameters, _: parameters
     columns: Callable[[P, frozenset[str]], frozenset[str]] = _keep_columns
+    rewrites: Callable[[P], Iterable[str]] = lambda _: ()
     check_records: Callable[[P, str, frozenset[str]], None] = _fits_all_records
     check_tables: Callable[[P, Tables], None] = lambda _parameters, _tables: None
     remains: Callable[[P], tuple[str, ...]] = lambda _: ()

@@ -148,6 +148,7 @@ REDACT: Final = Operation(
     encode=encode,
     complete=complete,
     columns=check_columns,
+    rewrites=lambda parameters: parameters.columns,
     signature=_signature,
     stages=lambda _: BY_SHARD.stages,
     schemas=(SPANS.schema,),

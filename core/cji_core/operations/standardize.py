@@ -107,6 +107,7 @@ STANDARDIZE: Final = Operation(
     decode=decode,
     encode=encode,
     columns=check_columns,
+    rewrites=lambda parameters: (*parameters.columns, *(PARTS if NAM in parameters.columns else ())),
     signature=_signature,
     stages=lambda _: BY_SHARD.stages,
     schemas=(CHANGES.schema,),

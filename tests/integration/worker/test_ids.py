@@ -42,15 +42,19 @@ def types(table: pa.Table, *names: str) -> set[pa.DataType]:
     return {table.schema.field(name).type for name in names}
 
 
-def test_pairs_and_clusters_join_the_records(site: Site) -> None:
+@pytest.mark.parametrize("kind", [TEXT, pa.int64(), pa.float64()], ids=str)
+def test_pairs_and_clusters_join_the_records(site: Site, kind: pa.DataType) -> None:
     records = twins("A")
+    if kind != TEXT:
+        records = records.set_column(0, "record_id", pa.array(range(1000, 1080)).cast(kind))
     with site.run(records, site.spec(Link(random_pairs=20_000))).opened_by(site.recipient) as result:
         frame, pairs, clusters = (result.pandas(name) for name in ("result", "pairs", "clusters"))
-        assert types(result.table("bridges"), *IDS) == {TEXT}
+        assert types(result.table("bridges"), *IDS) == {kind}
     assert len(pairs) >= 40
     for name in IDS:
-        joined = pairs.merge(frame, left_on=name, right_on="record_id")
-        assert len(joined) == len(pairs)
+        for of in (frame, records.to_pandas()):
+            joined = pairs.merge(of, left_on=name, right_on="record_id")
+            assert len(joined) == len(pairs)
     joined = clusters.merge(frame, left_on="first_id", right_on="record_id")
     assert len(joined) == len(clusters) == 40
     assert (joined["cluster_x"] == joined["cluster_y"]).all()

@@ -438,6 +438,7 @@ DEIDENTIFY: Final = Operation(
     encode=encode,
     complete=complete,
     columns=check_columns,
+    rewrites=lambda parameters: (name for name, rule in parameters.columns.items() if rule != "keep"),
     remains=remains,
     check_records=check_records,
     signature=_signature,
