@@ -3,7 +3,8 @@
 * `decode`: JSON in any encoding that `cji_core.strict` accepts; msgspec's own reader keeps the last of two members of
   one name.
 * `OneForm`: a type with one encoding, which is compared; then there is nothing left to refuse.
-* `toml`, `msgpack`, `msgpack_decoder`, `convert`: as msgspec's functions, for any thread.
+* `toml`, `msgpack`, `msgpack_decoder`, `convert`: as msgspec's functions, for any thread. Of what people write, read by
+  `toml` and `convert`, the refusal of a name suggests the one that was meant.
 
 msgspec reads the annotations of a class when the class is first used, and a second thread that uses it meanwhile ends
 the process. So one thread at a time does what may be a first use; `tests/unit/test_strict.py` looks for others.
@@ -15,6 +16,7 @@ from typing import Any, Final, Generic, Literal, TypeVar, overload
 
 import msgspec
 
+from cji_core.member_suggestions import with_suggestion
 from cji_core.strict import MAX_DEPTH, StrictError, parse
 
 _T = TypeVar("_T")
@@ -32,7 +34,10 @@ def decode(data: bytes, kind: type[_T], *, limit: int, depth: int = MAX_DEPTH) -
 def toml(data: bytes | str, kind: type[_T]) -> _T:
     """A TOML document of this type. Raises ValueError with the member that does not fit."""
     with _FIRST_USE:
-        return msgspec.toml.decode(data, type=kind)
+        try:
+            return msgspec.toml.decode(data, type=kind)
+        except msgspec.ValidationError as error:
+            raise with_suggestion(error, kind, msgspec.toml.decode(data)) from None
 
 
 def msgpack(data: bytes | memoryview, kind: type[_T], *, dec_hook: Callable[[type, Any], Any] | None = None) -> _T:
@@ -64,7 +69,10 @@ def convert(
 ) -> Any:
     """A value of dicts, lists and scalars as this type. Raises ValueError with the member that does not fit."""
     with _FIRST_USE:
-        return msgspec.convert(value, kind, str_keys=str_keys, dec_hook=dec_hook)
+        try:
+            return msgspec.convert(value, kind, str_keys=str_keys, dec_hook=dec_hook)
+        except msgspec.ValidationError as error:
+            raise with_suggestion(error, kind, value) from None
 
 
 class OneForm(Generic[_T]):

@@ -22,8 +22,10 @@ import pyarrow as pa
 
 from cji_client.errors import SpecError
 from cji_client.files.workbook import ARCHIVE_ERRORS, check_workbook
+from cji_client.places import from_zero
 from cji_client.sources import Batches
 from cji_client.spec import InputSpec
+from cji_core.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from openpyxl.cell.read_only import ReadOnlyCell
@@ -52,7 +54,14 @@ def read_excel(path: Path, spec: InputSpec) -> Batches:
         raise SpecError(f"{path.name}: row {number} of sheet {sheet.title} must have distinct column names")
     schema = pa.schema([(name, pa.string()) for name in names])
     notes = [f"{path.name}: sheet {sheet.title}, {len(names)} columns"]
-    return Batches(schema=schema, batches=_batches(rows, schema, path, notes), notes=notes)
+
+    def place(row: int) -> str:
+        """The number that a spreadsheet program shows: rows without a value, the header too, are counted."""
+        with _explained(path), warnings.catch_warnings(action="ignore"):
+            found = next(islice(_rows(sheet), row + 1, None), None)
+        return from_zero(row) if found is None else f"row {found[0]} of sheet {sheet.title}"
+
+    return Batches(schema=schema, batches=_batches(rows, schema, path, notes), notes=notes, place=place)
 
 
 def filled_sheets(path: Path) -> list[str]:
@@ -81,7 +90,7 @@ def _sheet(book: Any, path: Path, wanted: str | None) -> Any:
     elif wanted in sheets:
         return sheets[wanted]
     else:
-        text = f"has no sheet {wanted}"
+        text = f"has no sheet {did_you_mean(wanted, sheets)}"
     raise SpecError(f"{path.name} {text}", remedy=f"State sheet in [input], one of: {', '.join(sheets)}.")
 
 

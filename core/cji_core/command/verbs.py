@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from click.exceptions import NoSuchCommand
 
 from cji_core.command.common import Failure, extra_of, lacking
 from cji_core.command.groups import HELP, ORDER
@@ -65,6 +66,15 @@ class Verbs(click.Group):
             return _without_extra(cmd_name, error)
         assert isinstance(found, click.Command)  # noqa: S101 - one of ours
         return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As the base, which suggests names of commands that are in `commands`, and these are imported later."""
+        try:
+            return super().resolve_command(ctx, args)
+        except NoSuchCommand as error:
+            raise NoSuchCommand(args[0], possibilities=self.list_commands(ctx), ctx=ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """As the base; of `cji` itself without importing a verb."""

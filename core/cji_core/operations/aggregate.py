@@ -25,6 +25,7 @@ from cji_core.operations.parameters import (
 )
 from cji_core.operations.stages.stage import RESULT_OUTPUT, Edge, Stage, Stages, Width
 from cji_core.operations.status_codes import RowCode
+from cji_core.suggest import listed
 from cji_core.wire.v1 import worker_pb2 as pb
 
 # ------------------------------------------------------------------ row status codes
@@ -357,7 +358,7 @@ def _signature(parameters: Aggregate) -> Signature:
 def _check_columns(parameters: Aggregate, columns: frozenset[str]) -> frozenset[str]:
     missing = parameters.columns - columns
     if missing:
-        raise ParametersError(f"no column {', '.join(sorted(missing))}")
+        raise ParametersError(f"no column {listed(missing, columns)}")
     return columns
 
 

@@ -22,6 +22,7 @@ from cji_core.operations.parameters import (
 )
 from cji_core.operations.stages.by_shard import ByShard
 from cji_core.operations.status_codes import RowCode
+from cji_core.suggest import listed
 from cji_core.wire.v1 import worker_pb2 as pb
 
 # ------------------------------------------------------------------ row status codes
@@ -105,7 +106,7 @@ def check_columns(parameters: Redaction, columns: frozenset[str]) -> frozenset[s
     missing = sorted(set(parameters.columns) - columns)
     if missing:
         raise ParametersError(
-            f"no column {', '.join(missing)}", remedy="Name columns of the records in `columns`, after renaming."
+            f"no column {listed(missing, columns)}", remedy="Name columns of the records in `columns`, after renaming."
         )
     return columns
 

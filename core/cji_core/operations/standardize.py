@@ -11,6 +11,7 @@ from cji_core.operations.declaration import Operation, OutputSpec, Side, Signatu
 from cji_core.operations.parameters import Name, Parameters, ParametersError, bad_parameters, decoded
 from cji_core.operations.stages.by_shard import ByShard
 from cji_core.operations.status_codes import RowCode
+from cji_core.suggest import listed
 from cji_core.wire.v1 import worker_pb2 as pb
 
 # ------------------------------------------------------------------ row status codes
@@ -68,7 +69,7 @@ def check_columns(parameters: Standardize, columns: frozenset[str]) -> frozenset
     missing = sorted(parameters.columns.keys() - columns)
     if missing:
         raise ParametersError(
-            f"no column {', '.join(missing)}", remedy="Name columns of the records in `columns`, after renaming."
+            f"no column {listed(missing, columns)}", remedy="Name columns of the records in `columns`, after renaming."
         )
     return columns | (frozenset(PARTS) if NAM in parameters.columns else frozenset())
 

@@ -47,6 +47,7 @@ from cji_core.operations.parameters import (
 from cji_core.operations.stages.by_shard import ByShard
 from cji_core.operations.stages.stage import RESULT_OUTPUT, Edge, Stage, Stages, Width
 from cji_core.operations.status_codes import RowCode
+from cji_core.suggest import listed
 from cji_core.wire.v1 import worker_pb2 as pb
 
 # ------------------------------------------------------------------ row status codes
@@ -274,9 +275,9 @@ def check_columns(parameters: Deidentify, columns: frozenset[str]) -> frozenset[
     """The columns of the output. Raises: ParametersError where columns and rules are not the same."""
     ruled = frozenset(parameters.columns)
     if columns != ruled:
-        differences = (("no rule for", columns - ruled), ("no column for the rule of", ruled - columns))
+        differences = (("no rule for", columns - ruled, ruled), ("no column for the rule of", ruled - columns, columns))
         raise ParametersError(
-            "; ".join(f"{text} {', '.join(sorted(names))}" for text, names in differences if names),
+            "; ".join(f"{text} {listed(names, others)}" for text, names, others in differences if names),
             remedy="Name every column once in `columns`, after renaming, and behind a link its `cluster` too.",
             without_rule=columns - ruled,
         )

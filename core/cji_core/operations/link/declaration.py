@@ -17,6 +17,7 @@ from cji_core.operations.link.splink_import import UnsupportedModelError, from_s
 from cji_core.operations.link.stages import STAGES
 from cji_core.operations.parameters import Parameters, ParametersError, Sealing, bad_parameters, decoded
 from cji_core.operations.status_codes import RowCode
+from cji_core.suggest import did_you_mean
 from cji_core.wire.v1 import worker_pb2 as pb
 
 # ------------------------------------------------------------------ row status codes
@@ -213,7 +214,9 @@ def _add_cluster(parameters: Link, columns: frozenset[str]) -> frozenset[str]:
         raise ParametersError(f"the records have a column {CLUSTER} already", remedy="Rename or drop it.")
     for name in sorted(parameters.columns | parameters.placeholders.keys()):
         if not has(columns, name):
-            raise ParametersError(f"the records have no column {name}", remedy="Correct its name, or leave it out.")
+            raise ParametersError(
+                f"the records have no column {did_you_mean(name, columns)}", remedy="Correct its name, or leave it out."
+            )
     by_default = parameters.model is None and parameters.splink is None
     if by_default and not model_for(columns).deterministic_rules:
         raise ParametersError(
