@@ -361,7 +361,9 @@ class _Wait:
     def pause(self, status: JobStatus) -> float:
         """Report progress; the seconds until the next look. NotFinished after the deadline."""
         if self._progress is not None and status.stage is not None and status.per_cent is not None:
-            self._progress(Progress(phase=Phase.WORKING, stage=status.stage, per_cent=status.per_cent))
+            self._progress(Progress(phase=Phase.RUNNING, stage=status.stage, per_cent=status.per_cent))
+        elif self._progress is not None:
+            self._progress(Progress(phase=Phase.WAITING))
         if self._until == math.inf and status.state is State.ABSENT:
             raise _without_result(status)
         left, pause = self._until - time.monotonic(), self._pause
@@ -429,7 +431,7 @@ def received(
                 output.add(output.segments, data)
                 total += len(data)
                 if progress is not None:
-                    progress(Progress(phase=Phase.RECEIVED, bytes=total))
+                    progress(Progress(phase=Phase.RECEIVING, bytes=total))
             if not output.ended:
                 raise Unverified("outputs", "a part has no last segment")
         except BaseException:

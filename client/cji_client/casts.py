@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from cji_client.date_formats import shape_of
 from cji_client.errors import ColumnTypeError, SpecError
+from cji_client.places import Place, from_zero
 from cji_core.format.records import Column
 from cji_core.format.records.arrow import from_texts
 
@@ -52,22 +53,22 @@ class Cast:
     number: pa.DataType | None = None
     """The type of whole numbers that are sent as their digits."""
 
-    def apply(self, column: pa.Array, first_row: int) -> pa.Array:
+    def apply(self, column: pa.Array, first_row: int, place: Place = from_zero) -> pa.Array:
         """The column in the wanted type; SpecError names the first row that does not fit."""
         try:
             cast = self.function(column)
             cast.validate(full=True)
         except ValueMisfit as unfit:
-            raise self._refusal(first_row + unfit.index, unfit.found) from None
+            raise self._refusal(first_row + unfit.index, unfit.found, place) from None
         except (pa.ArrowException, ValueError, OverflowError):
             index = _first_unfit(self.function, column)
-            raise self._refusal(first_row + index, f"a value that is not valid {column.type}") from None
+            raise self._refusal(first_row + index, f"a value that is not valid {column.type}", place) from None
         return cast
 
-    def _refusal(self, row: int, found: str) -> SpecError:
+    def _refusal(self, row: int, found: str, place: Place) -> SpecError:
         wanted = self.describe or str(self.wanted)
         return ColumnTypeError(
-            f"row {row}, column {self.label or self.name}: found {found}, wanted {wanted}",
+            f"{place(row)}, column {self.label or self.name}: found {found}, wanted {wanted}",
             column=self.name,
             found=found,
             wanted=wanted,

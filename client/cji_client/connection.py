@@ -11,6 +11,7 @@ is opened. The steps can be called one by one: `prepare`, `attest`, `seal`, `sen
 """
 
 import os
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,12 +22,12 @@ from cji_attestation import AZURE_US, AZURE_USGOV, Trust
 from cji_attestation.attested import AttestedWorker
 from cji_client.cancellation import Cancellation
 from cji_client.description import Description
-from cji_client.errors import JobCancelled, SpecError
+from cji_client.errors import InputWarning, JobCancelled, SpecError
 from cji_client.job_folder import ABOUT, JobFolder, load_job, save_job
 from cji_client.prepared import Prepared, Records, prepare
 from cji_client.profile import ClientProfile, load_profile
 from cji_client.profile_keys import decrypter_named, signer_named
-from cji_client.progress import ProgressCallback
+from cji_client.progress import Phase, Progress, ProgressCallback, Reading, Watch, unwatched
 from cji_client.release import JobRelease
 from cji_client.result import OpenedResult, Result
 from cji_client.seal import SealedJob
@@ -39,6 +40,7 @@ from cji_client.transport import SyncClient
 from cji_core.format.keys import ProjectKey
 from cji_core.format.passphrases import Passphrase
 from cji_core.format.paths import FileName
+from cji_core.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -135,9 +137,22 @@ class Connection:
             return load_spec(spec, defaults=self.profile.job)
         return load_spec(None, defaults={**self.profile.job, **spec})
 
-    def prepare(self, records: Records, spec: Spec, *, sides: Mapping[str, Records] | None = None) -> Prepared:
-        """Read and check the records of a job; nothing is sent. As `prepared.prepare`."""
-        return prepare(records, self.spec(spec), sides=sides)
+    def prepare(
+        self,
+        records: Records,
+        spec: Spec,
+        *,
+        sides: Mapping[str, Records] | None = None,
+        watch: Watch = unwatched,
+    ) -> Prepared:
+        """Read and check the records of a job; nothing is sent. As `prepared.prepare`.
+
+        An InputWarning for records that are most probably not meant so; a filter of `warnings` makes it an error.
+        """
+        prepared = prepare(records, self.spec(spec), sides=sides, watch=watch)
+        for text in prepared.warnings:
+            warnings.warn(text, InputWarning, stacklevel=2)
+        return prepared
 
     def seal(self, prepared: Prepared, *, project_key: ProjectKey | None = None) -> SealedJob:
         """Seal a job to the key that its spec pins: that of the profile, else that of the worker."""
@@ -174,9 +189,8 @@ class Connection:
                 raise JobCancelled
 
         with standing.explaining():
-            prepared = prepare(records, self.spec(spec), sides=sides, before_batch=in_time)
-            attested = self.attest()
-            job = self.seal(prepared, project_key=project_key)
+            prepared = self.prepare(records, spec, sides=sides, watch=Reading(progress, in_time))
+            attested, job = self._sealed(prepared, project_key, progress)
         return self.run_sealed(
             job,
             prepared,
@@ -210,7 +224,7 @@ class Connection:
         """
         from cji_client.job import DirectJob, PoolJob  # noqa: PLC0415 - `run` does without it
 
-        prepared = self.prepare(records, spec, sides=sides)
+        prepared = self.prepare(records, spec, sides=sides, watch=Reading(progress))
         if folder is not None:
             pool, submitter = self._pool(), self.profile.submitter()
             sealed = self.seal(prepared, project_key=project_key)
@@ -218,8 +232,7 @@ class Connection:
             job = PoolJob(saved, pool, self._opened, max_result_bytes=max_result_bytes)
             job.send(progress)
             return job
-        attested = self.attest()
-        sealed = self.seal(prepared, project_key=project_key)
+        attested, sealed = self._sealed(prepared, project_key, progress)
 
         def run(note: ProgressCallback, stop: Cancellation, standing: Standing) -> OpenedResult:
             return self.run_sealed(
@@ -250,6 +263,16 @@ class Connection:
             raise SpecError(f"{folder} is not a folder", remedy="Name the folder in which the folders of jobs are.")
         found = [self.job(about.parent) for about in Path(folder).glob(f"*/{ABOUT}")]
         return sorted(found, key=lambda job: (job.created, job.folder.name))
+
+    def _sealed(
+        self, prepared: Prepared, project_key: ProjectKey | None, progress: ProgressCallback | None
+    ) -> tuple[AttestedWorker, SealedJob]:
+        """The worker, attested, and the job for it."""
+        note: ProgressCallback = progress or (lambda _: None)
+        note(Progress(phase=Phase.CHECKING))
+        attested = self.attest()
+        note(Progress(phase=Phase.SEALING, rows=prepared.rows, bytes=0))
+        return attested, self.seal(prepared, project_key=project_key)
 
     def _pool(self) -> "SyncFleetClient":
         """Made for each job: it keeps no connection between calls."""
@@ -286,7 +309,7 @@ class Connection:
             standing=standing,
             store=store,
         )
-        return self._opened(sealed)
+        return self._opened(sealed, progress)
 
     def send(
         self,
@@ -317,12 +340,12 @@ class Connection:
             standing=known,
             store=store,
         )
-        return self._opened(sealed)
+        return self._opened(sealed, progress)
 
-    def _opened(self, sealed: Result) -> OpenedResult:
+    def _opened(self, sealed: Result, progress: ProgressCallback | None = None) -> OpenedResult:
         """With the keys and the archive of the profile."""
         archive = self.profile.archive(self._trust)
-        return OpenedResult(sealed=replace(sealed, archive=archive), decrypter=self._opener)
+        return OpenedResult(sealed=replace(sealed, archive=archive), decrypter=self._opener, progress=progress)
 
     def _opener(self) -> Decrypter | None:
         return self.decrypter
@@ -349,7 +372,7 @@ def connect(
     known = {trust.name: trust for trust in trusts}
     if found.cloud not in known:
         raise SpecError(
-            f'cloud = "{found.cloud}" is unknown',
+            f"the cloud {did_you_mean(found.cloud, known)} is unknown",
             remedy=f"Use one of {', '.join(known)} in the profile, or pass its trust in `trusts`.",
         )
     return Connection(

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from cji_client.date_formats import CANDIDATES, Bools, DateFormat, compact, plain_dates, shape_of
 from cji_client.errors import SpecError
+from cji_client.places import Place, from_zero
 from cji_core.format.records.arrow import from_numpy
 
 _CLEAR: Final = 0.95
@@ -77,7 +78,7 @@ class DateSurvey:
         if len(rows) and shape not in self.first:
             self.first[shape] = first_row + int(rows[0]), shape_of(text[int(rows[0])].as_py())
 
-    def chosen(self) -> tuple[DateFormat, ...]:
+    def chosen(self, place: Place = from_zero) -> tuple[DateFormat, ...]:
         """The formats of the column; SpecError if they leave most values unread."""
         orders = {shape: [one for one in self.formats if one.shape == shape] for shape in self.shaped}
         best = {shape: self._best(orders[shape]) for shape in orders if self.shaped[shape]}
@@ -88,7 +89,7 @@ class DateSurvey:
             shape = max(undecided, key=lambda shape: self.shaped[shape], default="")
             if self.shaped[shape] <= unread - self.shaped[shape] and "" in self.first:
                 shape = ""
-            self._refuse(shape, orders.get(shape, []), unread)
+            self._refuse(shape, orders.get(shape, []), unread, place)
         return found
 
     def notes(self, chosen: Sequence[DateFormat]) -> Iterator[str]:
@@ -108,12 +109,12 @@ class DateSurvey:
         alone = len(ranked) == 1 or counts[ranked[0]] > counts[ranked[1]]
         return ranked[0] if clear and alone else None
 
-    def _refuse(self, shape: str, orders: list[DateFormat], unread: int) -> None:
+    def _refuse(self, shape: str, orders: list[DateFormat], unread: int, place: Place) -> None:
         row, found = self.first.get(shape) or min(self.first.values())
         names = " or ".join(sorted(one.text for one in orders))
         wanted = f"one order: {names}" if shape else "a date: YYYYMMDD, YYYY-MM-DD or a date_format"
         raise SpecError(
-            f"column {self.name}: {unread} of {self.values} values cannot be read as dates; row {row}: "
+            f"column {self.name}: {unread} of {self.values} values cannot be read as dates; {place(row)}: "
             f"found {found} (9 a digit, A a letter), wanted {wanted}",
             remedy=f'State date_format for {self.name} in [input], for example "MM/DD/YYYY"; or drop the column. '
             '"verbatim" sends its values as they are.',

@@ -47,6 +47,7 @@ __all__ = [
     "ClientError",
     "ColumnError",
     "ColumnTypeError",
+    "InputWarning",
     "JobCancelled",
     "JobFailed",
     "LimitExceeded",
@@ -67,6 +68,10 @@ _DOMAIN: Final = "worker.cji"
 _DETAIL_CHARACTERS: Final = 200
 _COLUMN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _NUMBER: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
+
+
+class InputWarning(UserWarning):
+    """Records that can be sent and are most probably not meant so: none at all, or a column without a value."""
 
 
 class ColumnError(SpecError):

@@ -85,7 +85,7 @@ class DirectJob(Job):
         """`run` sends it; the thread ends with the process. A job that is done holds no records."""
         super().__init__(job_id)
         self._progress, self._standing = progress, Standing()
-        self._stop, self._end, self._latest = Cancellation(), Future[OpenedResult](), Progress(phase=Phase.SENT)
+        self._stop, self._end, self._latest = Cancellation(), Future[OpenedResult](), Progress(phase=Phase.SENDING)
         threading.Thread(target=self._work, args=(run,), daemon=True, name=f"cji-job-{self.id}").start()
 
     def status(self) -> JobStatus:
@@ -135,7 +135,7 @@ class DirectJob(Job):
             self._end.set_exception(error)
 
     def _note(self, event: Progress) -> None:
-        if event.phase is Phase.WORKING:
+        if event.phase is Phase.RUNNING:
             self._latest = event
         if self._progress is not None:
             self._progress(event)

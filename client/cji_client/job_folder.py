@@ -136,7 +136,7 @@ def save_job(
                         digest.update(data)
                         length += len(data)
                         if progress is not None:
-                            progress(Progress(phase=Phase.SEALED, bytes=total + length))
+                            progress(Progress(phase=Phase.SEALING, bytes=total + length))
                     settle(file)
                 sent.append(PartDigest(name=name, sha256=digest.hexdigest(), bytes=length))
                 total += length

@@ -182,6 +182,8 @@ class Collector:
             raise Unverified("segment", "no job has so many parts")
         self._bytes += len(segment.data)
         check_bytes(self._bytes, self._bound())
+        if self._progress is not None:
+            self._progress(Progress(phase=Phase.RECEIVING, bytes=self._bytes))
         try:
             if segment.part not in self._parts:
                 self._parts[segment.part] = Output(file=self._new_file(segment.part))
@@ -226,7 +228,7 @@ class Collector:
     def _report(self, progress: pb.Progress) -> None:
         if self._progress is not None:
             stage = progress.stage if progress.stage.isascii() and progress.stage.isidentifier() else "work"
-            self._progress(Progress(phase=Phase.WORKING, stage=stage[:32], per_cent=min(progress.per_cent, 100)))
+            self._progress(Progress(phase=Phase.RUNNING, stage=stage[:32], per_cent=min(progress.per_cent, 100)))
 
 
 def new_output(part: OutputPart, file: BinaryIO | None = None) -> Output:

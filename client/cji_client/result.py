@@ -15,6 +15,7 @@ from cji_attestation.attested import AttestedWorker
 from cji_client.counts import require_counts
 from cji_client.errors import SpecError, Unverified
 from cji_client.parts import open_part
+from cji_client.progress import ProgressCallback, opening
 from cji_client.received import RESULT, Output, ResultHeader
 from cji_client.shown import card
 from cji_client.signers import Decrypter, decrypter_of
@@ -26,6 +27,7 @@ from cji_core.format.keys import RecipientPrivateKey
 from cji_core.format.paths import FileName
 from cji_core.format.records import ROW_STATUS as ROW_STATUS_SCHEMA
 from cji_core.jose import key_id
+from cji_core.suggest import did_you_mean
 from cji_core.trail import PartDigest, VerifiedReceipt
 
 Archive: TypeAlias = Callable[[AttestedWorker], tuple[AttestedWorker, tuple[str, ...]]]
@@ -115,6 +117,8 @@ class OpenedResult:
     sealed: Result
     decrypter: Callable[[], Decrypter | None]
     """Called when the first output is opened."""
+    progress: ProgressCallback | None = field(default=None, repr=False)
+    """Called with the rows of each output that is read."""
 
     def __repr__(self) -> str:
         return f"<OpenedResult of job {self.sealed.job_id.hex()}: {', '.join(self.names)}>"
@@ -156,7 +160,7 @@ class OpenedResult:
                 "no key opens this result",
                 remedy="Name recipient_key in the profile, pass a decrypter, or save the result and open it elsewhere.",
             )
-        return read_output(self.sealed, decrypter, name)
+        return opening(read_output(self.sealed, decrypter, name), self.progress)
 
     def table(self, name: str = RESULT) -> pa.Table:
         """One output as a table of Arrow."""
@@ -202,7 +206,10 @@ def read_output(result: Result, key: RecipientPrivateKey | Decrypter, name: str)
     dissemination ledger. It states none of other outputs.
     """
     if name not in result.names:
-        raise SpecError(f"the result has no output {name}", remedy=f"Choose one of {', '.join(result.names)}.")
+        raise SpecError(
+            f"the result has no output {did_you_mean(name, result.names)}",
+            remedy=f"Choose one of {', '.join(result.names)}.",
+        )
     result_key, rows, schema = _result_key(result, key), 0, None
     as_submitted = restore(result.job, result.columns, result.numbers, name)
     for part in result.header.parts_of(name):

@@ -90,7 +90,12 @@ def complete_result(result: Result, folder: Path) -> None:
     for number in range(len(result.outputs)):
         with part_file(folder, number).open("rb+") as file:
             settle(file)
-    about = _About(version=1, inputs=result.sent, columns=dict(result.columns), numbers={name: dict(types) for name, types in result.numbers.items()})
+    about = _About(
+        version=1,
+        inputs=result.sent,
+        columns=dict(result.columns),
+        numbers={name: dict(types) for name, types in result.numbers.items()},
+    )
     write_new(folder / _ABOUT, msgspec.json.encode(about))
 
 

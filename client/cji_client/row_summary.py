@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cji_core.format.records import WHOLE_ROW, Status
-from cji_core.operations.registry import meaning_of
+from cji_core.operations.registry import is_of_value, meaning_of
 
 _COLUMN: Final = 16  # bits of a column in a packed code and column
 
@@ -74,6 +74,18 @@ class RowSummary:
             CodeCount(code=key >> _COLUMN, column=self._name(key), rows=rows, first_row=self._first[key])
             for key, rows in ranked[:n]
         ]
+
+    def warnings(self) -> Iterator[str]:
+        """If half of the rows are not usable, or half of the values of a column cannot be read."""
+        total, unusable, unread = self._statuses.total(), self._statuses[Status.NOT_USABLE], Counter[str]()
+        if total and 2 * unusable >= total:
+            yield f"{unusable} of {total} rows are not usable"
+        for key, rows in self._codes.items():
+            if (name := self._name(key)) is not None and is_of_value(key >> _COLUMN):
+                unread[name] += rows
+        for name, rows in sorted(unread.items()):
+            if 2 * rows >= total:
+                yield f"{name}: {min(rows, total)} of {total} values cannot be read or used"
 
     @property
     def kinds(self) -> int:

@@ -9,7 +9,7 @@ An input may be in shards, so that many machines can work on one job. Batches st
 nothing but the numbers of rows: batches whose first row lies in the k-th of n equal shares of the rows are shard k.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import chain
@@ -22,6 +22,7 @@ import pyarrow as pa
 from cji_client.admissions import new_send_key
 from cji_client.errors import LimitExceeded, SpecError
 from cji_client.parts import arrow_messages, seal_stream
+from cji_client.progress import Watch, unwatched
 from cji_client.signers import Signer, header_signature, signer_of
 from cji_client.sources import Batches, FittedSource, Source, fit
 from cji_client.spec import InputSpec, JobSpec, read_file_bytes
@@ -67,12 +68,12 @@ class SealedJob:
     _inputs: tuple[InputSpec, ...] = field(repr=False)
     _dek: bytes = field(repr=False)
 
-    def fit(self, number: int, source: Source, *, before_batch: Callable[[], None] = lambda: None) -> FittedSource:
+    def fit(self, number: int, source: Source, *, watch: Watch = unwatched) -> FittedSource:
         """The records of an input as the job's spec states, read once from start to end (`sources.fit`).
 
         SpecError if its encrypted columns are not those of the header.
         """
-        fitted = fit(source, self._inputs[number], before_batch=before_batch)
+        fitted = fit(source, self._inputs[number], watch=watch)
         part = self.header.inputs[number]
         if fitted.sealed != part.sealed_columns:
             raise SpecError(

@@ -143,6 +143,6 @@ class Sender(Iterator[pb.RunRequest]):
                 self.total += len(data)  # before the worker can have them, and make anything of them
                 yield pb.RunRequest(segment=pb.Segment(part=part.number, index=index, data=data))
                 if progress is not None:
-                    progress(Progress(phase=Phase.SENT, bytes=self.total))
+                    progress(Progress(phase=Phase.SENDING, bytes=self.total))
             self.sent.append(PartDigest(name=part.name, sha256=digest.hexdigest(), bytes=self.total - start))
         yield pb.RunRequest(finish=pb.Finish())

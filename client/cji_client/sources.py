@@ -3,7 +3,8 @@
 A worker accepts batches of at most 64 Ki rows with plain columns (no dictionaries, views or extension types) and the
 schema metadata `cji.schema`. `fit` reads the whole input once, batch by batch, before anything is sent: columns are
 renamed, dropped and cast as `[input]` states, each value is read, formats of dates are found, rows are counted. A file,
-column or row that cannot be used is refused there, with its row (from 0), what was found and what is wanted.
+column or row that cannot be used is refused there, with its place as a reader of the file counts (`Place`), what was
+found and what is wanted.
 
 A column that columns.toml of `[input]` describes is encrypted in the database: its cells are taken as they lie, and
 only their form is checked. Nothing here has a key that opens them.
@@ -25,7 +26,10 @@ from cji_client.casts import Cast, cast_of
 from cji_client.date_columns import DateReader, DateSurvey
 from cji_client.date_formats import DateFormat
 from cji_client.errors import ClientError, ColumnError, SpecError
+from cji_client.places import Place, from_zero
+from cji_client.progress import Watch, unwatched
 from cji_client.spec import InputSpec
+from cji_core import suggest
 from cji_core.errors import Refusal
 from cji_core.format.records import SCHEMAS, Column, check_schema, tagged
 
@@ -57,6 +61,7 @@ class Batches:
     batches: Iterator[pa.RecordBatch]
     notes: Sequence[str] = ()
     """May grow until the last batch was read."""
+    place: Place = from_zero
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +70,7 @@ class FittedSource:
 
     `bytes` is their length in Arrow, as far as they were read.
     `notes` are for the submitter: how the input was read, what was dropped, formats of dates. `sealed` are the columns
-    of the schema that hold cells of an encrypted column, ascending.
+    of the schema that hold cells of an encrypted column, ascending; `empty` those without a value in any row.
     """
 
     schema: pa.Schema
@@ -73,6 +78,8 @@ class FittedSource:
     bytes: int
     notes: tuple[str, ...]
     sealed: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
+    place: Place = field(default=from_zero, repr=False)
     _layout: "_Layout" = field(repr=False)
     _begin: Callable[[], Batches] = field(repr=False)
     _once: "_Once | None" = field(default=None, repr=False)
@@ -140,6 +147,7 @@ class _Layout:
     casts: tuple[Cast, ...]
     formats: tuple[tuple[DateFormat, ...] | None, ...]
     cells: "Mapping[str, CellColumn]"
+    place: Place
 
     def columns(self, batch: pa.RecordBatch, first_row: int) -> Iterator[pa.Array]:
         """The cast columns of a batch that begins at row `first_row`."""
@@ -147,20 +155,21 @@ class _Layout:
             raise SpecError("the batches of one input differ in their columns")
         if batch.schema.types != self.given.types:
             raise SpecError("the batches of one input differ in their types")
-        return (cast.apply(batch.column(at), first_row) for at, cast in zip(self.positions, self.casts, strict=True))
+        columns = zip(self.positions, self.casts, strict=True)
+        return (cast.apply(batch.column(at), first_row, self.place) for at, cast in columns)
 
 
-def fit(source: Source, spec: InputSpec, *, before_batch: Callable[[], None] = lambda: None) -> FittedSource:
+def fit(source: Source, spec: InputSpec, *, watch: Watch = unwatched) -> FittedSource:
     """Read the whole of `source` as `spec` states; SpecError if a file, column or row cannot be used.
 
-    `before_batch` is called before each batch is read; it may raise to end the reading.
+    `watch` may raise to end the reading.
     """
     if isinstance(source, FittedSource):
         if source.schema.metadata != tagged(spec.schema, []).metadata:
             raise SpecError(f"the input was read with another schema than {spec.schema}")
         return source
     given = _begin(source)
-    layout = _layout(given.schema, spec)
+    layout = _layout(given, spec)
     fields = [pa.field(cast.name, cast.wanted) for cast in layout.casts]
     schema = tagged(spec.schema, fields)
     _check(schema, spec.schema, layout.cells)
@@ -172,14 +181,16 @@ def fit(source: Source, spec: InputSpec, *, before_batch: Callable[[], None] = l
         once = _Once(chain(first, small))
         rest = replace(given, batches=once)
         batches, begin = iter(first), lambda: rest
-    surveys, rows, size = _survey(batches, layout, before_batch)
-    formats = tuple(None if survey is None else survey.chosen() for survey in surveys)
+    surveys, rows, size, empty = _survey(batches, layout, watch)
+    formats = tuple(None if survey is None else survey.chosen(given.place) for survey in surveys)
     return FittedSource(
         schema=schema,
         rows=rows if again else None,
         bytes=size,
         notes=(*given.notes, *_notes(spec, layout, surveys, formats)),
         sealed=tuple(sorted(layout.cells)),
+        empty=empty if again else (),
+        place=given.place,
         _layout=replace(layout, formats=formats),
         _begin=begin,
         _once=once,
@@ -221,9 +232,9 @@ def _column(error: Exception) -> str:
     return f", column {found[1]}" if found else ""
 
 
-def _layout(given: pa.Schema, spec: InputSpec) -> _Layout:
+def _layout(source: Batches, spec: InputSpec) -> _Layout:
     """The columns to send; SpecError names those that the input lacks, has twice or has in a type that does not fit."""
-    known = _known(spec.schema)
+    known, given = _known(spec.schema), source.schema
     try:
         given.names  # noqa: B018 - pyarrow decodes them here
     except UnicodeDecodeError:
@@ -231,7 +242,8 @@ def _layout(given: pa.Schema, spec: InputSpec) -> _Layout:
     for label, used in (("rename", set(spec.rename)), ("drop", set(spec.drop))):
         if absent := used - set(given.names):
             raise SpecError(
-                f"{label}: the input has no column {_listed(absent)}", remedy=f"It has {_listed(given.names)}."
+                f"{label}: the input has no column {suggest.listed(absent, given.names)}",
+                remedy=f"It has {_listed(given.names)}.",
             )
     positions = tuple(at for at, name in enumerate(given.names) if name not in spec.drop)
     taken = [given.names[at] for at in positions]
@@ -247,7 +259,7 @@ def _layout(given: pa.Schema, spec: InputSpec) -> _Layout:
         if spec.columns is None and any(_is_bytes(kind) for name, kind in found if name not in known):
             remedy += " Columns that are encrypted in a database need `columns` there, their columns.toml."
         raise ColumnError(
-            f"the input does not fit {spec.schema}{_difference(set(names) - known.keys(), missing)}",
+            f"the input does not fit {spec.schema}{_difference(set(names) - known.keys(), missing, known)}",
             columns=sorted(missing | (set(names) - known.keys())),
             remedy=remedy,
         )
@@ -258,7 +270,7 @@ def _layout(given: pa.Schema, spec: InputSpec) -> _Layout:
         for kind, name in zip(types, names, strict=True)
     )
     formats = tuple(spec.date_formats(name) if known[name].date and name not in cells else None for name in names)
-    return _Layout(given=given, positions=positions, casts=casts, formats=formats, cells=cells)
+    return _Layout(given=given, positions=positions, casts=casts, formats=formats, cells=cells, place=source.place)
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
@@ -273,14 +285,14 @@ def _encrypted(file: Path, spec: InputSpec) -> "EncryptedColumns":
 
 def _known(schema_id: str) -> Mapping[str, Column]:
     if schema_id not in SCHEMAS:
-        raise SpecError(f"there is no schema {schema_id}: the schemas are {_listed(SCHEMAS)}")
+        known = suggest.did_you_mean(schema_id, SCHEMAS)
+        raise SpecError(f"there is no schema {known}: the schemas are {_listed(SCHEMAS)}")
     return SCHEMAS[schema_id].columns
 
 
-def _difference(unknown: set[str], missing: set[str]) -> str:
-    return "".join(
-        f"; {label}: {_listed(names)}" for label, names in (("unknown", unknown), ("missing", missing)) if names
-    )
+def _difference(unknown: set[str], missing: set[str], known: Iterable[str]) -> str:
+    text = f"; unknown: {suggest.listed(unknown, known)}" if unknown else ""
+    return f"{text}; missing: {_listed(missing)}" if missing else text
 
 
 def _check(schema: pa.Schema, schema_id: str, cells: Collection[str]) -> None:
@@ -294,23 +306,26 @@ def _check(schema: pa.Schema, schema_id: str, cells: Collection[str]) -> None:
 
 
 def _survey(
-    batches: Iterator[pa.RecordBatch], layout: _Layout, before_batch: Callable[[], None]
-) -> tuple[list[DateSurvey | None], int, int]:
-    """The counts of the columns of dates, and the numbers of rows and bytes, after every value was cast."""
+    batches: Iterator[pa.RecordBatch], layout: _Layout, watch: Watch
+) -> tuple[list[DateSurvey | None], int, int, tuple[str, ...]]:
+    """(counts of the columns of dates, rows, bytes, the columns without a value), after every value was cast."""
     surveys = [
         None if formats is None else DateSurvey(name=cast.name, formats=formats)
         for cast, formats in zip(layout.casts, layout.formats, strict=True)
     ]
     rows = size = 0
-    before_batch()
+    empty = {cast.name for cast in layout.casts}
+    watch(0, 0)
     for batch in _small(batches):
-        for survey, column in zip(surveys, layout.columns(batch, rows), strict=True):
+        for cast, survey, column in zip(layout.casts, surveys, layout.columns(batch, rows), strict=True):
             size += column.nbytes
+            if column.null_count < len(column):
+                empty.discard(cast.name)
             if survey is not None:
                 survey.add(column, rows)
         rows += batch.num_rows
-        before_batch()
-    return surveys, rows, size
+        watch(rows, size)
+    return surveys, rows, size, tuple(sorted(empty)) if rows else ()
 
 
 def _notes(

@@ -75,7 +75,10 @@ def _types(
     found = dict[str, pa.DataType]()
     for name, sources in origins.items():
         kinds = {
-            numbers.get(each, {}).get(source) for each in inputs for source in columns.get(each, ()) if source in sources
+            numbers.get(each, {}).get(source)
+            for each in inputs
+            for source in columns.get(each, ())
+            if source in sources
         }
         kind = next(iter(kinds), None)
         if len(kinds) == 1 and kind in TYPES and EVERY not in sources and not rewritten & sources:

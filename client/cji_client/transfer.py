@@ -48,14 +48,14 @@ def upload(
                         raise SpecError(f"{path} has changed", remedy="Seal the records again, into a new folder.")
                     blobs.stage(name, index, data)
                 if progress is not None:
-                    progress(Progress(phase=Phase.SENT, bytes=before + start + length))
+                    progress(Progress(phase=Phase.SENDING, bytes=before + start + length))
         try:
             blobs.commit(name, -(-size // block), size=size)
         except BlobChangedError:  # it is there: the answer to an earlier call was lost
             if not _there(blobs, name, size):
                 raise
     if progress is not None:
-        progress(Progress(phase=Phase.SENT, bytes=before + size))
+        progress(Progress(phase=Phase.SENDING, bytes=before + size))
 
 
 def block_bytes(size: int) -> int:

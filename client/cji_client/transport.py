@@ -40,7 +40,7 @@ from cji_client.description import Description
 from cji_client.errors import JobCancelled, SpecError, Unreachable, Unverified, WorkerRefused, from_rpc
 from cji_client.job_folder import JobFolder
 from cji_client.profile import ClientTls
-from cji_client.progress import ProgressCallback
+from cji_client.progress import Phase, Progress, ProgressCallback
 from cji_client.received import Collector
 from cji_client.release import JobRelease
 from cji_client.result import Result
@@ -168,11 +168,10 @@ class SyncClient:
         called from several threads. More sealed bytes of a result than `max_result_bytes`, or than the job can make
         (`bounds`), are refused. `standing` goes forward with the job; `store` keeps what comes, by default memory.
         """
-        names = [part.name for part in job.header.inputs]
-        stop, until = cancellation or Cancellation(), time.monotonic() + deadline
-        known = Standing.of(job.header.job_id, standing)
+        names, until = [part.name for part in job.header.inputs], time.monotonic() + deadline
+        stop, known = cancellation or Cancellation(), Standing.of(job.header.job_id, standing)
 
-        def in_time() -> None:
+        def in_time(_rows: int, _bytes: int) -> None:
             if stop.asked:
                 raise JobCancelled
             if time.monotonic() >= until:
@@ -182,7 +181,7 @@ class SyncClient:
             if set(inputs) != set(names):
                 raise SpecError(f"the job's inputs are {', '.join(names)}")
             check_parts(job.header)
-            sources = [job.fit(number, inputs[name], before_batch=in_time) for number, name in enumerate(names)]
+            sources = [job.fit(number, inputs[name], watch=in_time) for number, name in enumerate(names)]
         call = _Call(
             header=job.header,
             signature=job.signature,
@@ -264,6 +263,7 @@ class SyncClient:
                 if job.stop.asked:
                     raise JobCancelled from lost
                 raise
+            job.note(Progress(phase=Phase.WAITING))
             job.stop.wait(pause)
             wait = min(2 * wait, _LONGEST_WAIT)
 
@@ -272,6 +272,7 @@ class SyncClient:
         proof = admission(job.header, job.send_key, bid.attested, attempt=bid.attempt)
         opening = pb.Open(header=job.header.data, signature=job.signature, admission=proof)
         job.standing.refused = False
+        job.note(Progress(phase=Phase.SENDING))
         sender = Sender(opening, job.parts, begin=job.standing.begin, progress=job.progress)
         collector = Collector(
             job.header,
@@ -363,6 +364,11 @@ class _Call:
     stop: Cancellation
     standing: Standing
     store: "Store | None"
+
+    def note(self, event: Progress) -> None:
+        """Report it, if that is wanted."""
+        if self.progress is not None:
+            self.progress(event)
 
     def most_result_bytes(self, sent: int) -> int:
         """The most bytes that may have come, after so many were sent."""

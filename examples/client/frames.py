@@ -13,7 +13,7 @@ from cji_client.errors import ColumnError
 
 def show(event: Progress) -> None:
     """Print the worker's steps."""
-    if event.phase is Phase.WORKING:
+    if event.phase is Phase.RUNNING:
         print(f"{event.stage}: {event.per_cent} %", file=sys.stderr)
 
 

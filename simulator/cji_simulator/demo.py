@@ -104,7 +104,7 @@ def _session(folder: Path, site: Site, console: Console) -> None:
             sealed_bytes = progress.add_task("sealed job", total=csv.stat().st_size)
 
             def report(event: Progress) -> None:
-                if event.phase is Phase.SENT:
+                if event.phase is Phase.SENDING:
                     progress.update(sealed_bytes, completed=event.bytes)
 
             clock = time.perf_counter()

@@ -13,7 +13,7 @@ from typing import Final
 import pyarrow as pa
 
 from cji_client.errors import SpecError
-from cji_client.files.text import SAMPLE, UNDECODED, TextFile, encoding_of
+from cji_client.files.text import SAMPLE, UNDECODED, TextFile, encoding_of, numbered
 from cji_client.sources import Batches
 from cji_client.spec import InputSpec
 
@@ -28,7 +28,7 @@ def read_delimited(path: Path, spec: InputSpec) -> Batches:
     delimiter = spec.delimiter or _guess(path, encoding)
     file = TextFile(path=path, encoding=encoding, dialect={"delimiter": delimiter})
     rows = file.rows()
-    header = next((row for row in rows if row), [])
+    _, header = next(rows, (0, list[str]()))
     if any(UNDECODED in name for name in header):
         file.refuse_bytes("names of columns")
     names = [name.strip() for name in header]
@@ -41,12 +41,13 @@ def read_delimited(path: Path, spec: InputSpec) -> Batches:
         schema=schema,
         batches=(pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in batches),
         notes=(f"{path.name}: {encoding}, {len(names)} columns, delimiter {_NAMES.get(delimiter, delimiter)}",),
+        place=file.place(header=True),
     )
 
 
 def _guess(path: Path, encoding: str) -> str:
     """The delimiter of the file; SpecError if two are as good, or if the rows are equal with none."""
-    sample = _sample(path, encoding)
+    sample, before = _sample(path, encoding)
     widths = {delimiter: _width(sample, delimiter) for delimiter in _DELIMITERS if delimiter in sample[0]}
     even = {delimiter: width for delimiter, (width, odd) in widths.items() if odd is None and width > 1}
     best = [delimiter for delimiter, width in even.items() if width == max(even.values())]
@@ -59,14 +60,14 @@ def _guess(path: Path, encoding: str) -> str:
     else:
         delimiter = max(widths, key=lambda one: widths[one][0])
         width, odd = widths[delimiter]
-        row, fields = odd or (0, width)
+        line, fields = odd or (1, width)
         name = _NAMES.get(delimiter, delimiter)
-        text = f"has no even rows: split by {name}, row {row} has {fields} fields, wanted {width}"
+        text = f"has no even rows: split by {name}, line {before + line} has {fields} fields, wanted {width}"
     raise SpecError(f"{path.name} {text}", remedy='State delimiter in [input], for example ";".')
 
 
-def _sample(path: Path, encoding: str) -> list[str]:
-    """Whole lines from the beginning of the file; the last one is left out if the file goes on."""
+def _sample(path: Path, encoding: str) -> tuple[list[str], int]:
+    """(whole lines from the first that is not blank, the blank ones before); without the last if the file goes on."""
     file = TextFile(path=path, encoding=encoding)
     with file.open() as text:
         lines = list(io.StringIO(text.read(SAMPLE), newline=""))
@@ -75,15 +76,14 @@ def _sample(path: Path, encoding: str) -> list[str]:
     sample = list(dropwhile(lambda line: not line.strip(), whole))
     if not sample:
         raise SpecError(f"{path.name} must start with a line of distinct column names")
-    return sample
+    return sample, len(whole) - len(sample)
 
 
 def _width(sample: list[str], delimiter: str) -> tuple[int, tuple[int, int] | None]:
-    """(fields of the header, the first row with another number and that number). A quoted end may be cut off."""
+    """(fields of the header, the line of the first row with others, and their number). A quoted end may be cut off."""
     try:
-        rows = [row for row in csv.reader(sample, delimiter=delimiter) if row]
+        widths = [(line, len(row)) for line, row in numbered(sample, delimiter=delimiter)]
     except csv.Error:
-        return 0, (0, 0)
-    widths = [len(row) for row in rows]
+        return 0, (1, 0)
     whole = widths[1:-1] if sum(line.count('"') for line in sample) % 2 else widths[1:]
-    return widths[0], next((odd for odd in enumerate(whole) if odd[1] != widths[0]), None)
+    return widths[0][1], next((odd for odd in whole if odd[1] != widths[0][1]), None)

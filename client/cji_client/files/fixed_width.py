@@ -32,16 +32,16 @@ def read_fixed_width(path: Path, spec: InputSpec) -> Batches:
         schema=schema,
         batches=_batches(file, spec, schema),
         notes=(f"{path.name}: {encoding}, {len(schema)} columns of fixed width",),
+        place=file.place(header=False),
     )
 
 
 def _batches(file: TextFile, spec: InputSpec, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    gaps = tuple(_gaps(spec))
-    row = 0
+    gaps, row = tuple(_gaps(spec)), 0
     for batch in file.batches(["line"], delimiter=_NO_DELIMITER, header=False, quoted=False):
         lines = batch.column(0)
         for first, last in gaps:
-            _require_blank(lines, first, last, file.path.name, row)
+            _require_blank(lines, first, last, file, row)
         columns = [_values(lines, first, last) for first, last in spec.fixed_width.values()]
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
         row += batch.num_rows
@@ -59,11 +59,11 @@ def _values(lines: pa.Array, first: int, last: int | None) -> pa.Array:
     return pc.if_else(pc.equal(pc.binary_length(values), 0), None, values)
 
 
-def _require_blank(lines: pa.Array, first: int, last: int | None, name: str, row: int) -> None:
+def _require_blank(lines: pa.Array, first: int, last: int | None, file: TextFile, row: int) -> None:
     at = pc.index(pc.is_valid(_values(lines, first, last)), value=True).as_py()
     if at >= 0:
         where = f"after position {first - 1}" if last is None else f"in positions {first} to {last}"
         raise SpecError(
-            f"{name}: row {row + at} has characters {where}, which belong to no column",
+            f"{file.path.name}: {file.place(header=False)(row + at)} has characters {where}, which belong to no column",
             remedy="Add that part to fixed_width, and its name to drop if it is not needed.",
         )

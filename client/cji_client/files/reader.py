@@ -1,6 +1,7 @@
 """From the name of a file to a source: the reader that its kind and `[input]` call for."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -26,7 +27,7 @@ _LONGEST_LINE: Final = 65_536
 
 def read_lines(path: Path, spec: InputSpec) -> Batches:  # noqa: ARG001 - every reader gets both
     """One `binary` column `segment`: the lines of the file, each without its LF. The worker decodes the bytes."""
-    return Batches(schema=_LINES, batches=_line_batches(path))
+    return Batches(schema=_LINES, batches=_line_batches(path), place=lambda row: f"line {row + 1}")
 
 
 def _line_batches(path: Path) -> Iterator[pa.RecordBatch]:
@@ -41,7 +42,7 @@ def _lines(file: BinaryIO, path: Path, row: int) -> list[bytes]:
     lines, end = list[bytes](), file.tell() + _LINE_BYTES
     while len(lines) < _BATCH_ROWS and file.tell() < end and (line := file.readline(_LONGEST_LINE)):
         if len(line) == _LONGEST_LINE and not line.endswith(b"\n"):
-            raise SpecError(f"{path.name}: row {row + len(lines)} is longer than {_LONGEST_LINE} bytes")
+            raise SpecError(f"{path.name}: line {row + len(lines) + 1} is longer than {_LONGEST_LINE} bytes")
         lines.append(line.removesuffix(b"\n"))
     return lines
 
@@ -120,7 +121,7 @@ def read_file(path: Path, spec: InputSpec) -> Callable[[], Batches]:
             found = reader(path, spec)
         except _FAULTS as error:
             raise SpecError(f"{path.name} cannot be read ({type(error).__name__})") from None
-        return Batches(schema=found.schema, batches=_readable(found.batches, path), notes=found.notes)
+        return replace(found, batches=_readable(found.batches, path))
 
     return read
 

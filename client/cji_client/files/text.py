@@ -7,8 +7,9 @@ encodings differ in the letters of names, and no test distinguishes them.
 import codecs
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from cji_client.errors import SpecError
+from cji_client.places import Place, from_zero
 from cji_client.spec import Encoding
 
 LONGEST_ROW: Final = 1 << 20
@@ -54,13 +56,25 @@ class TextFile:
         codec = "utf-8-sig" if self.encoding == "utf-8" else self.encoding
         return self.path.open(encoding=codec, errors=_SEEK, newline="")
 
-    def rows(self) -> Iterator[list[str]]:
-        """All rows, slowly; an undecodable byte is a lone surrogate."""
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """(line from 1 on which it begins, fields) of all rows, slowly; an undecodable byte is a lone surrogate.
+
+        A blank line is no row. A row goes on over the lines of a quoted value.
+        """
         with self.open() as text:
             try:
-                yield from csv.reader(self._lines(text), **self.dialect)
+                yield from numbered(self._lines(text), **self.dialect)
             except csv.Error:
                 raise self._too_long() from None
+
+    def place(self, *, header: bool) -> Place:
+        """The places of rows: their lines. `header`: the first row has the names."""
+
+        def line(row: int) -> str:
+            found = next(islice(self.rows(), row + header, None), None)
+            return from_zero(row) if found is None else f"line {found[0]}"
+
+        return line
 
     def batches(self, names: list[str], *, delimiter: str, header: bool, quoted: bool) -> Iterator[pa.RecordBatch]:
         """Batches of text columns with these names; an empty field is null. `header`: the first row has the names."""
@@ -79,7 +93,7 @@ class TextFile:
         try:
             yield from pyarrow.csv.open_csv(self.path, read_options=read, parse_options=parse, convert_options=convert)
         except (UnicodeError, pa.ArrowInvalid) as error:
-            self._explain(names, header=header, error=error)
+            self._explain(names, error)
 
     def refuse_bytes(self, where: str) -> NoReturn:
         """The refusal of bytes that are not text in the file's encoding."""
@@ -101,19 +115,29 @@ class TextFile:
     def _codec(self) -> str:
         return "utf8" if self.encoding == "utf-8" else self.encoding
 
-    def _explain(self, names: list[str], *, header: bool, error: Exception) -> NoReturn:
+    def _explain(self, names: list[str], error: Exception) -> NoReturn:
         """The first row that has other fields than the header, or a column that cannot be decoded."""
-        for row, fields in enumerate((row for row in self.rows() if row), -int(header)):
+        for line, fields in self.rows():
             for name, value in zip(names, fields, strict=False):
                 if UNDECODED in value:
                     at = value.index(UNDECODED) + 1
                     within = (each for each, (first, last) in self.places.items() if first <= at <= last)
-                    self.refuse_bytes(f"row {row}, column {next(within, name)}")
+                    self.refuse_bytes(f"line {line}, column {next(within, name)}")
             if len(fields) != len(names):
-                raise SpecError(f"{self.path.name}: row {row} has {len(fields)} fields, wanted {len(names)}") from None
+                what = f"{self.path.name}: line {line} has {len(fields)} fields, wanted {len(names)}"
+                raise SpecError(what) from None
         if "straddl" in str(error):
             raise self._too_long() from None
         raise SpecError(f"{self.path.name} cannot be read to its end ({type(error).__name__})") from None
+
+
+def numbered(lines: Iterable[str], **dialect: Any) -> Iterator[tuple[int, list[str]]]:
+    """(line from 1 on which it begins, fields) of the rows of these lines. Raises csv.Error."""
+    reader, line = csv.reader(lines, **dialect), 1
+    for row in reader:
+        if row:
+            yield line, row
+        line = reader.line_num + 1
 
 
 def encoding_of(path: Path, stated: Encoding | None) -> str:

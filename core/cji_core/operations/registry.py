@@ -82,6 +82,12 @@ def meaning_of(code: int) -> str:
     return others.get(code, "A code of a later version.")
 
 
+def is_of_value(code: int) -> bool:
+    """Whether a code is about a value, or a cell, that cannot be read."""
+    found = CODES.get(code)
+    return isinstance(found, ValueCode) or (isinstance(found, CellCode) and not found.warning)
+
+
 def operation_of(parameters: Parameters) -> Operation[Any]:
     """The operation that takes these parameters."""
     return OPERATIONS[str(parameters.__struct_config__.tag)]

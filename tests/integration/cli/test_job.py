@@ -244,9 +244,9 @@ def test_unusable_input_is_told_before_anything_is_sent(desk: Desk) -> None:
         (spec, 'schema = "person/1"', 'schema = "person/1"\ndrop = ["DOB", "gone"]', "no column gone"),
         (spec, 'schema = "person/1"', 'schema = "person/1"\ndate_format = "MM/DD/YY"', "date format"),
         (spec, 'schema = "person/1"', 'schema = "person/1"\ndate_format = { SEX = "MM/DD/YYYY" }', "SEX is not"),
-        (people, "19151111", "11-13", "column DOB: 2 of 2 values cannot be read as dates; row 0: found 99-99"),
+        (people, "19151111", "11-13", "column DOB: 2 of 2 values cannot be read as dates; line 2: found 99-99"),
         (people, "19151111", "03/04/1980\n1,,,03/05/1980", "DD/MM/YYYY or MM/DD/YYYY"),
-        (people, "michaela,19151111", "michaela", "row 0 has 3 fields, wanted 4"),
+        (people, "michaela,19151111", "michaela", "line 2 has 3 fields, wanted 4"),
         (people, "record_id", "PAR1", "is a Parquet file, not a text file"),
         (spec, "[[operations]]", '[[operations]]\nkind = "link"\n[[operations]]', "no rule for cluster"),
         (spec, "[input]", '[sides.oris]\nschema = "nibrs_ori/1"\nfile = "absent.csv"\n[input]', "absent.csv"),
@@ -262,6 +262,25 @@ def test_unusable_input_is_told_before_anything_is_sent(desk: Desk) -> None:
     assert "out" not in desk.files()
 
 
+def test_no_rows_are_a_loud_warning_and_strict_refuses(desk: Desk) -> None:
+    people = desk.folder / "people.csv"
+    whole = people.read_text()
+    people.write_text(whole.splitlines()[0] + "\n")
+    result = desk.run("out", "people.csv", "--strict")
+    assert (result.exit_code, "records: the input has 0 rows: --strict refuses it" in result.stderr) == (2, True)
+    assert not desk.worker.seen
+    assert "step: reading\n" in result.stderr
+    people.write_text("".join(line + "\n" for line in whole.splitlines() if not line.startswith("008")))
+    words = "DOB: 1 of 2 values cannot be read or used"
+    result = desk.run("open", "people.csv")
+    assert (result.exit_code, f"WARNING: {words}\n" in result.stderr) == (0, True), result.output
+    steps = [line.removeprefix("step: ") for line in result.stderr.splitlines() if line.startswith("step: ")]
+    assert [step for step in steps if step != "rows"] == ["reading", "checking", "sending", "opening"]
+    result = desk.run("closed", "people.csv", "--strict")
+    assert (result.exit_code, words in result.stderr, "still sealed" in result.stderr) == (5, True, True), result.output
+    assert "closed" not in desk.files()
+
+
 def test_rows_are_summed_up_after_every_job(desk: Desk) -> None:
     result = desk.run("out")
     assert "input: people.csv: utf-8, 4 columns, delimiter a comma\n" in result.stderr
@@ -270,7 +289,7 @@ def test_rows_are_summed_up_after_every_job(desk: Desk) -> None:
     status = [line for line in result.stdout.splitlines() if line.startswith(("status", "  "))]
     assert status == [
         "status   2 ok, 0 warned, 1 partly used, 0 not usable",
-        f"    101 DOB                      1 rows, first        2  {CODES[101].meaning}",
+        f"    101 DOB                      1 rows, first line 4: {CODES[101].meaning}",
     ]
     assert desk.run("silent", "people.csv", "--quiet").output == ""
 

@@ -46,7 +46,7 @@ def test_a_job_goes_and_its_result_comes(desk: Desk) -> None:
     steps = list[Progress]()
     job, client = desk.save(), desk.client()
     client.submit(job, progress=steps.append)
-    assert steps[-1] == Progress(phase=Phase.SENT, bytes=sum(part.bytes for part in job.sent))
+    assert steps[-1] == Progress(phase=Phase.SENDING, bytes=sum(part.bytes for part in job.sent))
     assert client.status(job.header.job_id).state is State.QUEUED
     with pytest.raises(NotFinished):
         client.fetch(job)
@@ -58,7 +58,7 @@ def test_a_job_goes_and_its_result_comes(desk: Desk) -> None:
     tables = opened(desk, client.fetch(job, progress=steps.append))
     assert tables["result"]["record_id"].to_pylist() == ["007", "008"]
     assert tables["result"]["last"].to_pylist() != PEOPLE["last"].to_pylist()
-    assert steps[-1].phase is Phase.RECEIVED
+    assert steps[-1].phase is Phase.RECEIVING
     assert client.status(b"\0" * 16).state is State.ABSENT
     with pytest.raises(SpecError, match="no such job"):
         client.wait(b"\0" * 16, deadline=math.inf)

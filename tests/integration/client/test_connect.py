@@ -143,8 +143,8 @@ def test_every_kind_of_records_gives_the_same_result(desk: Desk, tmp_path: Path)
                 assert result.polars("row_status").height == 3
                 assert polars.DataFrame(result)["last"].to_list() == list(frame["last"])
                 assert result.receipt.claims.volumes.rows_in == 3
-    assert Progress(phase=Phase.WORKING, stage="rows", per_cent=50) in events
-    assert {event.phase for event in events} == {Phase.SENT, Phase.WORKING}
+    assert Progress(phase=Phase.RUNNING, stage="rows", per_cent=50) in events
+    assert {event.phase for event in events} == set(Phase) - {Phase.WAITING}
 
 
 def test_a_submitted_job_is_a_handle(desk: Desk) -> None:

@@ -160,8 +160,8 @@ async def test_a_job_runs_and_its_result_opens(scene: Scene) -> None:
     assert tables["result"]["first"].to_pylist() == ["m*******"] * 3
     assert tables["row_status"]["status"].to_pylist() == [0, 0, 0]
     assert result.receipt.claims.job_id == job.header.job_id.hex()
-    assert Progress(phase=Phase.WORKING, stage="rows", per_cent=50) in seen
-    assert any(event.phase is Phase.SENT for event in seen)
+    assert Progress(phase=Phase.RUNNING, stage="rows", per_cent=50) in seen
+    assert any(event.phase is Phase.SENDING for event in seen)
 
 
 async def test_large_and_empty_inputs_pass_through(scene: Scene) -> None:

@@ -54,8 +54,8 @@ def test_a_table_for_the_console(capsys: pytest.CaptureFixture[str]) -> None:
     print_summary("row_status", summary)
     assert capsys.readouterr().out.splitlines() == [
         "status   8 ok, 1 warned, 0 partly used, 1 not usable",
-        f"    401 whole row                1 rows, first        3  {CODES[401].meaning}",
-        "  20404 record_id                1 rows, first        5  NIBRS rule 404",
+        f"    401 whole row                1 rows, first row 3: {CODES[401].meaning}",
+        "  20404 record_id                1 rows, first row 5: NIBRS rule 404",
     ]
     for code in range(12):
         summary.add(RowStatus.all_ok(1).found(np.array([0]), status=Status.WARNED, code=500 + code).to_batch(10 + code))
@@ -63,6 +63,22 @@ def test_a_table_for_the_console(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("reference_status 8 ok, 13 warned")
     assert (len(lines), lines[-1]) == (10, "  and 6 others, in reference_status")
+
+
+def test_mostly_unusable_rows_and_values_are_a_warning() -> None:
+    def warnings(rows: int, code: int, status: Status = Status.PARTLY_USED, column: int = 1) -> list[str]:
+        summary = RowSummary(columns=NAMES)
+        found = status_of([(row, status, code, column) for row in range(rows)])
+        summary.add(found.to_batch(0))
+        return list(summary.warnings())
+
+    name = NAMES[1]
+    assert warnings(4, 101) == []
+    assert warnings(5, 101) == [f"{name}: 5 of 10 values cannot be read or used"]
+    assert warnings(5, 953) == [f"{name}: 5 of 10 values cannot be read or used"]
+    assert warnings(5, 961) == warnings(5, 104) == []  # a copy is used; a date after the day is read
+    assert warnings(5, 401, Status.NOT_USABLE, -1) == ["5 of 10 rows are not usable"]
+    assert list(RowSummary(columns=NAMES).warnings()) == []
 
 
 def test_every_code_has_a_meaning() -> None:

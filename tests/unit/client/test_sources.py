@@ -2,7 +2,7 @@
 
 import datetime
 import decimal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pandas as pd
 import polars as pl
@@ -262,7 +262,20 @@ def test_a_reading_can_be_ended_before_each_batch() -> None:
 
         return Batches(schema=TABLE.schema, batches=batches())
 
-    calls = iter(range(3))
-    stop: Callable[[], object] = lambda: next(calls)  # noqa: E731
+    seen = list[tuple[int, int]]()
+
+    def watch(rows: int, size: int) -> None:
+        seen.append((rows, size))
+        if len(seen) == 3:
+            raise StopIteration
+
     with pytest.raises(StopIteration):
-        fit(endless, InputSpec(schema="person/1"), before_batch=stop)  # type: ignore[arg-type]
+        fit(endless, InputSpec(schema="person/1"), watch=watch)
+    assert [rows for rows, _ in seen] == [0, 2, 4]
+    assert seen[0][1] == 0 < seen[1][1] < seen[2][1]
+
+
+def test_columns_without_a_value_are_named() -> None:
+    table = pa.table({"record_id": ["1", None], "last": pa.nulls(2, pa.string()), "SOC": pa.nulls(2)})
+    assert fit(table, InputSpec(schema="person/1")).empty == ("SOC", "last")
+    assert fit(table.slice(0, 0), InputSpec(schema="person/1")).empty == ()

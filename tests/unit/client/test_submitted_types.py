@@ -31,7 +31,9 @@ def header(operation: str, sides: str = "") -> Header:
     return seal(spec, kek=kek, signing_key=new_signing_key(), now=datetime.now(UTC)).header
 
 
-def ids(header: Header, numbers: dict[str, dict[str, str]], output: str, name: str, **columns: tuple[str, ...]) -> pa.Array:
+def ids(
+    header: Header, numbers: dict[str, dict[str, str]], output: str, name: str, **columns: tuple[str, ...]
+) -> pa.Array:
     """A column of this output with the values "7" and null, as its reader gets it."""
     batch = pa.RecordBatch.from_arrays([pa.array(["7", None])], names=[name])
     found = restore(header, {**COLUMNS, **columns}, numbers, output)(batch).column(0)
@@ -71,7 +73,11 @@ def test_every_output_of_link_has_the_ids_as_submitted(output: str, name: str) -
 def test_inputs_with_different_types_give_texts() -> None:
     linked = header(LINK, '[sides.link_to]\nschema = "person/1"\nfile = "x"\n')
     both = {**INT, "link_to": {"record_id": "int64"}}
-    for numbers, kind in ((INT, pa.string()), (both, pa.int64()), ({**INT, "link_to": {"record_id": "int8"}}, pa.string())):
+    for numbers, kind in (
+        (INT, pa.string()),
+        (both, pa.int64()),
+        ({**INT, "link_to": {"record_id": "int8"}}, pa.string()),
+    ):
         assert ids(linked, numbers, "pairs", "right_id", link_to=("record_id",)).type == kind
     assert ids(linked, INT, "result", "record_id", link_to=("record_id",)).type == pa.int64()
 

@@ -147,13 +147,12 @@ def fetch(
             with shown(console) as steps:
                 client.wait(job.header.job_id, deadline=seconds, progress=steps)
         try:
-            with (
-                destination.ready(),
-                shown(console) as steps,
-                client.fetch(job, max_result_bytes=max_result_bytes, progress=steps, standing=standing) as result,
-            ):
-                introduce(console, result.attested)
-                opened = destination.receive(console, result, recipient)
+            with destination.ready():
+                with shown(console) as steps:
+                    fetched = client.fetch(job, max_result_bytes=max_result_bytes, progress=steps, standing=standing)
+                with fetched as result:
+                    introduce(console, result.attested)
+                    opened = destination.receive(console, result, recipient)
         except JobFailed as error:
             _keep(job, error)
             raise

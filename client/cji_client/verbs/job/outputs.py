@@ -12,8 +12,11 @@ import click
 from rich.console import Console
 
 from cji_attestation.attested import AttestedWorker
+from cji_client.connection import Connection
 from cji_client.errors import SpecError
 from cji_client.kept import Kept
+from cji_client.places import Place, from_zero
+from cji_client.progress import Phase, Progress, ProgressCallback, opening
 from cji_client.received import ROW_STATUS as STATUS_OUTPUT
 from cji_client.result import Result, read_output
 from cji_client.result_folder import save_result
@@ -23,6 +26,8 @@ from cji_client.signers import Decrypter
 from cji_client.sources import FittedSource
 from cji_client.space import Space
 from cji_client.verbs.answers import Received
+from cji_client.verbs.job.prepare import warn
+from cji_client.verbs.progress import shown
 from cji_client.verbs.report_file import opened_job, write_report
 from cji_core.command.json_output import print_json
 from cji_core.command.output import CSV, FORMATS, RESULT, Target, write_batches, write_lines
@@ -40,11 +45,17 @@ _LISTED: Final = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """An opened result: the summary of each row status, and remarks of the operations on their outputs."""
+    """An opened result: the summary of each row status, the places of its rows, remarks of the operations."""
 
     plan: Plan
     summaries: Mapping[str, RowSummary]
+    places: Mapping[str, Place]
     notes: Sequence[str]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the submitter must not overlook."""
+        return [text for summary in self.summaries.values() for text in summary.warnings()]
 
 
 def form_of(file: Path) -> str:
@@ -62,16 +73,18 @@ class Destination:
         *,
         suffix: str = CSV,
         safe_csv: bool = False,
+        strict: bool = False,
     ) -> None:
         """`suffix` is the format of tables in a folder.
 
-        SpecError for no target, one that exists, or `safe_csv` where no .csv is written.
+        SpecError for no target, one that exists, or `safe_csv` where no .csv is written. `strict`: a result with mostly
+        unusable rows or values is refused, and stays sealed.
         """
         if out is None and sealed is None:
             raise SpecError("the result would go nowhere", remedy="Give --out or --save-sealed.")
         if sealed is not None and sealed.exists():
             raise SpecError(f"{sealed} exists", remedy="Choose another --save-sealed.")
-        self.out, self.sealed = out, sealed
+        self.out, self.sealed, self._strict = out, sealed, strict
         self._target = None if out is None else Target(out, suffix=suffix)
         self._safe_csv = safe_csv
         if safe_csv and (self._target is None or self._target.suffix != CSV):
@@ -119,10 +132,21 @@ class Destination:
         if self._target is None or self._folder is None or recipient is None:
             return None
         planned = plan(result.job.operations, result.job.input_schemas)
-        summaries = write_result(result, recipient, self._folder, suffix=self._target.suffix, guard=self._safe_csv)
-        job = opened_job(result, recipient, planned, inputs or {})
-        write_report(console, job, self._folder / "report.html")
-        return Opened(plan=planned, summaries=summaries, notes=_notes(result, recipient, planned))
+        given = inputs or {}
+        with shown(console) as steps:
+            summaries = write_result(
+                result, recipient, self._folder, suffix=self._target.suffix, guard=self._safe_csv, progress=steps
+            )
+        records = given.get(INPUT_NAME)
+        opened = Opened(
+            plan=planned,
+            summaries=summaries,
+            places={} if records is None else {STATUS_OUTPUT: records.place},
+            notes=_notes(result, recipient, planned),
+        )
+        warn(console, opened.warnings, strict=self._strict, remedy="Open the result without --strict to see the rows.")
+        write_report(console, opened_job(result, recipient, planned, given), self._folder / "report.html")
+        return opened
 
     def conclude(self, result: Result, opened: Opened | None, *, quiet: bool, as_json: bool) -> None:
         """Print what the job did."""
@@ -137,6 +161,15 @@ def _existing(folder: Path) -> Path:
     return next(each for each in (folder, *folder.parents) if each.is_dir())
 
 
+def attest(console: Console, worker: Connection) -> AttestedWorker:
+    """The worker, attested; prints which machine it is."""
+    with shown(console) as steps:
+        steps(Progress(phase=Phase.CHECKING))
+        attested = worker.attest()
+    introduce(console, attested)
+    return attested
+
+
 def introduce(console: Console, attested: AttestedWorker) -> None:
     """Print which machine was attested."""
     verdict = attested.verdict
@@ -147,13 +180,19 @@ def introduce(console: Console, attested: AttestedWorker) -> None:
 
 
 def write_result(
-    result: Result, recipient: Decrypter, folder: Path, *, suffix: str, guard: bool
+    result: Result,
+    recipient: Decrypter,
+    folder: Path,
+    *,
+    suffix: str,
+    guard: bool,
+    progress: ProgressCallback | None = None,
 ) -> dict[str, RowSummary]:
     """Write all files; the summary of each row status."""
     summaries, columns = dict[str, RowSummary](), result.columns
     for output in result.header.outputs:
         name, schema = output.name, output.schema
-        batches = read_output(result, recipient, name)
+        batches = opening(read_output(result, recipient, name), progress)
         if schema == ROW_STATUS:
             about = columns.get(name.removesuffix("_status"), columns.get(INPUT_NAME, ()))
             summaries[name] = RowSummary(columns=about)
@@ -197,7 +236,7 @@ def _conclude(result: Result, opened: Opened | None, *, out: Path | None, sealed
         for note in opened.notes:
             click.echo(note)
         for name, summary in opened.summaries.items():
-            print_summary(name, summary)
+            print_summary(name, summary, opened.places.get(name, from_zero))
     click.echo(f"receipt  verified: job {claims.job_id}, worker {json.dumps(claims.worker)[1:-1]}")
     reference = None if opened is None else opened.plan.reference
     if reference is not None and reference.seconds:
@@ -213,12 +252,12 @@ def _notes(result: Result, recipient: Decrypter, planned: Plan) -> list[str]:
     ]
 
 
-def print_summary(name: str, summary: RowSummary) -> None:
+def print_summary(name: str, summary: RowSummary, place: Place = from_zero) -> None:
     """Print the number of rows by status, and the codes that most rows have, each with its column and first row."""
     label = "status" if name == STATUS_OUTPUT else name
     click.echo(f"{label:8} {', '.join(f'{n} {_WORDS[status]}' for status, n in summary.counts.items())}")
     for one in summary.commonest(_LISTED):
         where = "whole row" if one.column is None else one.column
-        click.echo(f"  {one.code:5} {where:16} {one.rows:>9} rows, first {one.first_row:>8}  {one.meaning}")
+        click.echo(f"  {one.code:5} {where:16} {one.rows:>9} rows, first {place(one.first_row)}: {one.meaning}")
     if summary.kinds > _LISTED:
         click.echo(f"  and {summary.kinds - _LISTED} others, in {name}")

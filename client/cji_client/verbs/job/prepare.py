@@ -1,5 +1,6 @@
 """Before a verb of `cji job` sends anything: its options, the spec, the keys and the records are read and checked."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,8 +13,10 @@ from cji_client.prepared import Prepared
 from cji_client.prepared import prepare as prepare_job
 from cji_client.profile import ClientProfile
 from cji_client.profile_keys import decrypter_named
+from cji_client.progress import Reading
 from cji_client.signers import Decrypter
 from cji_client.spec import JobSpec, load_spec, only
+from cji_client.verbs.progress import shown
 from cji_core.command.common import FILE, prompt
 from cji_core.format.keys import recipient_thumbprints
 from cji_core.jose import key_id
@@ -62,16 +65,37 @@ MAX_RESULT_BYTES = click.option(
 QUIET = click.option("--quiet", is_flag=True, help="Print only errors.")
 
 
-def prepare(file: Path, spec: JobSpec, console: Console) -> Prepared:
-    """Read all records of a job; prints how. SpecError for anything that a worker would refuse."""
-    prepared = prepare_job(file, spec)
+STRICT = click.option(
+    "--strict",
+    is_flag=True,
+    help="Refuse what is otherwise a warning: no rows, a column without a value; of a result, mostly unusable rows or "
+    "values.",
+)
+
+
+def prepare(file: Path, spec: JobSpec, console: Console, *, strict: bool = False) -> Prepared:
+    """Read all records of a job; prints how. SpecError for anything that a worker would refuse.
+
+    Of `strict`, for a warning too.
+    """
+    with shown(console) as steps:
+        prepared = prepare_job(file, spec, watch=Reading(steps))
     for note in prepared.notes:
         console.print(f"input: {note}", highlight=False, markup=False, soft_wrap=True)
+    warn(console, prepared.warnings, strict=strict, remedy="Compare the file and [input] in the spec.")
     for parameters in spec.operations:
         operation = operation_of(parameters)
         for line in operation.remains(parameters):
             console.print(f"{operation.name}: {line}", highlight=False, markup=False, soft_wrap=True)
     return prepared
+
+
+def warn(console: Console, texts: Sequence[str], *, strict: bool, remedy: str) -> None:
+    """Print warnings that nobody overlooks; SpecError if they are refused."""
+    if strict and texts:
+        raise SpecError(f"{'; '.join(texts)}: --strict refuses it", remedy=remedy)
+    for text in texts:
+        console.print(f"WARNING: {text}", style="bold red", highlight=False, markup=False, soft_wrap=True)
 
 
 def recipient_key(profile: ClientProfile, spec: JobSpec | None = None) -> Decrypter:

@@ -11,7 +11,7 @@ from cji_client.connection import connect
 from cji_client.profile import load_profile
 from cji_client.verbs.answers import Received
 from cji_client.verbs.job.ending import Ending
-from cji_client.verbs.job.outputs import Destination, form_of, introduce
+from cji_client.verbs.job.outputs import Destination, attest, form_of
 from cji_client.verbs.job.prepare import (
     COLUMNS,
     MAX_RESULT_BYTES,
@@ -22,6 +22,7 @@ from cji_client.verbs.job.prepare import (
     SAFE_CSV,
     SAVE_SEALED,
     SPEC,
+    STRICT,
     job_spec,
     prepare,
     recipient_key,
@@ -42,6 +43,7 @@ from cji_core.command.json_output import answers
 @SAVE_SEALED
 @FORMAT
 @MAX_RESULT_BYTES
+@STRICT
 @QUIET
 @answers(Received)
 @click.pass_context
@@ -59,6 +61,7 @@ def run(
     save_sealed: Path | None,
     kind: str | None,
     max_result_bytes: int | None,
+    strict: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -83,12 +86,11 @@ def run(
     with ending.explained(), records_file(given, kind) as file:
         profile, trust = ending.met(load_profile(profile_file))
         spec = job_spec(spec_file, profile, op=op, file=file, columns=columns_file)
-        destination = Destination(out, save_sealed, suffix=form_of(file), safe_csv=safe_csv)
+        destination = Destination(out, save_sealed, suffix=form_of(file), safe_csv=safe_csv, strict=strict)
         recipient = None if out is None else recipient_key(profile, spec)
         with connect(profile, trusts=[trust], passphrase=prompt) as worker:
             worker.signer  # noqa: B018 - a passphrase is asked for before the records are read
-            prepared = prepare(file, spec, console)
-            introduce(console, attested := worker.attest())
+            prepared, attested = prepare(file, spec, console, strict=strict), attest(console, worker)
             sealed = worker.seal(prepared)
             size = held_result_bytes(sealed.header, prepared.bytes, most=max_result_bytes)
             call = partial(worker.run_sealed, sealed, prepared, attested=attested, max_result_bytes=max_result_bytes)

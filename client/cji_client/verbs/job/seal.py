@@ -13,7 +13,7 @@ from cji_client.job_folder import JobFolder, load_job, save_job
 from cji_client.profile import load_profile
 from cji_client.verbs.answers import Received, Sealed
 from cji_client.verbs.job.ending import Ending
-from cji_client.verbs.job.outputs import Destination, introduce
+from cji_client.verbs.job.outputs import Destination, attest
 from cji_client.verbs.job.prepare import (
     COLUMNS,
     MAX_RESULT_BYTES,
@@ -24,6 +24,7 @@ from cji_client.verbs.job.prepare import (
     SAFE_CSV,
     SAVE_SEALED,
     SPEC,
+    STRICT,
     job_spec,
     prepare,
     recipient_key,
@@ -44,6 +45,7 @@ _FOLDER = click.argument("folder", metavar="FOLDER", type=click.Path(exists=True
 @OPERATION
 @PROFILE
 @FORMAT
+@STRICT
 @QUIET
 @answers(Sealed)
 @click.pass_context
@@ -58,6 +60,7 @@ def seal(
     op: str | None,
     profile_file: Path,
     kind: str | None,
+    strict: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -75,7 +78,9 @@ def seal(
     console = Console(stderr=True, quiet=quiet or as_json)
     trust = trust_named(context, profile.cloud)
     with records_file(given, kind) as file, connect(profile, trusts=[trust], passphrase=prompt) as worker:
-        prepared = prepare(file, job_spec(spec_file, profile, op=op, file=file, columns=columns_file), console)
+        prepared = prepare(
+            file, job_spec(spec_file, profile, op=op, file=file, columns=columns_file), console, strict=strict
+        )
         sealed = worker.seal(prepared)
         with shown(console) as steps:
             job = save_job(sealed, prepared.inputs, folder, submitter=profile.submitter(), progress=steps)
@@ -129,8 +134,7 @@ def send(
         job = load_job(folder)
         size = held_result_bytes(job.header, sum(part.bytes for part in job.sent), most=max_result_bytes)
         with connect(profile, trusts=[trust]) as worker:
-            attested = worker.attest()
-            introduce(console, attested)
+            attested = attest(console, worker)
             call = partial(worker.send, job, attested=attested, deadline=deadline, max_result_bytes=max_result_bytes)
             result, opened = ending.carry_out(call, job.header, destination, recipient, size=size, console=console)
     destination.conclude(result, opened, quiet=quiet, as_json=as_json)

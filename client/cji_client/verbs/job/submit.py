@@ -8,13 +8,13 @@ from rich.console import Console
 from cji_client.by_reference import pool_client
 from cji_client.connection import connect
 from cji_client.errors import SpecError
-from cji_client.job_folder import load_job, save_job
+from cji_client.job_folder import JobFolder, load_job, save_job
 from cji_client.profile import load_profile
 from cji_client.profile_keys import signer_named
 from cji_client.reference_standing import ReferenceStanding
 from cji_client.verbs.answers import Sealed
 from cji_client.verbs.job.ending import Ending
-from cji_client.verbs.job.prepare import COLUMNS, OPERATION, PROFILE, QUIET, SPEC, job_spec, prepare
+from cji_client.verbs.job.prepare import COLUMNS, OPERATION, PROFILE, QUIET, SPEC, STRICT, job_spec, prepare
 from cji_client.verbs.job.seal import describe
 from cji_client.verbs.progress import shown
 from cji_core.command.common import FILE, explained, prompt
@@ -34,6 +34,7 @@ from cji_core.command.json_output import answers
 @COLUMNS
 @OPERATION
 @PROFILE
+@STRICT
 @QUIET
 @click.option("--in-parts", is_flag=True, help="Send no ticket: `cji-cluster run` runs the job on many machines.")
 @answers(Sealed)
@@ -48,6 +49,7 @@ def submit(
     columns_file: Path | None,
     op: str | None,
     profile_file: Path,
+    strict: bool,
     quiet: bool,
     in_parts: bool,
     as_json: bool,
@@ -72,15 +74,12 @@ def submit(
         profile, trust = ending.met(load_profile(profile_file))
         client = pool_client(profile, trust)
         if file is None:
-            if (spec_file, columns_file, op) != (None, None, None):
-                raise SpecError(
-                    "a job that is sealed takes neither --spec nor --columns nor --op",
-                    remedy="Give IN as well, or leave them out.",
-                )
-            job = load_job(folder)
+            job = _sealed_before(folder, spec_file, columns_file, op)
         else:
             signer = signer_named(profile, prompt)
-            prepared = prepare(file, job_spec(spec_file, profile, op=op, file=file, columns=columns_file), console)
+            prepared = prepare(
+                file, job_spec(spec_file, profile, op=op, file=file, columns=columns_file), console, strict=strict
+            )
             with connect(profile, trusts=[trust], signer=signer) as worker:
                 sealed = worker.seal(prepared)
             with shown(console) as steps:
@@ -88,3 +87,13 @@ def submit(
         with shown(console) as steps:
             client.submit(job, in_parts=in_parts, progress=steps, standing=standing)
     describe(job, quiet=quiet, as_json=as_json, with_header=in_parts)
+
+
+def _sealed_before(folder: Path, *of_records: Path | str | None) -> JobFolder:
+    """The job in the folder; SpecError for options that are for records."""
+    if any(each is not None for each in of_records):
+        raise SpecError(
+            "a job that is sealed takes neither --spec nor --columns nor --op",
+            remedy="Give IN as well, or leave them out.",
+        )
+    return load_job(folder)

@@ -74,6 +74,15 @@ def test_the_sheet_has_to_be_named_if_there_are_several(tmp_path: Path) -> None:
     assert records(two, sheet="B") == {"last": ["painter"]}
 
 
+def test_rows_are_those_that_a_person_sees(tmp_path: Path) -> None:
+    rows: list[list[object]] = [[], ["last", "DOB"], [], ["a", "19820214"], [], ["b", "x"], ["c", "x"]]
+    path = workbook(tmp_path / "a.xlsx", {"A": rows})
+    with pytest.raises(SpecError, match="cannot be read as dates; row 6 of sheet A: found A"):
+        fitted(path)
+    found = fitted(workbook(tmp_path / "b.xlsx", {"A": [[], ["last"], [], ["a"]]}))
+    assert (found.place(0), found.place(7)) == ("row 4 of sheet A", "row 7")
+
+
 def test_the_header_is_the_first_row_with_values(tmp_path: Path) -> None:
     path = workbook(tmp_path / "a.xlsx", {"A": [[], [], [" last ", "first", None], ["a", "b"], [], ["c"]]})
     assert records(path) == {"last": ["a", "c"], "first": ["b", None]}

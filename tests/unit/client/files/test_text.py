@@ -56,7 +56,7 @@ def test_a_delimiter_that_does_not_decide_has_to_be_stated(tmp_path: Path) -> No
         "last": ["a;b"],
         "first": ["c"],
     }
-    assert "split by a comma, row 1 has 3 fields, wanted 2" in refusal(path, "last,first\na,b\nc,d,e\n")
+    assert "split by a comma, line 3 has 3 fields, wanted 2" in refusal(path, "last,first\na,b\nc,d,e\n")
     assert records(path, "last\nneumann\n\npainter\n") == {"last": ["neumann", "painter"]}
 
 
@@ -68,7 +68,7 @@ def test_the_sample_may_end_within_a_row(tmp_path: Path) -> None:
 
 def test_rows_of_another_width_are_named(tmp_path: Path) -> None:
     text = "record_id,last\n" + "1,a\n" * 50_000 + "canary\n" + "2,b\n"
-    assert refusal(tmp_path / "a.csv", text) == "a.csv: row 50000 has 1 fields, wanted 2"
+    assert refusal(tmp_path / "a.csv", text) == "a.csv: line 50002 has 1 fields, wanted 2"
 
 
 @pytest.mark.parametrize(
@@ -104,16 +104,16 @@ def test_bytes_of_another_encoding_are_named(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     rows = b"".join(b'%d,"x\ny"\n' % i for i in range(30_000))
     found = refusal(path, b"record_id,last\n" + rows + b"\n4,M\xfcller canary\n")
-    assert found == "a.csv: row 30000, column last: found a byte that is not utf-8, wanted utf-8 text"
-    assert "row 0, column last: found a byte that is not windows-1252" in refusal(
+    assert found == "a.csv: line 60003, column last: found a byte that is not utf-8, wanted utf-8 text"
+    assert "line 2, column last: found a byte that is not windows-1252" in refusal(
         path, b"last,first\n\x81,b\n", encoding="windows-1252"
     )
-    assert "row 1, column last" in refusal(
+    assert "line 3, column last" in refusal(
         path, "last\na\n".encode("utf-16-le") + b"\x00\xd8\x41\x00", encoding="utf-16-le"
     )
     assert "names of columns: found a byte that is not utf-8" in refusal(path, b"l\xe9st,first\na,b\n")
     wide = refusal(tmp_path / "b.txt", b"001M\xfcller  \n", fixed_width={"record_id": (1, 3), "last": (4, 11)})
-    assert wide == "b.txt: row 0, column last: found a byte that is not utf-8, wanted utf-8 text"
+    assert wide == "b.txt: line 1, column last: found a byte that is not utf-8, wanted utf-8 text"
 
 
 def test_headers_must_have_distinct_names(tmp_path: Path) -> None:
@@ -124,11 +124,23 @@ def test_headers_must_have_distinct_names(tmp_path: Path) -> None:
         assert records(path, text) == {"last": [], "first": []}
 
 
+def test_lines_are_those_of_an_editor(tmp_path: Path) -> None:
+    """The header, blank lines and the lines of a quoted value count."""
+    for end in ("\n", "\r\n", "\r"):
+        text = end.join(("", "record_id,last,DOB", '1,"a', 'b",19820214', "", "2,b,x", ""))
+        assert "values cannot be read as dates; line 6: found" in refusal(tmp_path / "a.csv", text + "3,c,x")
+    assert fitted(tmp_path / "b.csv", 'record_id,last\n1,"a\n"\n2,b\n').place(1) == "line 4"
+    assert (
+        fitted(tmp_path / "c.dat", "001x\n\n002y\n", fixed_width={"record_id": (1, 3), "last": (4, 4)}).place(1)
+        == "line 3"
+    )
+
+
 def test_a_row_has_a_bound(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     for text in (f"last,first\n{'x' * (3 << 20)},b\n", 'last,first\n"' + "a,b\n" * (1 << 19)):
         assert "longer than 1048576 bytes, or its quote is not closed" in refusal(path, text)
-    assert "row 1 is longer than 65536 bytes" in refusal(
+    assert "line 2 is longer than 65536 bytes" in refusal(
         tmp_path / "a.txt", "a\n" + "x" * 100_000, schema="nibrs.flat/3.1"
     )
 
@@ -150,10 +162,10 @@ def test_fixed_width(tmp_path: Path) -> None:
 def test_no_part_of_a_fixed_width_line_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "a.dat"
     assert refusal(path, "007\n009neumann X19820214", fixed_width=WIDTHS) == (
-        "a.dat: row 1 has characters in positions 12 to 12, which belong to no column"
+        "a.dat: line 2 has characters in positions 12 to 12, which belong to no column"
     )
     assert refusal(path, "007neumann  19820214F", fixed_width=WIDTHS) == (
-        "a.dat: row 0 has characters after position 20, which belong to no column"
+        "a.dat: line 1 has characters after position 20, which belong to no column"
     )
     more = {**WIDTHS, "flag": (12, 12), "rest": (21, 99)}
     assert records(path, "007neumann X19820214F", fixed_width=more, drop=("flag", "rest"))["DOB"] == ["19820214"]
