@@ -20,13 +20,6 @@ from cji_core.suites import Suite
 from cji_core.wire.v1 import worker_pb2 as pb
 
 _ATTEST_AGAIN: Final = frozenset({Reason.ADMISSION_WORKER, Reason.ADMISSION_NONCE})
-_AGAIN: Final = _ATTEST_AGAIN | {
-    Reason.OVERLOADED,
-    Reason.NOT_READY,
-    Reason.DRAINING,
-    Reason.KEY_THROTTLED,
-    Reason.ADMISSION_ATTEMPT,
-}
 
 
 def new_send_key(suite: Suite) -> SigningKey:
@@ -68,11 +61,10 @@ class Bid:
         return Bid(attested, self.attempt if same else 1)
 
     def after(self, refused: WorkerRefused) -> "Bid | None":
-        """The bid for the next attempt, None after a refusal that none changes."""
+        """The bid for the next attempt, None after the last that a worker admits."""
         following = Bid(self.attested, self.attempt + (self.began or refused.reason is Reason.ADMISSION_ATTEMPT))
         if following.attempt > MAX_ATTEMPTS:
             return None
         if refused.reason in _ATTEST_AGAIN:
             following.attested = replace(self.attested, admission_nonce=b"")
-            return following
-        return following if refused.reason in _AGAIN else None
+        return following

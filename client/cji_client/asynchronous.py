@@ -13,6 +13,7 @@ from cji_client.job import Job
 from cji_client.job_state import JobStatus
 from cji_client.profile import ClientProfile
 from cji_client.result import OpenedResult
+from cji_client.retry import RetryPolicy
 from cji_client.signers import Decrypter, Signer
 from cji_client.tokens import TokenSource
 from cji_client.transport import SyncClient
@@ -127,6 +128,7 @@ def connect_async(
     passphrase: Passphrase | None = None,
     token: TokenSource | None = None,
     credential: "TokenCredential | None" = None,
+    retry: RetryPolicy | None = None,
 ) -> AsyncConnection:
     """The same as `connect` for programs with an event loop; use it with `async with`."""
     return AsyncConnection(
@@ -138,5 +140,6 @@ def connect_async(
             passphrase=passphrase,
             token=token,
             credential=credential,
+            retry=retry,
         )
     )

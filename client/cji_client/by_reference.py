@@ -16,10 +16,10 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from google.protobuf.message import DecodeError
 
@@ -36,6 +36,7 @@ from cji_client.progress import Phase, Progress, ProgressCallback
 from cji_client.received import Output, parse_result_header
 from cji_client.reference_standing import ReferenceStanding
 from cji_client.result import Archive, Result
+from cji_client.retry import RetryPolicy
 from cji_client.storage_identity import default_credential
 from cji_client.transfer import document, explained, read_blob, upload
 from cji_client.verify import names_token, verify_failed, verify_result, verify_stored
@@ -61,6 +62,8 @@ from cji_client.transfer import segments
 from cji_core.pool.documents import SOURCES_BYTES, Sources
 from cji_core.trail import Claims
 
+T = TypeVar("T")
+
 _EXCHANGE_SECONDS: Final = 120.0
 _FIRST_WAIT: Final = 1.0
 _LONGEST_WAIT: Final = 15.0
@@ -72,7 +75,8 @@ class SyncFleetClient:
 
     `trust`, `reference` and `maa_url` are as in `SyncClient`: the evidence of the worker that ran a job must pass them.
     `credential` makes tokens for Azure Storage; by default the one that Microsoft's SDK finds. `archive` completes
-    evidence when a result is saved (`ClientProfile.archive`).
+    evidence when a result is saved (`ClientProfile.archive`). `retry` bounds the calls after the service was away:
+    `submit` and `fetch` begin again where they stopped.
     """
 
     def __init__(
@@ -84,8 +88,9 @@ class SyncFleetClient:
         maa_url: str,
         credential: "TokenCredential | None" = None,
         archive: Archive | None = None,
+        retry: RetryPolicy | None = None,
     ) -> None:
-        self._archive = archive
+        self._archive, self._retry = archive, retry or RetryPolicy()
         self._storage = storage
         self._trust = trust
         self._reference = reference
@@ -111,7 +116,7 @@ class SyncFleetClient:
         known = standing or ReferenceStanding()
         known.met(job.header.job_id, job.folder, ticket_sent=job.ticket_sent)
         with known.explaining(), _local_faults():
-            self._submit(job, known, in_parts=in_parts, progress=progress)
+            self._again(lambda: self._submit(job, known, in_parts=in_parts, progress=progress), progress)
 
     def _submit(
         self, job: JobFolder, known: ReferenceStanding, *, in_parts: bool, progress: ProgressCallback | None
@@ -183,7 +188,21 @@ class SyncFleetClient:
         known.met(job.header.job_id, job.folder, ticket_sent=job.ticket_sent)
         known.fetching = known.ticket = True
         with known.explaining(), _local_faults():
-            return self._fetch(job, known, max_result_bytes, progress)
+            return self._again(lambda: self._fetch(job, known, max_result_bytes, progress), progress)
+
+    def _again(self, call: Callable[[], T], progress: ProgressCallback | None) -> T:
+        """The answer of a call, which is made again as the policy states."""
+        calls = self._retry.calls()
+        while True:
+            try:
+                return call()
+            except ClientError as error:
+                pause = calls.pause_after(error)
+                if pause is None:
+                    raise
+            if progress is not None:
+                progress(Progress(phase=Phase.WAITING))
+            time.sleep(pause)
 
     def _fetch(
         self, job: JobFolder, known: ReferenceStanding, most: int | None, progress: ProgressCallback | None
@@ -320,7 +339,11 @@ class SyncFleetClient:
 
 
 def pool_client(
-    profile: ClientProfile, trust: Trust, *, credential: "TokenCredential | None" = None
+    profile: ClientProfile,
+    trust: Trust,
+    *,
+    credential: "TokenCredential | None" = None,
+    retry: RetryPolicy | None = None,
 ) -> SyncFleetClient:
     """The pool that a profile names; SpecError if it names none."""
     return SyncFleetClient(
@@ -330,6 +353,7 @@ def pool_client(
         maa_url=profile.maa_url,
         credential=credential,
         archive=profile.archive(trust),
+        retry=retry or profile.retry,
     )
 
 

@@ -30,6 +30,7 @@ from cji_client.profile_keys import decrypter_named, signer_named
 from cji_client.progress import Phase, Progress, ProgressCallback, Reading, Watch, unwatched
 from cji_client.release import JobRelease
 from cji_client.result import OpenedResult, Result
+from cji_client.retry import RetryPolicy
 from cji_client.seal import SealedJob
 from cji_client.shown import card
 from cji_client.signers import Decrypter, Signer
@@ -66,9 +67,10 @@ class Connection:
         passphrase: Passphrase | None = None,
         token: TokenSource | None = None,
         credential: "TokenCredential | None" = None,
+        retry: RetryPolicy | None = None,
     ) -> None:
-        """Keys are loaded when they are used first; `signer` and `decrypter` replace those of the profile."""
-        self.profile, self._credential = profile, credential
+        """Keys are loaded when they are used first; `signer`, `decrypter` and `retry` replace those of the profile."""
+        self.profile, self._credential, self._retry = profile, credential, retry or profile.retry
         self._signer, self._decrypter, self._passphrase, self._trust = signer, decrypter, passphrase, trust
         self._client = SyncClient(
             profile.target,
@@ -78,6 +80,7 @@ class Connection:
             maa_url=profile.maa_url,
             server_name=profile.server_name,
             token=token or profile.token(),
+            retry=self._retry,
         )
 
     def __repr__(self) -> str:
@@ -278,7 +281,7 @@ class Connection:
         """Made for each job: it keeps no connection between calls."""
         from cji_client.by_reference import pool_client  # noqa: PLC0415 - Azure's libraries are slow to load
 
-        return pool_client(self.profile, self._trust, credential=self._credential)
+        return pool_client(self.profile, self._trust, credential=self._credential, retry=self._retry)
 
     def run_sealed(
         self,
@@ -360,13 +363,28 @@ def connect(
     passphrase: Passphrase | None = None,
     token: TokenSource | None = None,
     credential: "TokenCredential | None" = None,
+    retry: RetryPolicy | None = None,
 ) -> Connection:
-    """The worker that a profile names: the name of a client.toml, or what `load_profile` made of one.
+    """The worker that a profile names. Nothing is sent yet.
 
-    The profile's `cloud` selects one of `trusts`. `signer` and `decrypter` replace the keys that the profile names,
-    `passphrase` is called for an encrypted key file unless CJI_PASSPHRASE_FILE names a file with it, and `token` for an
-    access token before each call about a job. `credential` makes tokens for the storage of jobs by reference, in place
-    of the one that Microsoft's SDK finds. Nothing is sent yet. SpecError if the profile cannot be used.
+        with connect("client.toml") as worker:
+            with worker.run(frame, "job.toml") as result:
+                print(result.pandas())
+
+    `profile` is the name of a client.toml, or what `load_profile` made of one: the worker's address, your certificate
+    and keys, and the machine that you accept (docs/job.md; `cji-simulator up` writes one to try). `run` reads and
+    checks the records, has the worker prove what it is, seals the records to its key, sends them, and returns the
+    result once its receipt has been verified. `submit` does the same in the background. One connection serves any
+    number of threads until it is closed; make it after a fork, never before (docs/how-to/in-a-web-backend.md).
+
+    * SpecError: the profile, the spec or the records cannot be used; nothing was sent.
+    * Unverified: the worker or its answer failed a check; do not use it.
+    * WorkerRefused, Unreachable: the worker has a Reason, or gave no answer; `retryable` tells whether later may help.
+
+    Each error has a `remedy`. The profile's `cloud` selects one of `trusts`. `signer`, `decrypter` and `retry` replace
+    those of the profile; `passphrase` is called for an encrypted key file unless CJI_PASSPHRASE_FILE names a file with
+    it, and `token` for an access token before each call about a job. `credential` makes tokens for the storage of jobs
+    by reference, in place of the one that Microsoft's SDK finds.
     """
     found = profile if isinstance(profile, ClientProfile) else load_profile(profile)
     known = {trust.name: trust for trust in trusts}
@@ -383,4 +401,5 @@ def connect(
         passphrase=passphrase,
         token=token,
         credential=credential,
+        retry=retry,
     )

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from cji_attestation.appraisal import ReferenceValues
 from cji_client.errors import SpecError
+from cji_client.retry import RetryPolicy
 from cji_client.tokens import TokenSource, token_file
 from cji_core.certs import CertificateRefused, load_pem_chain, load_private_key, require_in_force
 from cji_core.documents import convert
@@ -130,6 +131,7 @@ class ClientProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     storage: ClientStorage | None = None
     """Without this section, no job is submitted by reference."""
     evidence: EvidenceSection = EvidenceSection()
+    retry: RetryPolicy = RetryPolicy()
     job: dict[str, object] = {}
     """Default values for `JobSpec` fields that a spec leaves out."""
 

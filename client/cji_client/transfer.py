@@ -1,5 +1,6 @@
 """Bytes of a job between this machine and Blob Storage, in blocks and ranges; nothing here looks into them."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
@@ -29,6 +30,8 @@ def upload(
 ) -> None:
     """Upload one part unless it is there; blocks of an earlier attempt are kept. Raises StoreError, SpecError, OSError.
 
+    Nothing is committed unless the file has the digest that the part had when it was sealed.
+
     `before` bytes of the job were sent before this part. `begin` is called before its first byte is sent, or once the
     part is found.
     """
@@ -37,18 +40,17 @@ def upload(
     staged = {} if there else blobs.staged(name)
     begin()
     if not there:
-        block = block_bytes(size)
+        block, digest = block_bytes(size), hashlib.sha256()
         with path.open("rb") as file:
             for index, start in enumerate(range(0, size, block)):
-                length = min(block, size - start)
-                if staged.get(index) != length:
-                    file.seek(start)
-                    data = file.read(length)
-                    if len(data) != length:
-                        raise SpecError(f"{path} has changed", remedy="Seal the records again, into a new folder.")
+                data = file.read(min(block, size - start))
+                digest.update(data)
+                if staged.get(index) != len(data):
                     blobs.stage(name, index, data)
                 if progress is not None:
-                    progress(Progress(phase=Phase.SENDING, bytes=before + start + length))
+                    progress(Progress(phase=Phase.SENDING, bytes=before + start + len(data)))
+        if digest.hexdigest() != job.sent[number].sha256:
+            raise SpecError(f"{path} has changed", remedy="Seal the records again, into a new folder.")
         try:
             blobs.commit(name, -(-size // block), size=size)
         except BlobChangedError:  # it is there: the answer to an earlier call was lost

@@ -4,7 +4,7 @@
 
 * `run` sends and receives at the same time. Parts are sealed segment by segment as gRPC takes them, so memory use is
   a few segments.
-* OVERLOADED, NOT_READY, DRAINING and KEY_THROTTLED are retried with jitter within the deadline; RetryInfo is honoured.
+* A refusal that the table of reasons calls temporary is retried with jitter, within the deadline and the RetryPolicy.
   Every attempt sends the same header bytes and a signature of its own, over the nonce that came with the evidence; a
   worker that does not accept the nonce is attested again. An input that can be read only once is kept back until the
   job is accepted, and is an obstacle once it was begun.
@@ -20,7 +20,6 @@ grpc.aio replaces the status (grpc/grpc#36066) and with it the reason of every e
 
 import contextlib
 import os
-import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,6 +43,7 @@ from cji_client.progress import Phase, Progress, ProgressCallback
 from cji_client.received import Collector
 from cji_client.release import JobRelease
 from cji_client.result import Result
+from cji_client.retry import RetryPolicy
 from cji_client.seal import SealedJob
 from cji_client.sending import Parts, Sender, check_parts, parts_of, saved_parts
 from cji_client.sources import Source
@@ -65,7 +65,6 @@ if TYPE_CHECKING:
 _CALL_SECONDS: Final = 30.0
 """Deadline of every call except Run."""
 _MESSAGE_BYTES: Final = LIMITS.segment_bytes + LIMITS.message_overhead_bytes
-_FIRST_WAIT, _LONGEST_WAIT = 0.2, 10.0
 _BEFORE: Final = {Stage.OPEN, Stage.ADMIT}
 """Stages of a job that has not begun."""
 
@@ -77,7 +76,8 @@ class SyncClient:
 
     `trust` holds the roots and hosts that the worker's evidence must chain to, `reference` the caller's own reference
     values, `maa_url` the attestation provider whose tokens are accepted. `server_name` replaces the host of `target`
-    when the server's certificate is checked. `token` returns an access token for each call about a job.
+    when the server's certificate is checked. `token` returns an access token for each call about a job, `retry`
+    bounds the attempts for one job.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class SyncClient:
         maa_url: str,
         server_name: str | None = None,
         token: TokenSource | None = None,
+        retry: RetryPolicy | None = None,
     ) -> None:
         options: list[tuple[str, str | int]] = [
             ("grpc.max_send_message_length", _MESSAGE_BYTES),
@@ -104,7 +105,8 @@ class SyncClient:
         self._trust = trust
         self._reference = reference
         self._maa_url = maa_url
-        self._token = token
+        self._token, self._process = token, os.getpid()
+        self._retry = retry or RetryPolicy()
 
     def __enter__(self) -> Self:
         return self
@@ -123,6 +125,11 @@ class SyncClient:
     def _calls(self) -> CjiWorkerStub:
         if self._stub is None:
             raise SpecError("the connection is closed", remedy="Make another one, and close it after its last call.")
+        if os.getpid() != self._process:
+            raise SpecError(
+                "the connection was made before this process was forked, and gRPC does not survive that",
+                remedy="Connect in the process that sends: in a web server, after its workers have started.",
+            )
         return self._stub
 
     def describe(self) -> Description:
@@ -242,7 +249,8 @@ class SyncClient:
 
     def _until_answered(self, job: "_Call", attested: AttestedWorker) -> Result:
         """The result of the first attempt that is not refused for a while, as long as the inputs are whole."""
-        wait, bid, began = _FIRST_WAIT, Bid(attested), False
+        bid, began = Bid(attested), False
+        calls = self._retry.calls(deadline=job.until - time.monotonic())
         while True:
             if job.stop.asked:
                 raise JobCancelled
@@ -253,10 +261,8 @@ class SyncClient:
             except WorkerRefused as refused:
                 began = began or bid.began
                 job.standing.refused = job.fresh and not began and refused.stage in _BEFORE
-                pause = max(refused.retry_after or 0.0, random.uniform(wait / 2, wait))  # noqa: S311 - jitter
-                following = bid.after(refused)
-                again = following is not None and job.whole() and not job.stop.asked
-                if following is None or not again or time.monotonic() + pause >= job.until:
+                pause, following = calls.pause_after(refused), bid.after(refused)
+                if pause is None or following is None or not job.whole() or job.stop.asked:
                     raise
                 bid = following
             except Unreachable as lost:
@@ -265,7 +271,6 @@ class SyncClient:
                 raise
             job.note(Progress(phase=Phase.WAITING))
             job.stop.wait(pause)
-            wait = min(2 * wait, _LONGEST_WAIT)
 
     def _attempt(self, job: "_Call", bid: Bid) -> Result:
         metadata = authorization(self._token)

@@ -173,11 +173,15 @@ class DeniedBy(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReasonInfo:
-    """The meaning of a Reason: who can fix it, whether a retry can help, and the remedy."""
+    """The meaning of a Reason: who can fix it, whether a retry can help, and the remedy.
+
+    `soon`: the same call may succeed within moments, so that a client makes it again by itself.
+    """
 
     blame: Blame
     retryable: bool
     remedy: str
+    soon: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,8 +218,8 @@ LIMITS: Final[dict[Limit, LimitInfo]] = {
 }
 
 
-def _info(blame: Blame, remedy: str, *, retryable: bool = False) -> ReasonInfo:
-    return ReasonInfo(blame=blame, retryable=retryable, remedy=remedy)
+def _info(blame: Blame, remedy: str, *, retryable: bool = False, soon: bool = False) -> ReasonInfo:
+    return ReasonInfo(blame=blame, retryable=retryable or soon, remedy=remedy, soon=soon)
 
 
 REASONS: Final[dict[Reason, ReasonInfo]] = {
@@ -272,13 +276,13 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.OVERLOADED: _info(
         "platform",
         "All cells, or your share of the worker's calls, are in use. Try again after the time given.",
-        retryable=True,
+        soon=True,
     ),
     Reason.NOT_READY: _info(
         "operator",
         "The worker has no fresh evidence, no key yet, no current keys of your Entra tenant, or an unfit machine. Run "
         "`cji doctor` on it.",
-        retryable=True,
+        soon=True,
     ),
     Reason.ATTESTATION_REJECTED: _info(
         "operator", "The evidence of this machine was rejected. Find the failed check in the worker's log."
@@ -287,7 +291,7 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
         "operator",
         "Key Vault refused to release the key. Compare its release policy and role assignments with deploy/.",
     ),
-    Reason.KEY_THROTTLED: _info("platform", "Key Vault is throttling key releases. Try again later.", retryable=True),
+    Reason.KEY_THROTTLED: _info("platform", "Key Vault is throttling key releases. Try again later.", soon=True),
     Reason.AUDIT_UNAVAILABLE: _info(
         "operator",
         "The audit sink cannot be written, so no job starts. Restore it, then restart the worker.",
@@ -302,7 +306,7 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.CELL_FAILED: _info(
         "platform", "The job's process ended early and no result was released. Run the job again.", retryable=True
     ),
-    Reason.DRAINING: _info("platform", "This worker is shutting down. Send the job to another worker.", retryable=True),
+    Reason.DRAINING: _info("platform", "This worker is shutting down. Send the job to another worker.", soon=True),
     Reason.INTERNAL: _info(
         "platform", "The worker failed internally. Give the correlation id to its operator.", retryable=True
     ),
@@ -346,18 +350,18 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
         "caller",
         "The admission was signed for another worker, or for this one before it restarted. Attest again, then sign for "
         "the receipt key of that answer.",
-        retryable=True,
+        soon=True,
     ),
     Reason.ADMISSION_NONCE: _info(
         "caller",
         "The admission's nonce was used, is too old, or is not this worker's. Attest again, then sign the new nonce.",
-        retryable=True,
+        soon=True,
     ),
     Reason.ADMISSION_ATTEMPT: _info(
         "caller",
         "The admission must be signed for the next attempt of this job on this worker; a job has three. After the "
         "third, seal the job again with a new job_id.",
-        retryable=True,
+        soon=True,
     ),
     Reason.ADMISSION_SIGNATURE: _info(
         "caller",

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cji_client.by_reference import SyncFleetClient
 from cji_client.job_folder import JobFolder, save_job
 from cji_client.profile import ClientStorage
+from cji_client.retry import RetryPolicy
 from cji_client.seal import seal
 from cji_client.spec import InputSpec, JobSpec
 from cji_core.format.keys import PinnedKey, new_project_key
@@ -47,8 +48,8 @@ class Desk:
         found = ClientStorage(blob_url=azurite.blob_url, queue_url=azurite.queue_url, ca_file=str(azurite.ca_file))
         return msgspec.structs.replace(found, **changes)
 
-    def client(self, **changes: Any) -> SyncFleetClient:
-        return SyncFleetClient(self.settings(**changes), credential=StorageCredential(), **self.trust())
+    def client(self, *, retry: RetryPolicy | None = None, **changes: Any) -> SyncFleetClient:
+        return SyncFleetClient(self.settings(**changes), credential=StorageCredential(), retry=retry, **self.trust())
 
     def trust(self) -> dict[str, Any]:
         found = self.simulation

@@ -25,12 +25,13 @@ from cji_client.progress import Phase, Progress
 from cji_client.received import parse_result_header
 from cji_client.release import Release
 from cji_client.result import Result, open_result
+from cji_client.retry import RetryPolicy
 from cji_core.errors import Reason, Stage
 from cji_core.format.keys import new_signing_key
 from cji_core.operations.deidentify import Deidentify
 from cji_core.pool import names
 from cji_core.pool.documents import Published, Sources, decode, encode
-from cji_core.pool.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, StoreError
+from cji_core.pool.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, StoreAwayError, StoreError
 from cji_core.pool.store import Blobs
 from cji_core.trail import PartDigest, claims_unverified, sign
 from tests.support.azurite import StorageCredential
@@ -198,6 +199,44 @@ def test_a_submission_that_is_cut_off_anywhere_continues(desk: Desk, at: int, mo
     desk.client().submit(again)  # nothing
     assert desk.pool.ticket() is None
     assert opened(desk, desk.client().fetch(again))["result"].num_rows == 2
+
+
+def test_a_part_that_has_changed_is_not_committed(desk: Desk) -> None:
+    """Of the same length, and after a first attempt whose blocks are there."""
+    job = desk.save()
+    sealed = job.part(0).read_bytes()
+    job.part(0).write_bytes(sealed[:-1] + bytes([sealed[-1] ^ 1]))
+    with pytest.raises(SpecError, match="has changed"):
+        desk.client().submit(job)
+    with pytest.raises(BlobAbsentError):
+        desk.pool.jobs.version(names.part(job.header.job_id.hex(), 0))
+
+
+def test_a_service_that_was_away_is_asked_again_as_the_policy_states(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second call sends only what is missing, and without time for one there is none."""
+    stage, staged = Blobs.stage, list[int]()
+
+    def away_once(self: Blobs, name: str, number: int, data: bytes) -> None:
+        staged.append(number)
+        if staged == [0, 1]:
+            raise StoreAwayError("blob: the service does not answer")
+        stage(self, name, number, data)
+
+    job, steps = desk.save(), list[Progress]()
+    monkeypatch.setattr("cji_client.transfer._BLOCK", job.sent[0].bytes // 2 + 1)
+    monkeypatch.setattr("cji_client.transfer._MIB", 1)
+    monkeypatch.setattr(Blobs, "stage", away_once)
+    with pytest.raises(Unreachable):
+        desk.client().submit(job)
+    assert staged == [0, 1]
+    staged.clear()
+    other = desk.save("other")
+    desk.client(retry=RetryPolicy(seconds=60, first_pause=0.01)).submit(other, progress=steps.append)
+    assert staged == [0, 1, 1]
+    assert Phase.WAITING in {step.phase for step in steps}
+    assert desk.client().status(other.header.job_id).state is State.QUEUED
 
 
 def test_another_job_under_a_used_id_is_not_written_over_it(desk: Desk) -> None:
