@@ -6,7 +6,7 @@ Opening needs the recipient's private key and no network.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,8 +27,13 @@ from cji_core.format.keys import RecipientPrivateKey
 from cji_core.format.paths import FileName
 from cji_core.format.records import ROW_STATUS as ROW_STATUS_SCHEMA
 from cji_core.jose import key_id
+from cji_core.operations.link import Link
+from cji_core.operations.registry import plan
 from cji_core.suggest import did_you_mean
 from cji_core.trail import PartDigest, VerifiedReceipt
+
+if TYPE_CHECKING:
+    from cji_client.charts import LinkCharts
 
 Archive: TypeAlias = Callable[[AttestedWorker], tuple[AttestedWorker, tuple[str, ...]]]
 """Completes evidence before it is written; the sentences are about what could not be had."""
@@ -175,6 +180,17 @@ class OpenedResult:
         import polars  # noqa: PLC0415 - not a dependency
 
         return polars.from_arrow(self.table(name))
+
+    @property
+    def chart(self) -> "LinkCharts":
+        """Charts of a job with `link`, as `cji_client.charts` describes; SpecError for any other."""
+        from cji_client.charts import LinkCharts  # noqa: PLC0415 - most results are not drawn
+
+        planned = plan(self.sealed.job.operations, self.sealed.job.input_schemas)
+        for each in planned.operations:
+            if isinstance(each.parameters, Link):
+                return LinkCharts(self.batches, each.parameters)
+        raise SpecError("the job has no link, so there is nothing to draw", remedy="Charts are for results of link.")
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return self.table().__arrow_c_stream__(requested_schema)

@@ -16,7 +16,6 @@ from typing import Any, Final, Generic, Literal, TypeVar, overload
 
 import msgspec
 
-from cji_core.member_suggestions import with_suggestion
 from cji_core.strict import MAX_DEPTH, StrictError, parse
 
 _T = TypeVar("_T")
@@ -37,7 +36,7 @@ def toml(data: bytes | str, kind: type[_T]) -> _T:
         try:
             return msgspec.toml.decode(data, type=kind)
         except msgspec.ValidationError as error:
-            raise with_suggestion(error, kind, msgspec.toml.decode(data)) from None
+            raise _suggesting(error, kind, msgspec.toml.decode(data)) from None
 
 
 def msgpack(data: bytes | memoryview, kind: type[_T], *, dec_hook: Callable[[type, Any], Any] | None = None) -> _T:
@@ -72,7 +71,7 @@ def convert(
         try:
             return msgspec.convert(value, kind, str_keys=str_keys, dec_hook=dec_hook)
         except msgspec.ValidationError as error:
-            raise with_suggestion(error, kind, value) from None
+            raise _suggesting(error, kind, value) from None
 
 
 class OneForm(Generic[_T]):
@@ -113,3 +112,9 @@ def _typed(data: bytes, decoder: msgspec.json.Decoder[_T]) -> _T:
         return decoder.decode(data)
     except (ValueError, RecursionError) as error:  # msgspec's errors and UnicodeError are ValueErrors
         raise StrictError(str(error)) from error
+
+
+def _suggesting(error: ValueError, kind: object, value: object) -> ValueError:
+    from cji_core.member_suggestions import with_suggestion  # noqa: PLC0415 - for a refusal alone
+
+    return with_suggestion(error, kind, value)

@@ -35,7 +35,7 @@ from cji_client.verbs.report_file import opened_job
 from cji_core.errors import CjiError
 from cji_core.operations.registry import plan
 
-_STEPS: Final = {Phase.SEALED: "Sealing", Phase.SENT: "Sending", Phase.RECEIVED: "Fetching the result"}
+_STEPS: Final = {Phase.SENDING: "Sending", Phase.RECEIVING: "Fetching the result", Phase.WAITING: "Waiting"}
 
 
 @dataclass(kw_only=True)
@@ -77,10 +77,11 @@ class Run:
 
     def note(self, event: Progress) -> None:
         """A `ProgressCallback`."""
-        if event.phase is Phase.WORKING:
+        if event.phase is Phase.RUNNING:
             self.step, self.per_cent = event.stage, event.per_cent
-        elif self.per_cent is None or event.phase is Phase.RECEIVED:
-            self.step, self.per_cent = f"{_STEPS[event.phase]}, {event.bytes / 1e6:.1f} MB", None
+        elif event.phase in _STEPS and (self.per_cent in (None, 100) or event.phase is Phase.WAITING):
+            size = f", {event.bytes / 1e6:.1f} MB" if event.bytes else ""
+            self.step, self.per_cent = f"{_STEPS[event.phase]}{size}", None
 
     def _work(self, connect: Callable[[], Connection]) -> None:
         try:

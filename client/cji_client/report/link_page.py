@@ -13,6 +13,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 import pyarrow as pa
 
+from cji_client.report import link_charts
 from cji_client.report.clusters import Record, draw_all, drawings
 from cji_client.report.job import Job
 from cji_client.report.link_levels import Weights
@@ -22,7 +23,6 @@ from cji_client.row_summary import RowSummary
 from cji_core.operations.link import Link
 from cji_core.operations.link.outputs import CLUSTER, SIDE
 from cji_core.page.charts import share
-from cji_core.page.distributions import Mark, histogram
 from cji_core.page.markup import MOST_ROWS, Part, element, facts, number, section, table, value
 
 MOST_PAIRS: Final = 10
@@ -82,7 +82,7 @@ def sections(job: Job, parameters: Link) -> Iterable[Element]:
     for kind, (title, words) in _KINDS.items():
         yield section(title, element("p", words), *pairs.index(found.samples[kind]))
     yield section("All weights", *_all_weights(steps, parameters))
-    yield section("False pairs to expect", element("p", _EXPECTED), _closed("From each score on", _false_pairs(job)))
+    yield section("False pairs to expect", element("p", _EXPECTED), *_false_pairs(job, parameters))
     yield section("Patterns of agreement", *_patterns(job, weights))
     yield section("The model", *_model(weights))
     yield section("Records that cannot match", *_cannot_match(steps, gaps, of_gaps, parameters))
@@ -162,11 +162,6 @@ def _next_steps(found: _Found, of_gaps: Mapping[str, int]) -> Iterable[Sequence[
         yield ("Nothing: no pair is listed.",)
 
 
-def _thresholds(parameters: Link) -> list[Mark]:
-    names = {"for a clerk": parameters.clerical_review_threshold, "match": parameters.match}
-    return [Mark(at=float(np.log2(score / (1 - score))), name=name) for name, score in names.items()]
-
-
 def _all_weights(steps: Sequence[Row], parameters: Link) -> list[Element]:
     counts = [row["pairs"] for row in steps]
     if not sum(counts):
@@ -176,7 +171,7 @@ def _all_weights(steps: Sequence[Row], parameters: Link) -> list[Element]:
         ", by weight in bits, listed or not, on a logarithmic scale. A pair is for a clerk from match "
         f"score {clerk:g}, and matches from {match:g}. Two hills with few pairs between them are the best sign."
     )
-    drawn = histogram(steps[0]["weight"], counts, _thresholds(parameters), "pairs by weight in bits")
+    drawn = link_charts.all_weights(steps, parameters)
     return [element("p", "Compared pairs: ", number(sum(counts)), words), element("figure", drawn)]
 
 
@@ -255,7 +250,7 @@ def _cannot_match(
         number(total["below_review"]),
         " would not even reach a clerk: they have too few values, or too common ones.",
     ]
-    drawn = histogram(steps[0]["weight"], counts, _thresholds(parameters), "rows by their weight beside themselves")
+    drawn = link_charts.unlinkables(steps, parameters)
     rows: list[Sequence[Part]] = [
         (
             _present(row),
@@ -284,9 +279,9 @@ def _records(job: Job, wanted: Iterable[Record]) -> Mapping[Record, Row]:
     return found
 
 
-def _false_pairs(job: Job) -> Element:
+def _false_pairs(job: Job, parameters: Link) -> list[Element]:
     lines, total = first_rows(job.read("thresholds"), MOST_ROWS)
-    return table(
+    listed = table(
         ("match score from", "pairs", "expected share of false pairs", "lowest", "highest"),
         [
             (
@@ -298,6 +293,8 @@ def _false_pairs(job: Job) -> Element:
         ],
         total=total,
     )
+    drawn = [element("figure", link_charts.thresholds(lines, parameters))] if lines else []
+    return [*drawn, _closed("From each score on", listed)]
 
 
 def _not_used(job: Job, *, aligned: bool) -> Iterable[Element]:

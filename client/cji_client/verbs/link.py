@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from cji_client.errors import SpecError
+from cji_client.charts import check_chart_file
 from cji_client.verbs.answers import Evaluated, PairQuality
 from cji_client.verbs.link_chart import chart
 from cji_client.verbs.link_count import count
@@ -66,8 +66,8 @@ def evaluate(folder: Path, *, labels_file: Path, match: float, chart_file: Path 
       cji link evaluate linked/ --labels labels.csv
       cji link evaluate linked/ --labels persons.csv --chart thresholds.html
     """  # noqa: D301 - \\b is click's mark for text that it must not wrap
-    if chart_file is not None and (chart_file.suffix.lower() not in {".svg", ".html"} or chart_file.exists()):
-        raise SpecError(f"{chart_file} exists, or is not .svg or .html", remedy="Choose another --chart.")
+    if chart_file is not None:
+        check_chart_file(chart_file)
     sample = read_sample(folder, labels_file)
     curve = sample.curve()
     threshold, best = curve.best()
@@ -93,7 +93,7 @@ def evaluate(folder: Path, *, labels_file: Path, match: float, chart_file: Path 
     _print_false_pairs(console, read_listed(folder).weight, curve, sorted({*_FROM, match}))
     _print_calibration(console, sample)
     if chart_file is not None:
-        chart_file.write_text(chart(curve, match=match, title=labelled, page=chart_file.suffix.lower() == ".html"))
+        chart(curve, match=match, title=labelled).save(chart_file)
 
 
 def _evaluated(sample: Sample, curve: Curve, match: float) -> Evaluated:

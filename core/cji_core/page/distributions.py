@@ -177,3 +177,38 @@ def matrix(size: int, weights: Mapping[tuple[int, int], float], what: str) -> El
 def _drawing(height: float, drawn: Sequence[Element], label: str) -> Element:
     box = f"0 0 {_WIDTH:g} {height:g}"
     return element("svg", *drawn, class_="plot", viewBox=box, role="img", aria_label=label)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floating:
+    """A bar from `start` to `end` on a common scale, beside its label; `text` is its figure, `title` what it means."""
+
+    label: str
+    start: float
+    end: float
+    text: str
+    title: str
+
+
+def floating(bars: Sequence[Floating], what: str) -> Element:
+    """A line for each bar: the label, the bar on one scale for all, and its figure. 0 is a line through all."""
+    ends = [0.0, *(at for bar in bars for at in (bar.start, bar.end))]
+    low, span = min(ends), (max(ends) - min(ends)) or 1.0
+    left, reach = _CENTRE - _REACH, 2 * _REACH - 12
+
+    def at(x: float) -> float:
+        return left + (x - low) / span * reach
+
+    drawn = list[Element]()
+    for number, bar in enumerate(bars):
+        y, first, last = 2 + number * _LINE, at(min(bar.start, bar.end)), at(max(bar.start, bar.end))
+        place = {"x": f"{first:.2f}", "y": f"{y + 2:g}", "width": f"{last - first:.2f}", "height": f"{_LINE - 4:g}"}
+        kind = "for" if bar.end >= bar.start else "against"
+        drawn += [
+            element("text", _clipped(bar.label), class_="side ink", x="0", y=f"{y + 11:g}"),
+            element("rect", element("title", bar.title), class_=kind, **place),
+            element("text", bar.text, class_="end ink", x=f"{_WIDTH:g}", y=f"{y + 11:g}"),
+        ]
+    height = 2 + len(bars) * _LINE
+    drawn.append(element("line", class_="axis", x1=f"{at(0):.1f}", y1="0", x2=f"{at(0):.1f}", y2=f"{height:g}"))
+    return _drawing(height + 2, drawn, f"{what}: {'; '.join(f'{bar.label} {bar.text}' for bar in bars)}")

@@ -23,6 +23,8 @@ _SHORT: Final = 12
 """Characters of a value that stays on one line."""
 STYLE: Final = files("cji_core.page").joinpath("style.css").read_text(encoding="utf-8")
 """The stylesheet of all pages."""
+_DRAWING_WIDTH: Final = "672"
+"""Of a drawing by itself, twice that of its own units."""
 _RELOAD_S: Final = 5
 """A live page without its script is loaded again after this time."""
 
@@ -151,6 +153,17 @@ def document(head: Iterable[Element], body: Iterable[Element]) -> Iterator[str]:
 
 def _begin(head: Iterable[Element]) -> str:
     return f'<!DOCTYPE html>\n<html lang="en">{_text(element("head", *head))}\n<body>\n'
+
+
+def standalone(drawing: Element, title: str) -> str:
+    """One drawing as a file of SVG, with the rules of the stylesheet that are for drawings."""
+    colours = STYLE[: STYLE.index("* {")].replace(":root", "svg")
+    rules = STYLE[STYLE.index("/* drawings */") : STYLE.index("/* end of drawings */")]
+    style = Element("style")
+    style.text = f"{colours}svg {{ background: var(--paper); font-family: system-ui, sans-serif; }}\n{rules}"
+    made = Element("svg", {**drawing.attrib, "xmlns": "http://www.w3.org/2000/svg", "width": _DRAWING_WIDTH})
+    made.extend((element("title", title), style, *drawing))
+    return tostring(made, encoding="unicode")
 
 
 def _digest(of: str) -> str:

@@ -121,8 +121,9 @@ class Ending:
         with Kept(self.standing, size=size, settling=self._signals.wait) as kept, destination.ready(size):
             with shown(console) as steps:
                 sealed = call(progress=steps, standing=self.standing, store=kept).sealed
-            with sealed as result:
-                return result, destination.receive(console, result, recipient, inputs=inputs, kept=kept)
+            with sealed as result, shown(console) as steps:
+                opened = destination.receive(console, result, recipient, inputs=inputs, kept=kept, progress=steps)
+                return result, opened
 
     @contextlib.contextmanager
     def explained(self) -> Iterator[None]:

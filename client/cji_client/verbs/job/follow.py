@@ -152,7 +152,8 @@ def fetch(
                     fetched = client.fetch(job, max_result_bytes=max_result_bytes, progress=steps, standing=standing)
                 with fetched as result:
                     introduce(console, result.attested)
-                    opened = destination.receive(console, result, recipient)
+                    with shown(console) as steps:
+                        opened = destination.receive(console, result, recipient, progress=steps)
         except JobFailed as error:
             _keep(job, error)
             raise

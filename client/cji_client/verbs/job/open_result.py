@@ -20,6 +20,7 @@ from cji_client.verbs.answers import Received
 from cji_client.verbs.compact_file import compact_lines
 from cji_client.verbs.job.outputs import Destination, introduce
 from cji_client.verbs.job.prepare import QUIET, SAFE_CSV
+from cji_client.verbs.progress import shown
 from cji_core.command.common import FILE, Failure, explained, prompt
 from cji_core.command.json_output import answers
 from cji_core.format.keys import load_recipient_key
@@ -81,7 +82,8 @@ def open_(
             said = verify_statements(sealed.receipt, compact_lines(statements, "statement"))
             rows = count_rows(sealed, recipient)
             require_shards(sealed.header, said, rows, withheld=sealed.receipt.claims.withheld)
-        opened = destination.receive(console, sealed, recipient)
+        with shown(console) as steps:
+            opened = destination.receive(console, sealed, recipient, progress=steps)
     destination.conclude(sealed, opened, quiet=quiet, as_json=as_json)
 
 

@@ -117,6 +117,7 @@ class Destination:
         *,
         inputs: Mapping[str, FittedSource] | None = None,
         kept: Kept | None = None,
+        progress: ProgressCallback | None = None,
     ) -> Opened | None:
         """Write a verified result: sealed first, then opened. `inputs` are for the report, where they are at hand."""
         result, notes = result.archived()
@@ -133,10 +134,9 @@ class Destination:
             return None
         planned = plan(result.job.operations, result.job.input_schemas)
         given = inputs or {}
-        with shown(console) as steps:
-            summaries = write_result(
-                result, recipient, self._folder, suffix=self._target.suffix, guard=self._safe_csv, progress=steps
-            )
+        summaries = write_result(
+            result, recipient, self._folder, suffix=self._target.suffix, guard=self._safe_csv, progress=progress
+        )
         records = given.get(INPUT_NAME)
         opened = Opened(
             plan=planned,
