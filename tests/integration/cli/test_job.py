@@ -3,6 +3,8 @@
 import base64
 import datetime
 import json
+import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,8 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_attestation import AZURE_US
+from cji_client.profile import load_profile
+from cji_client.retry import RetryPolicy
 from cji_core.command import build
 from cji_core.errors import Reason
 from cji_core.format.keys import new_recipient_key, new_signing_key, save_private_key
@@ -24,6 +28,7 @@ from cji_core.operations.registry import CODES
 from cji_core.trail import sign
 from cji_simulator import Simulation
 from tests.support.job_specs import head
+from tests.support.paths import ROOT
 from tests.support.private_files import put_private
 from tests.support.reviews import decided_toml
 from tests.support.sdk_server import (
@@ -260,6 +265,18 @@ def test_unusable_input_is_told_before_anything_is_sent(desk: Desk) -> None:
     assert (nowhere.exit_code, "/proc cannot be written" in nowhere.stderr) == (2, True), nowhere.output
     assert not desk.worker.seen
     assert "out" not in desk.files()
+
+
+def test_the_page_on_pipelines_runs_as_printed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs/how-to/in-a-pipeline.md").read_text()
+    (command,) = re.findall(r"^cji job run .*$", page, re.MULTILINE)
+    (table,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    profile = desk.folder / "client.toml"
+    profile.write_text(f"{profile.read_text()}\n{table}")
+    monkeypatch.chdir(desk.folder)
+    result = desk.cji(*shlex.split(command)[1:])
+    assert (result.exit_code, json.loads(result.stdout)["rows_in"]) == (0, 3), result.output
+    assert load_profile(profile).retry == RetryPolicy(seconds=600, longest_pause=30)
 
 
 def test_no_rows_are_a_loud_warning_and_strict_refuses(desk: Desk) -> None:

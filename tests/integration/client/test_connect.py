@@ -1,6 +1,9 @@
 """`connect`: one way from records to results, on a worker that attests itself on a simulated machine."""
 
 import asyncio
+import contextlib
+import os
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -234,6 +237,60 @@ async def test_a_program_with_an_event_loop(desk: Desk) -> None:
         job = await worker.submit(pa.table(PEOPLE), fields)
         assert (await job.wait(60)).state is State.DONE
         (await job.result()).close()
+
+
+def block(page: str) -> str:
+    """The first program of a page, as it is printed."""
+    (first, *_) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/how-to" / page).read_text(), re.DOTALL)
+    return str(first)
+
+
+async def test_the_web_backend_under_load(desk: Desk) -> None:
+    """Many requests on one connection: some good, one that cannot be used, one whose client is gone."""
+    scope: dict[str, Any] = {}
+    exec(block("in-a-web-backend.md"), scope)
+    scope["connect_async"] = partial(connect_async, trusts=[desk.simulation.trust])
+    async with scope["lifespan"](desk.folder / "client.toml") as worker:
+        good = [asyncio.create_task(scope["answer"](worker, pa.table(PEOPLE), desk.spec)) for _ in range(6)]
+        gone = asyncio.create_task(scope["answer"](worker, pa.table(PEOPLE), desk.spec))
+        status, body = await scope["answer"](worker, pa.table({"record-id": ["1"]}), desk.spec)
+        assert (status, "did you mean record_id?" in body["error"]) == (422, True)
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        for status, body in await asyncio.gather(*good):
+            assert (status, body["DOB"]) == (200, ["1915", None, "1916"])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Python 3.12, about a fork with threads
+def test_a_connection_refuses_calls_after_a_fork(desk: Desk) -> None:
+    with desk.connect() as worker:
+        worker.describe()
+        child = os.fork()
+        if not child:
+            status = 1
+            with contextlib.suppress(BaseException):
+                try:
+                    worker.describe()
+                except SpecError as error:
+                    status = 7 if "forked" in str(error) else 2
+            os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        assert worker.describe().audience == "pool"
+
+
+def test_the_cells_of_a_notebook(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(desk.folder)
+    monkeypatch.setattr("cji_client.connect", partial(connect, trusts=[desk.simulation.trust]), raising=False)
+    scope: dict[str, Any] = {"frame": pandas.DataFrame(PEOPLE)}
+    exec(block("in-a-notebook.md"), scope)
+    with scope["worker"] as worker, scope["result"] as result:
+        for shown in (worker, result):
+            assert PEOPLE["last"][0] not in shown._repr_html_()
+        with pytest.raises(SpecError, match="no link"):
+            result.chart  # noqa: B018
+        with worker.submit(scope["frame"], "job.toml").result(60) as again:
+            assert len(again.pandas()) == 3
 
 
 def test_another_thread_ends_a_run(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
