@@ -41,7 +41,6 @@ from cji_client.transport import SyncClient
 from cji_core.format.keys import ProjectKey
 from cji_core.format.passphrases import Passphrase
 from cji_core.format.paths import FileName
-from cji_core.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -390,7 +389,7 @@ def connect(
     known = {trust.name: trust for trust in trusts}
     if found.cloud not in known:
         raise SpecError(
-            f"the cloud {did_you_mean(found.cloud, known)} is unknown",
+            f'cloud = "{found.cloud}" is unknown',
             remedy=f"Use one of {', '.join(known)} in the profile, or pass its trust in `trusts`.",
         )
     return Connection(

@@ -178,7 +178,7 @@ def test_every_level_has_m_and_u_in_a_chart() -> None:
     weights = Weights.of(PAGES["link"].read("levels"))
     for one in weights.comparisons:
         assert f'aria-label="{one[0]["comparison"]}: the same: m 0.9' in page
-    assert page.count("<figure>") == len(weights.comparisons) + 2
+    assert page.count("<figure>") == len(weights.comparisons) + 3
 
 
 def test_rows_that_cannot_match_are_named_by_what_they_have() -> None:
