@@ -114,7 +114,7 @@ def _typed(data: bytes, decoder: msgspec.json.Decoder[_T]) -> _T:
         raise StrictError(str(error)) from error
 
 
-def _suggesting(error: ValueError, kind: object, value: object) -> ValueError:
+def _suggesting(error: Exception, kind: object, value: object) -> Exception:
     from cji_core.member_suggestions import with_suggestion  # noqa: PLC0415 - for a refusal alone
 
     return with_suggestion(error, kind, value)

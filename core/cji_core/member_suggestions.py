@@ -19,7 +19,7 @@ _REFUSED: Final = re.compile(
 _STEP: Final = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 
 
-def with_suggestion(error: ValueError, kind: object, value: object) -> ValueError:
+def with_suggestion(error: Exception, kind: object, value: object) -> Exception:
     """The error, with a suggestion if it refuses a name that is like one which `kind` has at that place of `value`."""
     found = _REFUSED.fullmatch(str(error)) if isinstance(error, msgspec.ValidationError) else None
     if found is None:
