@@ -48,7 +48,12 @@ def test_the_shipped_image_passes() -> None:
         (f"{ENGINE}/{OF_UNITS}", "enable cji-engine-worker.service\n", "", "does not enable cji-engine-worker.service"),
         (f"{ENGINE}/{OF_UNITS}", "enable nftables.service\n", "enable ssh.service\n", "enables ssh.service"),
         (f"{ENGINE}/{OF_UNITS}", "disable *\n", "", "must end with disable *"),
-        ("image/diet.toml", '"opt/cji-engine/bin/*"', '"opt/cji-engine/bin/x"', "takes out /opt/cji-engine/bin/cji-cluster"),
+        (
+            "image/diet.toml",
+            '"opt/cji-engine/bin/*"',
+            '"opt/cji-engine/bin/x"',
+            "takes out /opt/cji-engine/bin/cji-cluster",
+        ),
         (CONF, "        nftables\n", "        nftables\n        openssh-server\n", "openssh-server logs in"),
         (CONF, "        nftables\n", "        nftables\n        walinuxagent\n", "walinuxagent logs in"),
         (CONF, "        openssl-provider-fips\n", "", "needs the package openssl-provider-fips"),
