@@ -37,6 +37,7 @@ from cji_core.format.configuration.worker import EnrollmentSection, ListenSectio
 from cji_worker.door.est import EnrollmentRefused
 from cji_worker.door.est import taken_of as verified
 from cji_worker.front.client_certificates import ClientCertificates
+from tests.support.parsing import parsed
 from tests.support.paths import PACKAGES, ROOT
 
 NOW: Final = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -294,7 +295,7 @@ ELSEWHERE: Final = {
 
 
 def _used(source: str) -> set[str]:
-    calls = [node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    calls = [node.func for node in ast.walk(parsed(source, ONCE)) if isinstance(node, ast.Call)]
     names = {each.attr if isinstance(each, ast.Attribute) else ast.unparse(each) for each in calls}
     return names & ONCE
 

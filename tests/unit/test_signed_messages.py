@@ -45,6 +45,7 @@ from cji_worker.door.est import certificate_request as request_certificate
 from tests.support.bundles import made
 from tests.support.column_keys import CEKS, statement, worker_key
 from tests.support.failures import FAILURE
+from tests.support.parsing import parsed
 from tests.support.receipts import CLAIMS
 from tests.support.task_statements import Honest
 from tests.support.tlog_site import signed
@@ -220,7 +221,7 @@ def sites() -> set[str]:
         room = path.relative_to(ROOT)
         if room.parts[0] in {"simulator", "tests"}:
             continue
-        for function in ast.walk(ast.parse(path.read_text())):
+        for function in ast.walk(parsed(path.read_text(), _SIGNING)):
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 calls = (each.func for each in ast.walk(function) if isinstance(each, ast.Call))
                 found |= {f"{room}:{function.name}" for call in calls if _signs(call)}

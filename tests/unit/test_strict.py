@@ -20,6 +20,7 @@ from cji_core.strict import (
     parse,
     parse_object,
 )
+from tests.support.parsing import parsed
 from tests.support.paths import PACKAGES, ROOT
 
 
@@ -178,7 +179,7 @@ def test_the_walk_sees_lenient_readers(line: str) -> None:
 def _first_uses(source: str) -> list[str]:
     """Calls that may be the first use of a type of msgspec, outside of the lines that run at import."""
     found = []
-    for function in ast.walk(ast.parse(source)):
+    for function in ast.walk(parsed(source, ["msgspec."])):
         for node in ast.walk(function) if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) else ():
             if isinstance(node, ast.Call) and (name := ast.unparse(node.func)).startswith("msgspec."):
                 typed = any(each.arg == "type" for each in node.keywords)

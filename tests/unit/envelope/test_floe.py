@@ -18,6 +18,7 @@ from cji_core.format.envelope import (
     input_aad,
     output_aad,
 )
+from tests.support.parsing import parsed
 from tests.support.paths import PACKAGES
 from tests.support.refusals import refused
 
@@ -176,9 +177,8 @@ def test_bad_tag_leaves_no_plaintext() -> None:
 
 def test_only_one_function_calls_decrypt_into() -> None:
     callers = []
-    texts = [(file, file.read_text()) for package in PACKAGES.values() for file in package.rglob("*.py")]
-    for file, text in texts:
-        for function in ast.walk(ast.parse(text if "decrypt_into" in text else "")):
+    for file in [file for package in PACKAGES.values() for file in package.rglob("*.py")]:
+        for function in ast.walk(parsed(file.read_text(), ["decrypt_into"])):
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
                 attributes = [n.attr for n in ast.walk(function) if isinstance(n, ast.Attribute)]
                 if "decrypt_into" in attributes:
