@@ -103,16 +103,25 @@ def drawn(fronts: frozenset[str]) -> st.SearchStrategy[tuple[frozenset[str], lis
         Drawn,
         st.sampled_from([0.0, 1.0, STEP_S + 1]),
         st.sampled_from([0, -1, 1]),
-        st.sampled_from(["begin", "unread", "checked", "switched", "tick", "gone"]),
+        st.sampled_from([*["on"] * 6, "begin", "unread", "checked", "switched", "tick", "gone"]),
         st.sampled_from(["keyholder", *sorted(fronts)]),
         faults,
     )
-    return st.tuples(st.just(fronts), st.lists(step, min_size=1, max_size=25))
+    return st.tuples(st.just(fronts), st.integers(1, 25).flatmap(lambda n: st.lists(step, min_size=n, max_size=n)))
 
 
-def event_of(step: Drawn, number: int, now: float, fronts: frozenset[str]) -> Event:
-    """What happens now, in the reload with this number."""
+def event_of(step: Drawn, state: State, now: float, fronts: frozenset[str]) -> Event:
+    """What happens now; "on" is what a reload that goes well waits for."""
+    number = state.number
     match step.kind:
+        case "on" if state.phase is Phase.IDLE:
+            return Begin("command", 1, now)
+        case "on" if state.phase is Phase.PREPARING:
+            return Checked(min({*state.fronts, "keyholder"} - state.done, default="front"), number, None, CLIENTS, now)
+        case "on" if state.phase is Phase.WRITING:
+            return Switched("keyholder", number, None, now)
+        case "on":
+            return Switched(min(state.fronts - state.done, default="front"), number, None, now)
         case "begin":
             return Begin("command", 1, now)
         case "unread":
@@ -133,7 +142,7 @@ def test_any_sequence_of_events_is_all_or_nothing(given: tuple[frozenset[str], l
     state, world, now = State(fronts=fronts), World(fronts), 0.0
     for step in taken:
         now += step.wait
-        event = event_of(step, state.number, now, fronts)
+        event = event_of(step, state, now, fronts)
         before = state
         _happens(world, state, event)
         state, effects = advance(state, event)
