@@ -166,4 +166,4 @@ lock: setup ## write requirements.lock (needs uv)
 	@$(PY) -m tools.lock
 
 clean: ## remove what was built here
-	@rm -rf .venv .venv-second .azurite .always-encrypted .kusto .oscal .docs .pkcs11 node_modules .engine .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .venv-second .azurite .always-encrypted .kusto .axe .oscal .docs .pkcs11 node_modules .engine .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

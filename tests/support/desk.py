@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cji_attestation import Trust
 from cji_client.desk.access import IDLE_SECONDS, Access
@@ -19,6 +19,12 @@ from cji_client.desk.server import DeskServer
 from cji_client.desk.state import Desk
 from cji_client.profile import ClientProfile
 from tests.support.browser import Browser
+from tests.support.paths import ROOT
+from tests.support.site_look import LAYOUTS
+
+_AXE: Final = ROOT / ".axe/node_modules/axe-core/axe.min.js"
+_VIOLATIONS: Final = """axe.run(document).then(found => found.violations.flatMap(
+  rule => rule.nodes.map(node => `${rule.id}: ${node.html.slice(0, 120)}`)))"""
 
 __all__ = ["Answer", "Clerk", "Served", "desk_served"]
 
@@ -41,12 +47,10 @@ class Served:
     access: Access
     ended: threading.Event
 
-    def ask(
-        self, path: str, *, method: str = "GET", body: bytes = b"", to: tuple[str, int] | None = None, **headers: str
-    ) -> Answer:
+    def ask(self, path: str, *, method: str = "GET", body: bytes = b"", **headers: str) -> Answer:
         """The answer to one request with exactly these headers, besides Host and the length."""
-        address, port = to or (self.access.host.partition(":")[0], int(self.access.host.partition(":")[2]))
-        connection = HTTPConnection(address, port, timeout=60)
+        address, _, port = self.access.host.partition(":")
+        connection = HTTPConnection(address, int(port), timeout=60)
         try:
             given = {name.replace("_", "-"): text for name, text in headers.items()}
             connection.request(method, path, body=body or None, headers=given)
@@ -114,6 +118,25 @@ class Clerk:
     """A person at the browser: reads what a page shows, clicks what is written, types into what is labelled."""
 
     chromium: Browser
+    pictures: Path
+
+    def look(self, name: str) -> list[str]:
+        """What is wrong with the page by axe-core, light and dark, and by its layout on a desktop and a phone.
+
+        A picture of each is kept.
+        """
+        if not self.chromium.evaluate("!!window.axe"):
+            self.chromium.evaluate(_AXE.read_text(encoding="utf-8"))
+        found = list[str]()
+        for width, dark in LAYOUTS:
+            self.chromium.lay_out(width=width, dark=dark)
+            where = f"{name} at {width} px, {'dark' if dark else 'light'}"
+            found += [f"{where}: {each}" for each in self.chromium.evaluate(_VIOLATIONS)]
+            if self.chromium.evaluate("document.documentElement.scrollWidth") > width:
+                found.append(f"{where}: wider than the window")
+            self.chromium.picture(self.pictures / f"{name}-{width}-{'dark' if dark else 'light'}.png")
+        self.chromium.lay_out(width=LAYOUTS[0][0])
+        return found
 
     def see(self, words: str, seconds: float = 60) -> None:
         """Wait until the page shows these words."""
@@ -132,6 +155,16 @@ class Clerk:
     def click(self, words: str) -> None:
         """Click the one button or link that is written like this, and wait for the page behind it."""
         self.leave("button, a", "e => e.innerText.trim()", words, "e.click()")
+
+    def decide_all(self, keys: str) -> list[str]:
+        """Decide on every pair by these keys in turn; the verdicts."""
+        words, given = {"s": "same", "d": "different", "u": "unsure"}, list[str]()
+        while "Nothing is left" not in self.page():
+            key = keys[len(given) % len(keys)]
+            press = f"document.body.dispatchEvent(new KeyboardEvent('keydown', {{key: {key!r}, bubbles: true}}))"
+            self.leave("main", "e => e.id", "main", press)
+            given.append(words[key])
+        return given
 
     def save(self, file: str) -> None:
         """Save the choices of the file whose name begins like this, and wait for the page."""

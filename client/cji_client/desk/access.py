@@ -1,4 +1,4 @@
-"""Who is served: the one browser that showed the one-time token. No I/O; the caller has the clock and the words.
+"""Access to the desk, for the one browser that showed the token. No I/O; the caller has the clock and the words.
 
 A request is served if
 1. its Host is this server's address and port, so that no name of an attacker resolves to the desk (DNS rebinding);

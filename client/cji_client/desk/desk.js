@@ -37,6 +37,13 @@ if (running) {
   setTimeout(look, 300);
 }
 
+const keys = new Map([...document.querySelectorAll('[data-key]')].map(each => [each.dataset.key, each]));
+document.addEventListener('keydown', event => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, select')) return;
+  const act = keys.get(event.key.toLowerCase());
+  if (act) act.click();
+});
+
 for (const form of document.querySelectorAll('form')) {
   form.addEventListener('submit', () => {
     for (const each of form.querySelectorAll('button')) setTimeout(() => { each.disabled = true; });

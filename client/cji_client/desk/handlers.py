@@ -13,10 +13,9 @@ from aiohttp import BodyPartReader, web
 
 from cji_client.desk import pages
 from cji_client.desk.running import Failure, Run
-from cji_client.desk.shell import ICON, SCRIPT, SHEET, page, told
-from cji_client.desk.state import ASKED, Desk
+from cji_client.desk.shell import ICON, SCRIPT, SHEET, page, problem
+from cji_client.desk.state import ASKED, MOST_FILES, Desk
 from cji_client.desk.tables import Table
-from cji_client.desk.tasks import task_named
 from cji_client.errors import ClientError, LimitExceeded, SpecError
 from cji_core.errors import CjiError
 from cji_core.page.markup import Part
@@ -38,7 +37,7 @@ class Handlers:
         self.desk, self.at, self._leave = desk, at, leave
         self._turn = asyncio.Lock()
         self._failures = dict[str, Failure]()
-        """By page, what its next view has to say."""
+        """By page, the error that its next view shows."""
 
     def routes(self) -> list[web.RouteDef]:
         """All of them."""
@@ -61,6 +60,9 @@ class Handlers:
             web.get("/results", self.results),
             web.get("/results/{name}", self.result),
             web.get("/results/{name}/report", self.report),
+            web.get("/results/{name}/receipt", self.receipt),
+            web.get("/results/{name}/review", self.review),
+            web.post("/results/{name}/review", self.decide),
             web.post("/results/{name}/open", self.open),
             web.get("/results/{name}/opened/{form}/{file}", self.opened),
             web.post("/quit", self.quit),
@@ -78,12 +80,12 @@ class Handlers:
         return web.Response(status=303, headers={"Location": f"{self.at}/{path}"})
 
     def failed(self, path: str, error: CjiError) -> web.Response:
-        """Lead to a page that says what went wrong."""
+        """Lead to a page that shows the error."""
         self._failures[path] = Failure.of(error)
         return self.to(path)
 
     def failure(self, path: str) -> Failure | None:
-        """What went wrong before this page, once."""
+        """The error to show on this page, once."""
         return self._failures.pop(path, None)
 
     @contextlib.asynccontextmanager
@@ -194,13 +196,14 @@ class Handlers:
     async def choose_task(self, request: web.Request) -> web.Response:
         """Take task, files and reasons."""
         given, draft = await request.post(), self.desk.draft
-        chosen = task_named(str(given.get("task", "")))
-        if chosen is None:
-            return self.failed("task", SpecError("no task is chosen", remedy="Choose one of the list."))
-        draft.task, self.desk.prepared = chosen.key, None
         draft.fields = {name: str(given.get(name, "")).strip() for name in ASKED}
-        roles = {n: str(given.get(f"role-{n}", "")) for n in range(len(chosen.files))}
+        roles = {n: str(given.get(f"role-{n}", "")) for n in range(MOST_FILES)}
         draft.roles = {n: int(text) for n, text in roles.items() if text.isdecimal() and len(text) < 4}
+        key = str(given.get("task", ""))
+        try:
+            await self.apart(lambda: self.desk.choose(key))
+        except ClientError as error:
+            return self.failed("task", error)
         return self.to("check")
 
     async def check(self, _: web.Request) -> web.Response:
@@ -217,7 +220,7 @@ class Handlers:
         worker = await asyncio.to_thread(desk.worker_words, task)
         content = [*pages.check(desk, task, prepared, self.at, worker)]
         if failure := self.failure("check"):
-            content.insert(0, told(failure))
+            content.insert(0, problem(failure))
         return self.shown("What will happen", content, step="check")
 
     async def save(self, request: web.Request) -> web.Response:
@@ -290,9 +293,9 @@ class Handlers:
                     name, found, self.at, notes=notes, openable=desk.keys.decrypter is not None,
                     opened=desk.opened(name),
                 )  # fmt: skip
-                return [*([] if failure is None else [told(failure)]), *shown]
+                return [*([] if failure is None else [problem(failure)]), *shown]
         except CjiError as error:
-            return [told(Failure.of(error))]
+            return [problem(Failure.of(error))]
 
     async def report(self, request: web.Request) -> web.Response:
         """The report, as `cji job run` writes it."""
@@ -304,7 +307,40 @@ class Handlers:
         if text is None:
             none = SpecError("this task has no report", remedy="Open the result as Excel.")
             return self.failed(f"results/{name}", none)
-        return web.Response(text=text, content_type="text/html", headers={"Content-Security-Policy": _OWN_POLICY})
+        return _page_of_its_own(text)
+
+    async def receipt(self, request: web.Request) -> web.Response:
+        """The page of the receipt."""
+        name = self.named(request)
+        try:
+            return _page_of_its_own(await self.apart(lambda: self.desk.results.receipt(name)))
+        except CjiError as error:
+            return self.failed(f"results/{name}", error)
+
+    async def review(self, request: web.Request) -> web.Response:
+        """The pair that the address names, else the next one without a verdict."""
+        name, asked = self.named(request), request.query.get("pair", "")[:6]
+        try:
+            found = await self.apart(lambda: self.desk.review(name))
+        except CjiError as error:
+            return self.failed(f"results/{name}", error)
+        n = int(asked) if asked.isdecimal() and int(asked) < len(found.pairs) else found.next()
+        failure = self.failure(f"results/{name}/review")
+        return self.shown("Is this one person?", pages.review(name, found, n, self.at, failure), step="results")
+
+    async def decide(self, request: web.Request) -> web.Response:
+        """Save a decision, and lead to the next pair."""
+        name, given = self.named(request), await request.post()
+        pair, verdict = str(given.get("pair", ""))[:6], str(given.get("verdict", ""))
+        by = self.desk.draft.fields.get("operator_id") or str(self.desk.profile.job.get("operator_id", ""))
+        n = int(pair) if pair.isdecimal() else -1
+        try:
+            found = await self.apart(lambda: self.desk.review(name))
+            await self.apart(lambda: found.decide(n, verdict, by=by))
+        except CjiError as error:
+            return self.failed(f"results/{name}/review", error)
+        following = found.next(n)
+        return self.to(f"results/{name}/review" + ("" if following is None else f"?pair={following}"))
 
     async def open(self, request: web.Request) -> web.Response:
         """Write the opened result into a folder."""
@@ -325,3 +361,8 @@ class Handlers:
         if folder is None or file not in names:
             raise web.HTTPNotFound
         return web.FileResponse(Path(folder) / file, headers={"Content-Disposition": f'attachment; filename="{file}"'})
+
+
+def _page_of_its_own(text: str) -> web.Response:
+    """A page of `cji_core.page.markup.page`."""
+    return web.Response(text=text, content_type="text/html", headers={"Content-Security-Policy": _OWN_POLICY})

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Final
 from xml.etree.ElementTree import Element
 
+from cji_client.desk.review import VERDICTS, Review
 from cji_client.desk.running import Failure, Run
-from cji_client.desk.shell import button, field, form, link, note, radios, select, told
+from cji_client.desk.shell import button, field, form, link, note, problem, radios, select
 from cji_client.desk.state import Desk
 from cji_client.desk.tables import FoundColumn, Table
 from cji_client.desk.tasks import RECORDS, SCHEMA_WORDS, TASKS, Task
@@ -16,6 +17,7 @@ from cji_client.result import Result
 from cji_client.seal import INPUT_NAME
 from cji_client.spec import VERBATIM
 from cji_core.format.records import SCHEMAS
+from cji_core.operations.link.outputs import PAIRS
 from cji_core.operations.registry import operation_of
 from cji_core.page.markup import Part, element, facts, number, table, value
 
@@ -34,7 +36,7 @@ _PLACES: Final = ("First", "Second", "Third")
 
 
 def home(desk: Desk, at: str) -> Iterator[Part]:
-    """What can be done here."""
+    """The first page."""
     yield element(
         "p",
         "Drop your files, check what the desk found, choose what is to be done, and read the result. "
@@ -51,7 +53,7 @@ def home(desk: Desk, at: str) -> Iterator[Part]:
 def locked(at: str, failure: Failure | None) -> Iterator[Part]:
     """Keys in files with a passphrase."""
     if failure is not None:
-        yield told(failure)
+        yield problem(failure)
     secret = element(
         "input", type="password", id="passphrase", name="passphrase", autocomplete="off", spellcheck="false"
     )
@@ -75,7 +77,7 @@ def result_list(names: Iterable[str], at: str) -> Element:
 def files(desk: Desk, at: str, failure: Failure | None) -> Iterator[Part]:
     """The files that were dropped, and a place for more."""
     if failure is not None:
-        yield told(failure)
+        yield problem(failure)
     chooser = element(
         "input", type="file", name="file", id="file", multiple="multiple", accept=",".join(INPUT_SUFFIXES)
     )
@@ -107,7 +109,7 @@ def _file(each: Table, n: int, at: str) -> Element:
     if each.notes:
         content.append(element("p", "; ".join(each.notes), class_="hint"))
     if each.problem is not None:
-        content.append(told(Failure.of(each.problem)))
+        content.append(problem(Failure.of(each.problem)))
     how: list[Part] = [select("What are these records?", f"schema-{n}", SCHEMA_WORDS, each.schema)]
     if each.sheets and len(each.sheets) > 1:
         how.append(select("Sheet of the workbook", f"sheet-{n}", {one: one for one in each.sheets}, each.sheet))
@@ -124,7 +126,7 @@ def _file(each: Table, n: int, at: str) -> Element:
 
 def _encodings(each: Table, n: int) -> Element:
     options = [
-        (encoding, encoding, element("span", *(element("bdi", f"{line}  ") for line in lines)))
+        (encoding, encoding, element("span", *(element("bdi", line, class_="line") for line in lines)))
         for encoding, lines in each.lines.items()
     ]
     return element(
@@ -157,13 +159,13 @@ def _dates(each: Table, column: FoundColumn, n: int, at: int) -> Part:
     known = SCHEMAS[each.schema].columns.get(column.target)
     if known is None or not known.date:
         return ""
-    found = f"as found: {column.found}" if column.found else "as they are: YYYYMMDD or YYYY-MM-DD"
+    found = f"as found: {column.found}" if column.found else "as they are (year first)"
     options = {"": "choose one" if column.undecided else found}
     options |= {one: one for one in column.formats}
     options |= {VERBATIM: "send as they are"}
     chosen = select(f"Dates of {column.name}", f"date-{at}-{n}", options, column.date_format, hide=True)
     if column.undecided and not column.date_format:
-        return element("div", chosen, element("p", "Day and month cannot be told apart: choose.", class_="hint"))
+        return element("div", chosen, element("p", "Day and month look alike here: choose.", class_="hint"))
     return chosen
 
 
@@ -171,15 +173,16 @@ def _dates(each: Table, column: FoundColumn, n: int, at: int) -> Part:
 
 
 def tasks(desk: Desk, at: str, failure: Failure | None) -> Iterator[Part]:
-    """What is to be done, for whom, and why."""
+    """The list of tasks, the files of each, and the reasons."""
     if failure is not None:
-        yield told(failure)
+        yield problem(failure)
     if not desk.tables:
         yield note("Drop your files first.")
         yield element("div", link("Files", f"{at}/files", kind="act main"), class_="actions")
         return
-    options = [(each.key, each.title, _about(each)) for each in TASKS]
-    chosen = desk.draft.task or _likely(desk)
+    known = (*TASKS, *desk.saved_tasks())
+    options = [(each.key, each.title, _about(each)) for each in known]
+    chosen = _likely(desk) if desk.draft.chosen is None else desk.draft.chosen.key
     names = {f"{n}": each.name for n, each in enumerate(desk.tables)}
     parts: list[Part] = [radios("What is to be done?", "task", options, chosen)]
     if len(desk.tables) > 1:
@@ -215,7 +218,7 @@ def _likely(desk: Desk) -> str:
 
 
 def check(desk: Desk, task: Task, prepared: Prepared, at: str, worker: str) -> Iterator[Part]:
-    """What will happen."""
+    """The job before it is sealed."""
     spec = prepared.spec
     yield element("p", element("strong", task.title), ". ", task.sentence)
     yield element("h2", "What is sent, sealed")
@@ -266,7 +269,7 @@ def _save(at: str, task: Task) -> Element:
 
 
 def saved(path: Path, at: str) -> Iterator[Part]:
-    """Where a saved job is."""
+    """The place of a saved job."""
     yield element("p", "It is in ", element("code", str(path)), ".")
     yield element("div", link("Back", f"{at}/check", kind="act main"), class_="actions")
 
@@ -297,7 +300,7 @@ def running(run: Run, at: str) -> Iterator[Part]:
 def ended(run: Run, at: str) -> Iterator[Part]:
     """A job that ended without a result."""
     assert run.failure is not None  # noqa: S101 - its thread has ended
-    yield told(run.failure)
+    yield problem(run.failure)
     yield element("div", link("Back to the task", f"{at}/task", kind="act main"), class_="actions")
 
 
@@ -342,16 +345,56 @@ def result(
             link("Read the report", f"{base}/report", kind="act main", new=True),
             form(f"{base}/open", button("Open as Excel", name="form", value="xlsx")),
             form(f"{base}/open", button("Open as CSV", name="form", value="csv")),
-            link("Receipt", f"{base}/receipt", kind="act"),
+            *([link("Decide on pairs", f"{base}/review", kind="act")] if PAIRS.name in found.names else []),
             class_="actions",
         )
+    yield element("p", link("The receipt: what was proven, for a supervisor", f"{base}/receipt", new=True))
     for label, folder in opened.items():
         yield _opened(label, folder, base)
 
 
+def review(name: str, found: Review, n: int | None, at: str, failure: Failure | None) -> Iterator[Part]:
+    """One pair, side by side; the keys S, D and U decide."""
+    base = f"{at}/results/{name}"
+    if failure is not None:
+        yield problem(failure)
+    done = f"{found.decided} of {len(found.pairs)} pairs are decided."
+    if n is None:
+        yield element("p", f"{done} Nothing is left to decide." if found.pairs else "There are no pairs to decide.")
+        if found.pairs:
+            yield element("p", "Your decisions are in ", element("code", str(found.file)), ".")
+        yield element("div", link("Back to the result", base, kind="act main"), class_="actions")
+        return
+    pair, verdict = found.pairs[n], found.verdict(n)
+    yield element("p", done, role="status")
+    rows = []
+    for label, (left, right) in pair.values.items():
+        same = left == right or left is None or right is None
+        cells = (value(left), value(right)) if same else (element("mark", value(left)), element("mark", value(right)))
+        rows.append((label, *cells))
+    yield element("div", table(("Column", "One record", "The other"), rows), class_="pair")
+    if verdict is not None:
+        yield note(f"Decided before: {verdict}. A new decision replaces it.", kind="hint")
+    words = {"same": "Same person (S)", "different": "Different (D)", "unsure": "Unsure (U)"}
+    buttons = []
+    for each in VERDICTS:
+        act = button(words[each], name="verdict", value=each)
+        act.set("data-key", each[0])
+        buttons.append(act)
+    hidden = element("input", type="hidden", name="pair", value=str(n))
+    yield form(f"{base}/review", hidden, *buttons, class_="actions")
+    back = [link("The pair before", f"{base}/review?pair={n - 1}")] if n else []
+    yield element("p", *back, " ", link("Stop for now", base), class_="hint")
+
+
+_FIRST: Final = ("result", "pairs", "hits", "findings", "row_status")
+"""Outputs that people look for."""
+
+
 def _opened(label: str, folder: Path, base: str) -> Element:
     """The files that were opened into one folder."""
-    names = sorted(each.name for each in folder.iterdir() if each.suffix in (".xlsx", ".csv", ".txt"))
+    found = [each for each in folder.iterdir() if each.suffix in (".xlsx", ".csv", ".txt")]
+    names = [each.name for each in sorted(found, key=lambda each: (each.stem not in _FIRST, each.name))]
     items = (element("li", link(name, f"{base}/opened/{label}/{name}")) for name in names)
     return element(
         "section",

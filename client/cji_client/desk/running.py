@@ -16,9 +16,11 @@ from typing import Final
 from rich.console import Console
 
 from cji_attestation import Trust
+from cji_attestation.verbs.proof_page import proof_page
 from cji_client.bounds import held_result_bytes
 from cji_client.cancellation import Cancellation
 from cji_client.connection import Connection
+from cji_client.desk.review import Review
 from cji_client.errors import ClientError
 from cji_client.kept import Kept
 from cji_client.prepared import Prepared
@@ -31,8 +33,11 @@ from cji_client.signers import Decrypter
 from cji_client.sources import FittedSource
 from cji_client.standing import Sent, Standing
 from cji_client.verbs.job.outputs import Destination, Opened
+from cji_client.verbs.receipt import verified_proof
+from cji_client.verbs.receipt_rows import rows_of, unchecked_of
 from cji_client.verbs.report_file import opened_job
 from cji_core.errors import CjiError
+from cji_core.operations.link.outputs import SIDE
 from cji_core.operations.registry import plan
 
 _STEPS: Final = {Phase.SENDING: "Sending", Phase.RECEIVING: "Fetching the result", Phase.WAITING: "Waiting"}
@@ -154,6 +159,18 @@ class Results:
         """The opened job, as its page and the review of pairs read it."""
         planned = plan(result.job.operations, result.job.input_schemas)
         return opened_job(result, self.key(), planned, self.inputs.get(name, {}))
+
+    def receipt(self, name: str) -> str:
+        """The page of the receipt, as `cji receipt show` writes it."""
+        with self.verified(name) as result:
+            unchecked = unchecked_of(result.receipt, result.attested, header=True)
+            rows = rows_of(result.receipt, result.attested, self.trust)
+            return "".join(proof_page(verified_proof(result.receipt, result.attested, rows, unchecked)))
+
+    def review(self, name: str, file: Path) -> Review:
+        """The review of its pairs, with their label file."""
+        with self.verified(name) as result:
+            return Review(self.job(name, result), two_tables=SIDE in result.job.input_schemas, file=file)
 
     def page(self, name: str) -> str | None:
         """The report; None if its operations have none."""

@@ -12,7 +12,6 @@ from typing import Any, Final
 import msgspec
 
 from cji_client.errors import SpecError
-from cji_client.profile import ClientProfile
 from cji_client.spec import JobSpec, load_spec
 
 _HEAD: Final = "# Saved by `cji desk`. Run it: cji job run FILE --spec THIS --profile client.toml --out result\n"
@@ -21,21 +20,27 @@ _HEAD: Final = "# Saved by `cji desk`. Run it: cji job run FILE --spec THIS --pr
 class SavedJobs:
     """Those in one folder."""
 
-    def __init__(self, folder: Path, profile: ClientProfile) -> None:
-        self.folder, self._profile = folder, profile
+    def __init__(self, folder: Path, defaults: Mapping[str, object]) -> None:
+        """`defaults` are the fields in `[job]` of the profile."""
+        self.folder, self._defaults = folder, defaults
 
     def names(self) -> list[str]:
         """Without suffix, in order."""
         return sorted(path.stem for path in self.folder.glob("*.toml"))
 
     def load(self, name: str) -> JobSpec:
-        """One of them; SpecError if it is no job for this profile."""
+        """One of them; SpecError if it is not a job for this profile."""
         if name not in self.names():
             raise SpecError("there is no such saved job", remedy="Choose one from the list.")
-        return load_spec(self.folder / f"{name}.toml", defaults=self._profile.job)
+        return load_spec(self.folder / f"{name}.toml", defaults=self._defaults)
+
+    def fields(self, name: str) -> dict[str, Any]:
+        """The fields of one of them, without its records, its files and its operations."""
+        found: dict[str, Any] = _changed(self.load(name))
+        return {field: found[field] for field in found if field not in ("input", "sides", "operations")}
 
     def save(self, name: str, spec: JobSpec, files: Mapping[str, str]) -> Path:
-        """Write one; `files` are names of side tables by role. SpecError if the name is taken or is none."""
+        """Write one; `files` are names of side tables by role. SpecError if the name is taken or empty."""
         stem = "".join(c if c.isalnum() or c in " -_" else "" for c in name).strip()[:80]
         if not stem:
             raise SpecError("a saved job needs a name", remedy="Write some letters or digits.")
@@ -43,7 +48,7 @@ class SavedJobs:
         try:
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
                 file.write(_HEAD)
-                file.writelines(_lines(_table(spec, self._profile.job, files)))
+                file.writelines(_lines(_table(spec, self._defaults, files)))
         except FileExistsError:
             raise SpecError(f"a saved job {stem} exists", remedy="Choose another name.") from None
         except OSError as error:
@@ -52,19 +57,24 @@ class SavedJobs:
 
 
 def _table(spec: JobSpec, defaults: Mapping[str, object], files: Mapping[str, str]) -> dict[str, Any]:
-    """The fields of a spec that differ from their defaults, and from those of the profile."""
+    """The fields of a spec that differ from their defaults, and from those of the profile.
+
+    The recipients of a profile are names of files there, and keys in a spec.
+    """
     found: dict[str, Any] = _changed(spec)
-    found = {name: value for name, value in found.items() if name not in defaults or name in ("input", "operations")}
+    same = {name for name, value in found.items() if name in defaults and value == defaults[name]}
+    same |= {"recipients"} & defaults.keys()
+    found = {name: value for name, value in found.items() if name not in same}
     for role, side in found.get("sides", {}).items():
         side["file"] = files[role]
     return found
 
 
 def _changed(of: Any) -> Any:
-    """A struct as a table of the fields that differ from their defaults; `kind` is its tag."""
+    """A struct as a table of the fields that differ from their defaults, and its tag."""
     if isinstance(of, msgspec.Struct):
         tag = of.__struct_config__.tag
-        made = {} if tag is None else {"kind": tag}
+        made = {} if tag is None else {of.__struct_config__.tag_field: tag}
         for each in msgspec.structs.fields(of):
             value = getattr(of, each.name)
             default = each.default if each.default_factory is msgspec.NODEFAULT else each.default_factory()

@@ -19,7 +19,7 @@ from cji_client.desk.access import COOKIE, IDLE_SECONDS, Access, Asked, Denied
 from cji_client.desk.handlers import Handlers
 from cji_client.desk.opening import runtime_folder, write_opening
 from cji_client.desk.running import Failure
-from cji_client.desk.shell import page, told
+from cji_client.desk.shell import page, problem
 from cji_client.desk.state import MOST_BYTES, Desk
 from cji_core.page.markup import document, element
 
@@ -170,7 +170,7 @@ def _denied(denied: Denied) -> web.Response:
 
 
 def _failed(access: Access, status: int, failure: Failure) -> web.Response:
-    text = page(access.folder, "This did not work", [told(failure)])
+    text = page(access.folder, "This did not work", [problem(failure)])
     return web.Response(status=status, text=text, content_type="text/html")
 
 

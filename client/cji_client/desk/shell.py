@@ -119,7 +119,7 @@ def radios(legend: str, name: str, options: Sequence[tuple[str, str, Part]], cho
     return made
 
 
-def told(failure: Failure, *more: Part) -> Element:
+def problem(failure: Failure, *more: Part) -> Element:
     """Why something did not work."""
     return element(
         "div",

@@ -1,8 +1,9 @@
-"""What the desk holds between two pages: the files that were dropped, the job as it is being described, the jobs run.
+"""The state of the desk between two pages: the files that were dropped, the job as it is being described, the jobs run.
 
 It lives in this process's memory. `clear` and the end of the process remove the records; results stay, sealed.
 """
 
+import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -11,10 +12,11 @@ import msgspec
 
 from cji_attestation import Trust
 from cji_client.connection import Connection, connect
+from cji_client.desk.review import Review
 from cji_client.desk.running import Results, Run, new_name
 from cji_client.desk.saved import SavedJobs
 from cji_client.desk.tables import Table
-from cji_client.desk.tasks import RECORDS, Task, task_named
+from cji_client.desk.tasks import RECORDS, SAVED, Task, task_named, task_of
 from cji_client.errors import ClientError, LimitExceeded, SpecError
 from cji_client.files import INPUT_SUFFIXES
 from cji_client.files.memory import MemoryFiles
@@ -37,15 +39,14 @@ ASKED: Final = ("purpose_code", "reason", "case_number", "requestor", "operator_
 class Draft:
     """The job as it is being described."""
 
-    task: str = ""
     roles: dict[int, int] = field(default_factory=dict)
     """By place among the files of the task, the number of a file."""
     fields: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def chosen(self) -> Task | None:
-        """The task."""
-        return task_named(self.task)
+    chosen: Task | None = None
+    """The task, or a saved job as one."""
+    saved: dict[str, Any] = field(default_factory=dict)
+    """Fields that a saved job states."""
 
 
 class Keys:
@@ -87,9 +88,10 @@ class Desk:
             (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         self.memory = MemoryFiles(scratch, on_disk=True)
         self.results = Results(folder=folder / "results", profile=profile, trust=trust, key=self.keys.opener)
-        self.saved = SavedJobs(folder / "jobs", profile)
+        self.saved = SavedJobs(folder / "jobs", profile.job)
         self.tables, self.draft = list[Table](), Draft()
         self.prepared: Prepared | None = None
+        self._review: tuple[str, Review] | None = None
         self.runs = dict[str, Run]()
 
     def new_file(self, given: str) -> tuple[Table, BinaryIO]:
@@ -143,6 +145,20 @@ class Desk:
             raise SpecError(f"a file is missing: {words}", remedy="Drop it on the page Files.")
         return self.tables[at]
 
+    def choose(self, key: str) -> Task:
+        """Take a task, or a saved job with what it states about files; SpecError if there is none of this key."""
+        chosen = task_named(key)
+        self.draft.saved, self.prepared = {}, None
+        if chosen is None:
+            name = key.removeprefix(SAVED)
+            spec = self.saved.load(name)
+            chosen, self.draft.saved = task_of(name, spec), self.saved.fields(name)
+            self.draft.chosen = chosen
+            for role, given in {RECORDS: spec.input, **spec.sides}.items():
+                self.table_of(role).apply(given)
+        self.draft.chosen = chosen
+        return chosen
+
     def specified(self) -> tuple[JobSpec, dict[str, Path]]:
         """The job as described, and the files of its side tables; SpecError names what is missing."""
         task = self.draft.chosen
@@ -155,10 +171,11 @@ class Desk:
             raise SpecError("one file has two roles", remedy="Choose another file for one of them on the page Task.")
         fields = {
             **self.profile.job,
+            **self.draft.saved,
             **given,
             "input": _builtins(records.spec()),
             "sides": {role: _builtins(table.spec()) for role, table in sides.items()},
-            "operations": [_builtins(task.parameters) | {"kind": task.operation}],
+            "operations": [_builtins(each) for each in task.operations],
         }
         with self.connect() as worker:
             return worker.spec(fields), {role: table.path for role, table in sides.items()}
@@ -186,6 +203,14 @@ class Desk:
         run.start(self.connect)
         return run
 
+    def saved_tasks(self) -> list[Task]:
+        """Saved jobs as tasks; one that does not fit the profile is left out."""
+        found = list[Task]()
+        for name in self.saved.names():
+            with contextlib.suppress(SpecError):
+                found.append(task_of(name, self.saved.load(name)))
+        return found
+
     def save(self, name: str) -> Path:
         """Save the job as described."""
         spec, _ = self.specified()
@@ -194,7 +219,7 @@ class Desk:
         return self.saved.save(name, spec, {role: self.table_of(role).name for role in roles})
 
     def worker_words(self, task: Task) -> str:
-        """What the worker says of itself; nothing in it is trusted."""
+        """A sentence on the worker, by its own description, which is not trusted."""
         try:
             with self.connect() as worker:
                 known = worker.describe()
@@ -203,6 +228,12 @@ class Desk:
         if task.operation not in known.operations:
             return f"The worker {known.worker_id} does not offer this task: it will refuse the job."
         return f"The worker {known.worker_id} offers this task."
+
+    def review(self, name: str) -> Review:
+        """The review of a result, which is read once."""
+        if self._review is None or self._review[0] != name:
+            self._review = name, self.results.review(name, self.folder / "labels" / f"{name}.csv")
+        return self._review[1]
 
     def opened(self, name: str) -> dict[str, Path]:
         """Folders of the opened result of this name, by form."""
@@ -225,7 +256,7 @@ class Desk:
         for run in self.runs.values():
             run.stop.cancel()
         self.tables.clear()
-        self.prepared = None
+        self.prepared = self._review = None
         self.results.inputs.clear()
         self.memory.close()
 
@@ -239,5 +270,5 @@ def file_name(given: str) -> str:
 
 
 def _builtins(of: Any) -> dict[str, Any]:
-    found: dict[str, Any] = msgspec.to_builtins(of)
+    found: dict[str, Any] = msgspec.to_builtins(of, enc_hook=str)
     return {name: value for name, value in found.items() if value is not None}

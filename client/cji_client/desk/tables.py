@@ -43,7 +43,7 @@ class FoundColumn:
     samples: tuple[str, ...]
     target: str = ""
     date_format: str = ""
-    """What the clerk chose; "" for the format that is found."""
+    """The clerk's choice; "" for the format that is found."""
     formats: tuple[str, ...] = ()
     """Formats that read at least one of its values."""
     found: str = ""
@@ -211,7 +211,7 @@ class Table:
 
 
 def _one_of(allowed: Collection[str], chosen: str | None, before: str) -> str:
-    """What was chosen, if it is allowed."""
+    """The choice, if it is allowed."""
     return chosen if chosen is not None and chosen in allowed else before
 
 
@@ -250,7 +250,7 @@ def _lines_by_encoding(path: Path) -> dict[str, list[str]]:
             texts = [line.decode(encoding).strip() for line in odd]
         except UnicodeDecodeError:
             continue
-        if texts not in decoded.values():
+        if texts not in decoded.values() and all(text.isprintable() for text in texts):
             decoded[encoding] = texts
     return decoded
 

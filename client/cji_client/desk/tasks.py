@@ -1,17 +1,17 @@
-"""What a clerk can have done, in words: operations with parameters that need no rules of one's own.
+"""The list of tasks in words: operations with parameters that need no rules of one's own.
 
-A task names an operation and the parameters that differ from its defaults; which records and further files it takes is
-read from the operation's declaration. Other operations, and parameters of one's own, come with a saved job.
+A task names an operation, which runs with its default parameters; which records it takes is read from the operation's
+declaration. Other operations, and parameters of one's own, come with a saved job.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
+from cji_client.spec import JobSpec
 from cji_core.documents import convert
-from cji_core.operations.declaration import Side
 from cji_core.operations.parameters import Parameters
-from cji_core.operations.registry import OPERATIONS, AnyParameters
+from cji_core.operations.registry import OPERATIONS, AnyParameters, operation_of
 
 RECORDS: Final = "records"
 """The role of the file whose rows are the job's."""
@@ -26,26 +26,18 @@ class Task:
     sentence: str
     operation: str
     files: Mapping[str, str] = field(default_factory=lambda: {RECORDS: "The file"})
-    changes: Mapping[str, Any] = field(default_factory=dict)
+    saved: tuple[Parameters, ...] = ()
+    """All operations of a saved job."""
 
     @property
-    def parameters(self) -> Parameters:
-        """Those of its operation."""
-        found: Parameters = convert({"kind": self.operation, **self.changes}, AnyParameters)
-        return found
+    def operations(self) -> tuple[Parameters, ...]:
+        """With their parameters."""
+        return self.saved or (convert({"kind": self.operation}, AnyParameters),)
 
     @property
     def accepts(self) -> frozenset[str]:
         """Schemas of its records."""
-        return OPERATIONS[self.operation].signature(self.parameters).accepts
-
-    def side(self, role: str) -> Side:
-        """The declaration of one of its further files."""
-        return next(one for one in OPERATIONS[self.operation].signature(self.parameters).sides if one.name == role)
-
-    def schema_of(self, role: str, records: str) -> str:
-        """The schema of the file in a role, where the records have this one."""
-        return records if role == RECORDS else self.side(role).schema or records
+        return OPERATIONS[self.operation].signature(self.operations[0]).accepts
 
 
 TASKS: Final = tuple(
@@ -98,6 +90,24 @@ SCHEMA_WORDS: Final = {
     "nibrs.flat/3.1": "A NIBRS submission (flat file)",
     "nibrs.xml/2019.1": "A NIBRS submission (XML)",
 }
+
+
+SAVED: Final = "saved:"
+"""The beginning of the key of a saved job."""
+
+
+def task_of(name: str, spec: JobSpec) -> Task:
+    """A saved job as a task."""
+    files = {RECORDS: "The records"} | {role: role.replace("_", " ").capitalize() for role in spec.sides}
+    operations = [operation_of(each).name for each in spec.operations]
+    return Task(
+        key=f"{SAVED}{name}",
+        title=name,
+        sentence=f"Your saved job: {', '.join(operations)}.",
+        operation=operations[0],
+        files=files,
+        saved=spec.operations,
+    )
 
 
 def task_named(key: str) -> Task | None:

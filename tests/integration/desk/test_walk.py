@@ -8,6 +8,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 
+from cji_core.operations.link.labels import read_labels
 from cji_simulator.site import Site
 from tests.support.browser import Browser, browser
 from tests.support.desk import Clerk, Served, desk_served
@@ -46,6 +47,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     sheet.append(["Booking ID", "Surname", "Given Name", "DOB", "Social Security Number"])
     for n, one in enumerate(people[::2]):
         sheet.append([f"J{n:03}", one["last"].upper(), one["first"].upper(), one["day"], one["ssn"]])
+    for n, one in enumerate(people[1:12:2]):  # a name alone: for the clerk
+        sheet.append([f"K{n:03}", one["last"], one["first"], None, None])
     book.save(folder / "jail.xlsx")
     return folder / "rms export.csv", folder / "jail.xlsx"
 
@@ -63,30 +66,46 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield opened
 
 
-def test_a_clerk_links_two_files(served: Served, chromium: Browser, files: tuple[Path, Path]) -> None:
-    clerk = Clerk(chromium=chromium)
+def test_a_clerk_links_two_files(served: Served, chromium: Browser, files: tuple[Path, Path], tmp_path: Path) -> None:
+    """Each page on the way has no violation of axe-core, light or dark, and fits a phone."""
+    clerk, faults = Clerk(chromium=chromium, pictures=tmp_path), list[str]()
     chromium.open(served.opening)
     clerk.see("Start with your files")
+    faults += clerk.look("home")
     clerk.click("Start with your files")
     clerk.see("Drop files here")
     clerk.drop(files)
     clerk.see("jail.xlsx")
     clerk.see("García")  # in the code page that is suggested
     clerk.see("as found: MM/DD/YYYY")
+    faults += clerk.look("files")
     clerk.choose("Booking ID is sent as", "record_id")
     clerk.save("jail.xlsx")
     clerk.see("Continue: choose the task")
     clerk.click("Continue: choose the task")
     clerk.see("What is to be done?")
+    faults += clerk.look("task")
     clerk.pick("Find the same people in two files")
     clerk.write("Reason", "Warrants against bookings")
     clerk.click("Continue: check everything")
     clerk.see("What will happen")
     clerk.see("offers this task")
+    faults += clerk.look("check")
     clerk.click("Seal and run it")
     clerk.see("Verified.")
+    clerk.click("Decide on pairs")
+    clerk.see("Is this one person?")
+    clerk.see("Same person (S)")
+    faults += clerk.look("review")
+    left = clerk.decide_all("sdu")
+    clerk.see("Nothing is left to decide.")
+    labels = served.desk.folder / "labels" / f"{served.desk.results.names()[0]}.csv"
+    found_labels = read_labels(labels.read_bytes(), two_tables=True)
+    assert [each.verdict for each in found_labels] == left
+    clerk.click("Back to the result")
     clerk.click("Open as Excel")
     clerk.see("Opened as xlsx")
+    faults += clerk.look("result")
     book = openpyxl.load_workbook(io.BytesIO(clerk.fetched("pairs.xlsx")))
     assert book.active is not None
     heads, *rows = [[cell.value for cell in row] for row in book.active.iter_rows()]
@@ -97,3 +116,4 @@ def test_a_clerk_links_two_files(served: Served, chromium: Browser, files: tuple
     }
     assert found >= {(f"R{2 * n:03}", f"J{n:03}") for n in range(len(_people()) // 2)}
     assert chromium.messages == []
+    assert faults == []

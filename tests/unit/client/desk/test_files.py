@@ -1,14 +1,23 @@
 """Files on the desk: names, memory, what is suggested and what is asked."""
 
+import stat
+import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cji_client.desk.names import likely_schema, suggest
+from cji_client.desk.saved import SavedJobs
 from cji_client.desk.state import file_name
 from cji_client.desk.tables import Table
+from cji_client.errors import SpecError
 from cji_client.files.memory import MemoryFiles
-from cji_client.spec import VERBATIM
+from cji_client.spec import VERBATIM, load_spec
+from cji_core.format.keys import new_recipient_key
+from cji_core.jose import public_jwk
+from tests.support.job_specs import head
+from tests.support.paths import ROOT
 
 
 def table(folder: Path, name: str, data: bytes) -> Table:
@@ -98,3 +107,24 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     twice = table(tmp_path, "b.csv", b"last,first\nDoe,Jane\n")
     twice.correct({"target-1": "last"})
     assert (twice.twice, twice.ready) == ({"last"}, False)
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*/job.toml")), ids=lambda path: path.parent.name)
+def test_a_saved_job_says_what_it_said_before(tmp_path: Path, example: Path) -> None:
+    recipient = public_jwk(new_recipient_key().public_key())
+    defaults = tomllib.loads(head(recipient=recipient, kek_thumbprint="A" * 43))
+    spec = load_spec(example, defaults=defaults)
+    jobs = SavedJobs(tmp_path, defaults)
+    path = jobs.save("Every month: a job", spec, {role: f"{role}.csv" for role in spec.sides})
+    assert (path.name, stat.S_IMODE(path.stat().st_mode)) == ("Every month a job.toml", 0o600)
+    sides = {role: msgspec.structs.replace(side, file=tmp_path / f"{role}.csv") for role, side in spec.sides.items()}
+    assert jobs.load("Every month a job") == msgspec.structs.replace(spec, sides=sides)
+    assert "audience" not in path.read_text()  # of the profile
+    with pytest.raises(SpecError, match="exists"):
+        jobs.save("Every month a job", spec, dict.fromkeys(spec.sides, "x.csv"))
+
+
+@pytest.mark.parametrize("name", ["", "..", "/", "\n"])
+def test_a_saved_job_needs_a_name(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SpecError, match="needs a name"):
+        SavedJobs(tmp_path, {}).save(name, None, {})  # type: ignore[arg-type]  # it is refused before

@@ -1,0 +1,48 @@
+"""Clerical review: which pairs are shown, and the label file that decisions make."""
+
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cji_client.desk.review import Review
+from cji_client.errors import SpecError
+from cji_core.operations.link.labels import read_labels
+from tests.support.report_tools import linked, people
+
+JOB = linked(people())
+
+
+def test_decisions_are_a_label_file_and_go_on(tmp_path: Path) -> None:
+    job, file = JOB, tmp_path / "labels.csv"
+    review = Review(job, two_tables=False, file=file)
+    assert len(review.pairs) > 1
+    assert (review.decided, review.next()) == (0, 0)
+    review.decide(0, "same", by="jdoe")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    again = Review(job, two_tables=False, file=file)
+    assert (again.decided, again.verdict(0), again.next()) == (1, "same", 1)
+    again.decide(0, "unsure", by="jdoe")
+    again.decide(1, "different", by="jdoe")
+    found = read_labels(file.read_bytes())
+    assert [(each.left, each.right, each.verdict) for each in found] == [
+        (review.pairs[n].left, review.pairs[n].right, verdict) for n, verdict in enumerate(("unsure", "different"))
+    ]
+    assert found[0].by == "jdoe"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["labels.csv"]
+
+
+@pytest.mark.parametrize(("n", "verdict"), [(0, "maybe"), (-1, "same"), (10_000, "same")])
+def test_no_other_verdict_or_pair_is_saved(tmp_path: Path, n: int, verdict: str) -> None:
+    review = Review(JOB, two_tables=False, file=tmp_path / "labels.csv")
+    with pytest.raises(SpecError, match="no such pair"):
+        review.decide(n, verdict, by="")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_review_needs_pairs_and_both_tables(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="no pairs to decide"):
+        Review(replace(JOB, outputs={}), two_tables=False, file=tmp_path / "labels.csv")
+    with pytest.raises(SpecError, match="second file is not at hand"):
+        Review(JOB, two_tables=True, file=tmp_path / "labels.csv")
