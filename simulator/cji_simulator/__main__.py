@@ -14,7 +14,7 @@ from cji_simulator.hcl import Tee
 from cji_simulator.server import serve
 
 
-async def _until_input_ends(state: Path, *, limit: int, report_period: float, tee: Tee) -> None:
+async def _until_input_ends(state: Path, *, limit: int, report_period: float, tee: Tee, ports: int | None) -> None:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -25,7 +25,7 @@ async def _until_input_ends(state: Path, *, limit: int, report_period: float, te
             stop.set()
 
     loop.add_reader(sys.stdin.fileno(), readable)
-    await serve(state, limit=limit, report_period=report_period, tee=tee, stop=stop)
+    await serve(state, limit=limit, report_period=report_period, tee=tee, ports=ports, stop=stop)
 
 
 def main() -> None:
@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=10, help="vault creations and releases in ten seconds")
     parser.add_argument("--report-period", type=float, default=2.0, help="seconds between two hardware reports")
     parser.add_argument("--tee", choices=["snp", "tdx"], default="snp", help="the kind of machine")
+    parser.add_argument("--ports", type=int, help="the first of fixed ports")
     arguments = parser.parse_args()
     os.environ["TSS2_LOG"] = "all+NONE"
     asyncio.run(
@@ -43,6 +44,7 @@ def main() -> None:
             limit=arguments.limit,
             report_period=arguments.report_period,
             tee=arguments.tee,
+            ports=arguments.ports,
         )
     )
 

@@ -21,11 +21,12 @@ from cji_client.errors import ClientError
 from cji_core.command import build
 from cji_core.documents import decode
 from cji_simulator.errors import SimulatorError
-from cji_simulator.fault_cli import alone, fault, opened, state_option
+from cji_simulator.fault_cli import alone, fault, new_state_option, opened, state_option
 from cji_simulator.faults import CATALOGUE
 from cji_simulator.hcl import Tee
 from cji_simulator.image_cli import image
 from cji_simulator.log_cli import log
+from cji_simulator.ports import PORTS
 from cji_simulator.simulation import Simulation, SimulationError
 from cji_simulator.tables import show
 
@@ -87,13 +88,18 @@ def _where(simulation: Simulation) -> Table:
 
 
 @main.command()
-@state_option
+@new_state_option
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=0,
     show_default=True,
-    help="The worker's port; 0: one that is free.",
+    help="The worker's port; 0: one that is free, or that of --ports.",
+)
+@click.option(
+    "--ports",
+    type=click.IntRange(1024, 65535 - len(PORTS)),
+    help=f"Fixed ports from this one on, in this order: {', '.join(PORTS)}.",
 )
 @click.option("--worker/--no-worker", "with_worker", default=True, show_default=True, help="Start a worker as well.")
 @click.option("--tee", type=click.Choice(get_args(Tee)), default="snp", show_default=True, help="Kind of machine.")
@@ -115,7 +121,9 @@ def _where(simulation: Simulation) -> Table:
     show_default=True,
     help="Memory of each cell, a multiple of 32; operations on whole tables need more for more rows.",
 )
-def up(state: Path, port: int, *, with_worker: bool, tee: Tee, key_lifetime_s: int, cell_mib: int) -> None:
+def up(
+    state: Path, port: int, ports: int | None, *, with_worker: bool, tee: Tee, key_lifetime_s: int, cell_mib: int
+) -> None:
     """Start everything and stay until interrupted.
 
     The worker is started again when it ends or its machine reboots, as its systemd unit does.
@@ -129,7 +137,7 @@ def up(state: Path, port: int, *, with_worker: bool, tee: Tee, key_lifetime_s: i
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    chosen = port or None
+    chosen = port or ports
     try:
         with alone(state):
             while not stop.is_set():  # once, and after each reset
@@ -139,6 +147,7 @@ def up(state: Path, port: int, *, with_worker: bool, tee: Tee, key_lifetime_s: i
                     tee=tee,
                     with_worker=with_worker,
                     port=chosen,
+                    ports=ports,
                     lifetime=key_lifetime_s,
                     cell_mib=cell_mib,
                 )
@@ -147,7 +156,15 @@ def up(state: Path, port: int, *, with_worker: bool, tee: Tee, key_lifetime_s: i
 
 
 def _once(
-    state: Path, stop: threading.Event, *, tee: Tee, with_worker: bool, port: int | None, lifetime: int, cell_mib: int
+    state: Path,
+    stop: threading.Event,
+    *,
+    tee: Tee,
+    with_worker: bool,
+    port: int | None,
+    ports: int | None,
+    lifetime: int,
+    cell_mib: int,
 ) -> int:
     """Run one simulation until `stop` or a reset; returns the worker's port, which the next one keeps."""
     from cji_simulator import unit
@@ -155,7 +172,7 @@ def _once(
     from cji_simulator.worker import Worker
 
     shutil.rmtree(state / "worker", ignore_errors=True)  # its trail is of another vTPM
-    with Simulation(state, tee=tee) as simulation:
+    with Simulation(state, tee=tee, ports=ports) as simulation:
         key = simulation.create_cmk()
         files = worker_config(
             state / "worker", simulation=simulation, keys=[key], port=port, key_lifetime_s=lifetime, cell_mib=cell_mib
@@ -335,6 +352,19 @@ def drill(folder: Path, workers: int, at_once: int, lifetime: int, *, as_json: b
         click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2))
 
 
+@main.command()
+@state_option
+def profile(state: Path) -> None:
+    """Print the path of the agency's profile, for commands and programs in any folder.
+
+    \b
+    Example:
+      cji-simulator cji worker attest --profile "$(cji-simulator profile)"
+    """
+    with opened(state):
+        click.echo((state / "worker" / "client" / "client.toml").absolute())
+
+
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @state_option
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
@@ -360,7 +390,7 @@ def az(state: Path, arguments: tuple[str, ...]) -> None:
 @state_option
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def cji(state: Path, arguments: tuple[str, ...]) -> None:
-    """`cji` with the roots of the simulation that `up` started, instead of production's.
+    """`cji` with the roots of the simulation that `up` started, in any folder, instead of production's.
 
     `--state` stands before the command: behind it, it is an option of `cji`'s.
     """

@@ -20,8 +20,9 @@ from cji_simulator.intel import Publication
 from cji_simulator.renewal import RenewalError, renew
 from cji_simulator.simulation import Simulation, SimulationError
 from cji_simulator.tables import show
+from cji_simulator.whereabouts import USUAL, announced, found_state
 
-__all__ = ["alone", "fault", "opened", "state_option"]
+__all__ = ["alone", "fault", "new_state_option", "opened", "state_option"]
 
 _KEY: Final = "cji-kek"  # which `up` creates
 _COMMAND: Final = "cji-simulator fault"
@@ -29,12 +30,16 @@ _LOCK: Final = "up.lock"
 _REBOOT_S: Final = 60.0
 _LOOK_S: Final = 0.2
 
+_FOLDER = click.Path(file_okay=False, path_type=Path)
 state_option = click.option(
     "--state",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(".demo"),
-    show_default=True,
+    type=_FOLDER,
+    default=found_state,
+    show_default=".demo, or where one runs",
     help="Folder of the simulation.",
+)
+new_state_option = click.option(
+    "--state", type=_FOLDER, default=USUAL, show_default=True, help="Folder for the simulation."
 )
 _key_option = click.option("--key", default=_KEY, show_default=True, help="Name of a key in the vault.")
 
@@ -48,7 +53,8 @@ def alone(state: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise SimulationError(f"a simulation runs in {state}: stop it, or use another --state") from error
-        yield
+        with announced(state):
+            yield
 
 
 def with_now(command: Callable[..., None]) -> Callable[..., None]:

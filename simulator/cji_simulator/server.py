@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 import ssl
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
@@ -27,7 +26,7 @@ from cji_simulator.keyvault import KeyVault
 from cji_simulator.maa import AttestationService, SigningKeys
 from cji_simulator.managed_hsm import ManagedHsm
 from cji_simulator.pcs import CertificationService
-from cji_simulator.ports import free_port
+from cji_simulator.ports import listeners
 from cji_simulator.roots import HOST, Roots
 from cji_simulator.tdx import TdxHost
 from cji_simulator.vault_keys import Backups
@@ -97,11 +96,6 @@ def _events(
     }
 
 
-def _listen() -> tuple[socket.socket, int]:
-    port = free_port()  # which no other server gets as soon as this one has ended, for those who still call it
-    return socket.create_server((HOST, port)), port
-
-
 def _tls(roots: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -109,8 +103,10 @@ def _tls(roots: Path) -> ssl.SSLContext:
     return context
 
 
-async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop: asyncio.Event) -> None:
-    """Run until `stop` is set. `tee` is the kind of machine.
+async def serve(
+    state: Path, *, limit: int, report_period: float, tee: Tee, ports: int | None, stop: asyncio.Event
+) -> None:
+    """Run until `stop` is set. `tee` is the kind of machine, `ports` the first of fixed ports, or None.
 
     `limit` is the vault's number of creations and releases in ten seconds, `report_period` the least time in seconds
     between two hardware reports.
@@ -121,12 +117,13 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
     intel = await asyncio.to_thread(Intel.open, state / "intel")
     host = TdxHost(intel) if tee == "tdx" else None
     vm_id, faults, identities = uuid.uuid4(), Faults(), Identities()
-    (maa_socket, maa_port), (other_socket, other_port) = (_listen() for _ in range(2))
-    (vault_socket, vault_port), (hsm_socket, hsm_port) = (_listen() for _ in range(2))
-    second_socket, second_port = _listen()
-    (imds_socket, imds_port), (control_socket, control_port) = (_listen() for _ in range(2))
-    (intel_socket, intel_port), (amd_socket, amd_port) = (_listen() for _ in range(2))
-    entra_socket, entra_port = _listen()
+    listening = listeners(ports)
+    (maa_socket, maa_port), (other_socket, other_port) = (next(listening) for _ in range(2))
+    (vault_socket, vault_port), (hsm_socket, hsm_port) = (next(listening) for _ in range(2))
+    second_socket, second_port = next(listening)
+    (imds_socket, imds_port), (control_socket, control_port) = (next(listening) for _ in range(2))
+    (intel_socket, intel_port), (amd_socket, amd_port) = (next(listening) for _ in range(2))
+    entra_socket, entra_port = next(listening)
     # The audience that a vault names must be a parent domain of its host, as vault.azure.net is of a vault's name.
     # 0.0.1 stands so to 127.0.0.1, and the client's check of that rule stays on.
     signing, issuer, other_issuer = SigningKeys(roots), f"https://{HOST}:{maa_port}", f"https://{HOST}:{other_port}"

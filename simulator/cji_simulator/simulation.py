@@ -36,9 +36,11 @@ from cji_simulator.errors import SimulatorError
 from cji_simulator.faults import Event, Fault, Kind, Service
 from cji_simulator.hcl import Tee
 from cji_simulator.intel import Publication
+from cji_simulator.ports import require_free
 from cji_simulator.prerequisites import missing
 from cji_simulator.reference import reference_values
 from cji_simulator.server import ENDPOINTS, USER_DATA, Endpoints
+from cji_simulator.whereabouts import found_state
 
 __all__ = ["Cmk", "Simulation", "SimulationError"]
 
@@ -74,13 +76,23 @@ class Simulation:
 
     `state` keeps the roots between runs; VM, TPM and vault are new each time. `release_limit` is the vault's number
     of creations and releases in ten seconds; `report_period` is the least time in seconds between two hardware reports,
-    2 as in openvmm's REPORT_TIMER_PERIOD; `tee` is the kind of machine, AMD's or Intel's. The servers are one child
+    2 as in openvmm's REPORT_TIMER_PERIOD; `tee` is the kind of machine, AMD's or Intel's. `ports` is the first of fixed
+    ports, in the order of `cji_simulator.ports.PORTS`; without it, they are free ones. The servers are one child
     process, which ends when this object is closed or this process ends.
     """
 
-    def __init__(self, state: Path, *, release_limit: int = 10, report_period: float = 2.0, tee: Tee = "snp") -> None:
-        self.state = state.absolute()
+    def __init__(
+        self,
+        state: Path,
+        *,
+        release_limit: int = 10,
+        report_period: float = 2.0,
+        tee: Tee = "snp",
+        ports: int | None = None,
+    ) -> None:
+        self.state, self._ports = state.absolute(), ports
         self._options = ["--limit", str(release_limit), "--report-period", str(report_period), "--tee", tee]
+        self._options += [] if ports is None else ["--ports", str(ports)]
         self._process: subprocess.Popen[bytes] | None = None
         self._endpoints: Endpoints | None = None
         self._machine: Machine | None = None
@@ -98,6 +110,11 @@ class Simulation:
         """Start the servers and wait for them; raises SimulationError."""
         if lacking := missing(worker=False):
             raise SimulationError("; ".join(lacking))
+        if self._ports is not None:
+            try:
+                require_free(self._ports)
+            except OSError as error:
+                raise SimulationError(str(error.strerror)) from error
         self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         ready = self.state / ENDPOINTS
         ready.unlink(missing_ok=True)
@@ -116,9 +133,12 @@ class Simulation:
         self._endpoints = decode(ready.read_bytes(), Endpoints, limit=1 << 20)
 
     @classmethod
-    def running(cls, state: Path) -> Self:
-        """Return the simulation that another process keeps in `state`; raises SimulationError where none is."""
-        found = cls(state)
+    def running(cls, state: Path | None = None) -> Self:
+        """Return the simulation that another process keeps in `state`; raises SimulationError where none is.
+
+        Without `state`, that of this user that started last, in whatever folder.
+        """
+        found = cls(state := found_state() if state is None else state)
         try:
             found._endpoints = decode((found.state / ENDPOINTS).read_bytes(), Endpoints, limit=1 << 20)
         except (OSError, ValueError) as error:
