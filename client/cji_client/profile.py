@@ -258,9 +258,10 @@ def _read(path: Path) -> dict[str, Any]:
     for section, names in _FILES_OF.items():
         if isinstance(table.get(section), dict):
             table[section] = _absolute(table[section], names, path.parent)
-    job = table.get("job")
-    if isinstance(job, dict) and isinstance(recipients := job.get("recipients"), list):
-        table["job"] = job | {"recipients": [absolute_recipient(item, path.parent) for item in recipients]}
+    if isinstance(job := table.get("job"), dict):
+        keys = {name: job[name] for name in ("recipients", "escrow") if isinstance(job.get(name), list)}
+        made = {name: [absolute_recipient(item, path.parent) for item in value] for name, value in keys.items()}
+        table["job"] = job | made
     return table
 
 

@@ -23,6 +23,8 @@ from cji_core.format.records import SCHEMAS
 from cji_core.operations.registry import AnyParameters, operation_of
 from cji_core.suites import Suite
 
+MOST_RECIPIENTS: Final = 8
+"""Of a job header (docs/format.md)."""
 VERBATIM: Final = "verbatim"
 """The date format of a column whose values are sent as they are, dates or not."""
 
@@ -102,7 +104,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     `suite` is that of the job; hybrid-1 needs `ml_kem_thumbprint`, classical-1 refuses it: who pins an ML-KEM key means
     to use it.
 
-    `recipients` holds public JWKs of the suite as JSON text, or names of files that contain one. `valid_hours` is the
+    `recipients` holds public JWKs of the suite as JSON text, or names of files that contain one; those of `escrow`, of
+    a profile and of a spec alike, are added to them. `valid_hours` is the
     time from sealing to `not_after`; `deadline_seconds` is the maximum duration of a run. `operations` run in order;
     `sides` are named for the role that an operation gives them. The records are sealed in `shards` parts, or in
     parts of about `shard_rows` rows; a spec has one of the two. Without a `size_class` it is that of the job: padded
@@ -120,7 +123,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     kek_thumbprint: _Thumbprint
     ml_kem_thumbprint: _Thumbprint | None = None
     suite: Suite = Suite.CLASSICAL_1
-    recipients: Annotated[tuple[_Jwk, ...], Meta(min_length=1, max_length=8)]
+    recipients: Annotated[tuple[_Jwk, ...], Meta(min_length=1, max_length=MOST_RECIPIENTS)]
+    escrow: Annotated[tuple[_Jwk, ...], Meta(max_length=7)] = ()
     input: InputSpec
     sides: dict[Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")], SideSpec] = {}
     operations: Annotated[tuple[AnyParameters, ...], Meta(min_length=1, max_length=LIMITS.operations)]
@@ -139,6 +143,17 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise ValueError("a job has either shards or shard_rows")
 
 
+class _Recipients(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The part of a spec that decides who opens results."""
+
+    recipients: Annotated[tuple[_Jwk, ...], Meta(min_length=1, max_length=MOST_RECIPIENTS)]
+    escrow: tuple[_Jwk, ...] = ()
+    suite: Suite = Suite.CLASSICAL_1
+
+
+_WHO: Final = _Recipients.__struct_fields__
+
+
 def decode_spec(text: bytes | str) -> JobSpec:
     """The job spec in this TOML text; its file names are not changed."""
     return _spec(_table(text), Path())
@@ -153,9 +168,24 @@ def load_spec(file: FileName | None, *, defaults: Mapping[str, object] = Mapping
     if file is not None:
         folder = Path(file).parent
         found = _table(read_file_bytes(Path(file)))
-    spec = _spec({**defaults, **found}, folder)
-    recipients = tuple(_recipient(str(absolute_recipient(item, folder))) for item in spec.recipients)
+    both = {**defaults, **found}
+    if isinstance(escrow := defaults.get("escrow"), list) and isinstance(more := found.get("escrow", []), list):
+        both["escrow"] = [*escrow, *more]
+    spec = _spec(both, folder)
+    named = (_recipient(str(absolute_recipient(item, folder))) for item in (*spec.recipients, *spec.escrow))
+    recipients = tuple(dict.fromkeys(named))
+    if len(recipients) > MOST_RECIPIENTS:
+        raise SpecError(f"the job has {len(recipients)} recipients, and may have {MOST_RECIPIENTS}")
     return msgspec.structs.replace(spec, recipients=recipients)
+
+
+def recipients_of(defaults: Mapping[str, object]) -> tuple[list[str], Suite]:
+    """The public JWKs that may open results of a profile's jobs, and their suite, by its `[job]`."""
+    try:
+        found = convert({name: defaults[name] for name in _WHO if name in defaults}, _Recipients)
+    except ValueError as error:
+        raise SpecError(f"[job]: {error}", remedy="Compare it with docs/job.md.") from None
+    return list(dict.fromkeys(map(_recipient, (*found.recipients, *found.escrow)))), found.suite
 
 
 def only(spec: JobSpec, kind: str) -> JobSpec:

@@ -120,14 +120,26 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
     private: Annotated[str, member("file of the private key")]
     public: Annotated[str, member("file of the public key")]
     thumbprint: Annotated[str, member("RFC 7638, SHA-256")]
+    not_after: Annotated[str, member("the last day of the key")]
 
 
-class ShownKey(msgspec.Struct, frozen=True, kw_only=True):
+class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji key rehearse`: the record of a recovery that was tried."""
+
+    date: Annotated[str, member("when, ISO 8601")]
+    thumbprint: Annotated[str, member("of the key whose copy was tried")]
+    recipients: Annotated[tuple[str, ...], member("thumbprints of all recipients of the made-up result")]
+    suite: Annotated[str, member("the suite of the result")]
+    opened: Annotated[Literal[True], member("always true: otherwise there is no record")]
+
+
+class ShownKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`cji key show`: a key, by its public half."""
 
     thumbprint: Annotated[str, member("RFC 7638, SHA-256")]
     classical_thumbprint: Annotated[str, member("of a signing pair the one in jobs of classical-1; else the same")]
     jwk: Annotated[str, member("the public key, a JWK")]
+    not_after: Annotated[str | None, member("the last day of a private key; absent if its file states none")] = None
 
 
 class NewProjectKey(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ import platform
 import stat
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
@@ -17,12 +17,12 @@ import click
 
 from cji_attestation.verbs.trusts import trust_named
 from cji_client.errors import ClientError
-from cji_client.expiry import WARNING, ends_of_certificates
+from cji_client.expiry import ROTATE, described, ends_of_certificates, is_due, today
 from cji_client.profile import ClientProfile, load_profile
 from cji_client.verbs.desk_network import asked, network_findings
 from cji_core.command.findings import Finding, NotOk, run_check
 from cji_core.fips import module_in_force, require_usable
-from cji_core.format.keys import read_private
+from cji_core.format.keys import last_day_of, read_private
 from cji_core.pairs import supported
 
 try:
@@ -144,8 +144,8 @@ def _memory() -> str:
 def _roots(profile: ClientProfile) -> str:
     """The authorities of the worker's certificate, which end like others."""
     ends = ends_of_certificates(Path(profile.ca))
-    _require_time(f"{profile.ca} ends", ends, "Get the authorities that follow from the worker's operator.")
-    return f"cloud {profile.cloud}; {profile.ca} until {ends:%Y-%m-%d}"
+    _require_time(profile.ca, ends, "Get the authorities that follow from the worker's operator.")
+    return f"cloud {profile.cloud}; {profile.ca} {described(ends)}"
 
 
 def _files(profile: ClientProfile) -> Iterator[Finding]:
@@ -160,16 +160,19 @@ def _private(path: Path) -> str:
     data = read_private(path)
     mode = stat.S_IMODE(os.stat(path).st_mode)
     kind = "encrypted" if b"ENCRYPTED" in data else "not encrypted"
-    return f"{path}, mode {mode:04o}, {kind}"
+    last = last_day_of(path)
+    if is_due(last):
+        raise NotOk(f"{path} {described(last)}", ROTATE, state="warning")
+    return f"{path}, mode {mode:04o}, {kind}, {described(last)}"
 
 
 def _certificate(profile: ClientProfile) -> str:
     profile.tls()
     ends = ends_of_certificates(Path(profile.certificate), first=True)
-    _require_time(f"{profile.certificate} ends", ends, "Have it renewed now: the worker's door refuses it afterwards.")
-    return f"{profile.certificate}, {profile.submitter()}, until {ends:%Y-%m-%d}"
+    _require_time(profile.certificate, ends, "Have it renewed now: the worker's door refuses it afterwards.")
+    return f"{profile.certificate}, {profile.submitter()}, {described(ends)}"
 
 
-def _require_time(what: str, ends: datetime, remedy: str) -> None:
-    if ends - datetime.now(UTC) < WARNING:
-        raise NotOk(f"{what} on {ends:%Y-%m-%d}", remedy, state="warning" if ends > datetime.now(UTC) else "failed")
+def _require_time(file: str, last: date, remedy: str) -> None:
+    if is_due(last):
+        raise NotOk(f"{file} {described(last)}", remedy, state="failed" if last < today() else "warning")

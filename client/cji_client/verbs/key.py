@@ -1,7 +1,7 @@
 """`cji key`: make the keys of submitters and the ML-KEM half of a worker, and verify where a vault made its key."""
 
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import click
@@ -10,19 +10,27 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cji_attestation import AttestationError, Fault
 from cji_attestation.checks import requirement
 from cji_client.errors import SpecError
+from cji_client.expiry import USUAL, described
 from cji_client.new_keys import NewFiles, make_recipient_key, make_signing_key, require_support
-from cji_client.verbs.answers import AttestedKey, NewKey, NewProjectKey, NewSeed, ShownKey
+from cji_client.profile import load_profile
+from cji_client.rehearsal import rehearse
+from cji_client.signers import KeyDecrypter
+from cji_client.spec import recipients_of
+from cji_client.verbs.answers import AttestedKey, NewKey, NewProjectKey, NewSeed, Rehearsed, ShownKey
 from cji_core.certs import CertificateRefused, load_ec_public_key
 from cji_core.command.common import FILE, Failure, explained, prompt
-from cji_core.command.json_output import answers, print_answer, print_json
+from cji_core.command.json_output import answers, as_text, print_answer, print_json
 from cji_core.format.keys import (
     PinnedKey,
+    last_day_of,
     load_recipient_key,
     load_signing_key,
     new_ml_kem_seed,
     new_project_key,
+    recipient_thumbprints,
     save_project_key,
     write_private,
+    write_public,
 )
 from cji_core.format.passphrases import passphrase_of
 from cji_core.jose import (
@@ -40,6 +48,14 @@ _NEW = click.Path(dir_okay=False, path_type=Path)
 _HYBRID = click.option("--hybrid", is_flag=True, help="Make a pair for jobs of the suite hybrid-1.")
 _PASSPHRASE = click.option("--passphrase", is_flag=True, help="Prompt for a passphrase and encrypt the private key.")
 
+_DAYS = click.option(
+    "--days",
+    type=click.IntRange(1, 3650),
+    default=USUAL.days,
+    show_default=True,
+    help="Days from today until its last day, which is shown wherever the key is used, with a warning before.",
+)
+
 _LEFT_OPEN = ("whose HSM it is", "whether the key was exported since, under its release policy")
 
 
@@ -55,9 +71,10 @@ def key() -> None:
 @click.argument("file", type=_NEW)
 @_HYBRID
 @_PASSPHRASE
+@_DAYS
 @answers(NewKey)
 @explained
-def new_signing(file: Path, *, hybrid: bool, passphrase: bool, as_json: bool) -> None:
+def new_signing(file: Path, *, hybrid: bool, passphrase: bool, days: int, as_json: bool) -> None:
     """Make a P-384 key that signs job headers, with --hybrid together with an ML-DSA-87 key.
 
     Writes FILE (private, PKCS#8 PEM) and FILE.pub (public: PEM, of a pair JWK). The operator adds the public key to the
@@ -67,16 +84,18 @@ def new_signing(file: Path, *, hybrid: bool, passphrase: bool, as_json: bool) ->
     Example:
       cji key new-signing signing.key
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    _print(make_signing_key(file, hybrid=hybrid, passphrase=_ask(passphrase)), as_json=as_json)
+    made = make_signing_key(file, hybrid=hybrid, passphrase=_ask(passphrase), days=days)
+    _print(made, as_json=as_json)
 
 
 @key.command("new-recipient")
 @click.argument("file", type=_NEW)
 @_HYBRID
 @_PASSPHRASE
+@_DAYS
 @answers(NewKey)
 @explained
-def new_recipient(file: Path, *, hybrid: bool, passphrase: bool, as_json: bool) -> None:
+def new_recipient(file: Path, *, hybrid: bool, passphrase: bool, days: int, as_json: bool) -> None:
     """Make an RSA-3072 key that opens results, with --hybrid an ML-KEM-1024 and a P-384 key instead.
 
     Writes FILE (private, PKCS#8 PEM) and FILE.jwk (public, JWK). Name the public key in the job spec; the operator
@@ -86,7 +105,8 @@ def new_recipient(file: Path, *, hybrid: bool, passphrase: bool, as_json: bool) 
     Example:
       cji key new-recipient recipient.key
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    _print(make_recipient_key(file, hybrid=hybrid, passphrase=_ask(passphrase)), as_json=as_json)
+    made = make_recipient_key(file, hybrid=hybrid, passphrase=_ask(passphrase), days=days)
+    _print(made, as_json=as_json)
 
 
 @key.command("new-ml-kem-seed")
@@ -160,11 +180,22 @@ def show(file: Path, *, as_json: bool) -> None:
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     public = _public_half(file)
     classical = public.p384 if isinstance(public, VerifyingPair) else public
-    answer = ShownKey(thumbprint=key_id(public), classical_thumbprint=key_id(classical), jwk=public_jwk(public))
-    lines = [f"thumbprint  {answer.thumbprint}"]
+    last = _last_day(file)
+    answer = ShownKey(
+        thumbprint=key_id(public),
+        classical_thumbprint=key_id(classical),
+        jwk=public_jwk(public),
+        not_after=None if last is None else str(last),
+    )
+    lines = [f"thumbprint  {answer.thumbprint}", f"in use      {described(last)}"]
     if classical is not public:
         lines.append(f"classical-1 {answer.classical_thumbprint}")
     print_answer(answer, "\n".join([*lines, f"public      {answer.jwk}"]), as_json=as_json)
+
+
+def _last_day(file: Path) -> date | None:
+    """Of a private key's file; the public half states none."""
+    return last_day_of(file) if b"PRIVATE KEY-----" in file.read_bytes() else None
 
 
 def _public_half(file: Path) -> PublicKey:
@@ -202,9 +233,51 @@ def _ask(wanted: bool) -> bytes | None:
 
 def _print(made: NewFiles, *, as_json: bool) -> None:
     if as_json:
-        print_json(NewKey(private=str(made.private), public=str(made.public), thumbprint=made.thumbprint))
+        print_json(
+            NewKey(
+                private=str(made.private),
+                public=str(made.public),
+                thumbprint=made.thumbprint,
+                not_after=str(made.until),
+            )
+        )
     else:
         click.echo(f"{made.private}  private, keep it secret\n{made.public}  public\nthumbprint {made.thumbprint}")
+        click.echo(described(made.until))
+
+
+@key.command("rehearse")
+@click.argument("file", type=FILE)
+@click.option("--profile", "profile_file", type=FILE, required=True, help="client.toml: whose jobs the key recovers.")
+@click.option("--record", type=_NEW, help="Write the dated record into this new file.")
+@answers(Rehearsed)
+@explained
+def rehearse_key(file: Path, *, profile_file: Path, record: Path | None, as_json: bool) -> None:
+    """Prove that FILE, a copy of a recipient key from the escrow, opens results of the profile's jobs.
+
+    A made-up result is sealed to all recipients of these jobs, `escrow` included, and opened with the copy alone. No
+    worker takes part. Do it after each rotation and once a year, with the copy as it comes out of the safe. Keep the
+    record: it states the day, the key and the recipients.
+
+    \b
+    Example:
+      cji key rehearse /media/safe/escrow.key --profile client.toml --record rehearsal-2026-12.json
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    profile = load_profile(profile_file)
+    recipients, suite = recipients_of(profile.job)
+    copy = KeyDecrypter(load_recipient_key(file, passphrase=passphrase_of(file, prompt)))
+    thumbprint = rehearse(recipients, suite, copy)
+    answer = Rehearsed(
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        thumbprint=thumbprint,
+        recipients=tuple(recipient_thumbprints(recipients, suite)),
+        suite=str(suite),
+        opened=True,
+    )
+    if record is not None:
+        write_public(record, as_text(answer).encode() + b"\n")
+    text = f"{answer.date}  the copy of {thumbprint} opened a result for {len(recipients)} recipients"
+    print_answer(answer, text, as_json=as_json)
 
 
 @key.command("verify-attestation")

@@ -2,8 +2,9 @@
 
 classical-1 takes a P-384 signing key and an RSA-3072 recipient key, hybrid-1 pairs with an ML-DSA-87 and an ML-KEM-1024
 key (`cji_core.pairs`). Private keys are PKCS#8 PEM files with mode 0600, of a pair the post-quantum key first,
-encrypted if a passphrase is given; a file that others may read is refused. Thumbprints are RFC 7638 with SHA-256,
-base64url without padding. The repr of a `ProjectKey` never shows its bytes.
+encrypted if a passphrase is given; a file that others may read is refused. Before the first key may stand a line
+`Not-After: 2028-11-30`, its last day, as explanatory text (RFC 7468 §5.2) that other programs pass over. Thumbprints
+are RFC 7638 with SHA-256, base64url without padding. The repr of a `ProjectKey` never shows its bytes.
 """
 
 import hmac
@@ -12,6 +13,7 @@ import secrets
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +35,7 @@ from cji_core.suites import Suite
 
 RecipientPrivateKey = rsa.RSAPrivateKey | DecryptionPair
 _BEGIN: Final = b"-----BEGIN "
+_NOT_AFTER: Final = b"Not-After: "
 _GROUP_AND_OTHERS: Final = 0o077
 _OTHERS: Final = 0o037
 """All rights of others, and of a group all but to read."""
@@ -145,8 +148,10 @@ def new_project_key(project: str) -> ProjectKey:
     return ProjectKey(project=project, key=secrets.token_bytes(PROJECT_KEY_BYTES))
 
 
-def save_private_key(key: SigningKey | RecipientPrivateKey, file: FileName, *, passphrase: bytes | None) -> None:
-    """Write PKCS#8 PEM to a new file with mode 0600; SpecError if the file exists."""
+def save_private_key(
+    key: SigningKey | RecipientPrivateKey, file: FileName, *, passphrase: bytes | None, until: date | None = None
+) -> None:
+    """Write PKCS#8 PEM to a new file with mode 0600; SpecError if the file exists. `until` is the key's last day."""
     encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if passphrase:
         encryption = serialization.BestAvailableEncryption(passphrase)
@@ -159,7 +164,20 @@ def save_private_key(key: SigningKey | RecipientPrivateKey, file: FileName, *, p
         case _:
             keys = (key,)
     form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
-    write_private(Path(file), b"".join(each.private_bytes(*form) for each in keys))
+    head = b"" if until is None else b"%b%b\n" % (_NOT_AFTER, until.isoformat().encode())
+    write_private(Path(file), head + b"".join(each.private_bytes(*form) for each in keys))
+
+
+def last_day_of(file: FileName) -> date | None:
+    """The last day of the private key in a PEM file, None if the file states none; SpecError for an unreadable one."""
+    head = read_private(path := Path(file)).partition(_BEGIN)[0]
+    found = [line.removeprefix(_NOT_AFTER).strip() for line in head.splitlines() if line.startswith(_NOT_AFTER)]
+    if not found:
+        return None
+    try:
+        return date.fromisoformat(found[0].decode("ascii"))
+    except ValueError:
+        raise SpecError(f"{path.name} states no day after Not-After", remedy="Write it as 2028-11-30.") from None
 
 
 def load_signing_key(file: FileName, *, passphrase: bytes | None = None) -> SigningKey:

@@ -5,7 +5,7 @@ import os
 import shutil
 import stat
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +110,7 @@ def test_doctor_names_each_fault_of_a_desk(site: Site, tmp_path: Path, monkeypat
 
 
 def test_doctor_warns_before_a_certificate_ends(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    ends = datetime.now(UTC) + timedelta(days=400)
-    monkeypatch.setattr("cji_client.verbs.desk_checks.WARNING", ends - datetime.now(UTC))
+    monkeypatch.setattr("cji_client.expiry.WARNING", timedelta(days=4000))
     _, found = findings(site, site.files.profile)
     assert (found["certificate"]["state"], found["roots"]["state"]) == ("warning", "warning")
     assert "renewed" in found["certificate"]["remedy"]

@@ -22,6 +22,7 @@ from cji_attestation import Trust
 from cji_attestation.verbs.trusts import trust_named
 from cji_client.connection import connect
 from cji_client.errors import ClientError, NotStored
+from cji_client.expiry import notices
 from cji_client.kept import Kept
 from cji_client.profile import ClientProfile
 from cji_client.reference_standing import ReferenceStanding
@@ -100,8 +101,10 @@ class Ending:
         self._worker: tuple[ClientProfile, Trust] | None = None
 
     def met(self, profile: ClientProfile) -> tuple[ClientProfile, Trust]:
-        """The profile and the trust that it names."""
+        """The profile and the trust that it names; notes keys and certificates that end soon."""
         self._worker = profile, trust_named(self._context, profile.cloud)
+        for notice in notices(profile):
+            click.echo(f"note: {notice}", err=True)
         return self._worker
 
     def carry_out(
