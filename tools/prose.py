@@ -58,7 +58,6 @@ NAMES: Final[dict[str, str]] = {
     r"\bhold_s\b": "retain_seconds",
     r"\bheld_reference\b": "resident_reference",
     r"\bnursery\b": "zygote_channel",
-    r"\brehears(?:al|e)\b": "self-test",
     r"\bUnfit\b": "StartupError",
     r"\bTell\b|\b_Told\b": "ProgressCallback, RangeFilter",
     r"\bWires\b": "CellChannels",

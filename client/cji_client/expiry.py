@@ -57,7 +57,7 @@ def is_due(last: date | None) -> bool:
 def notices(profile: ClientProfile) -> Iterator[str]:
     """One line for each key file and certificate of a profile that ends soon, or has ended.
 
-    A file that cannot be read has none: whoever needs it reports that.
+    A file that cannot be read has none: the verb that needs it reports that.
     """
     for name in ("signing_key", "recipient_key"):
         with suppress(SpecError):

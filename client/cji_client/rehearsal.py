@@ -35,7 +35,7 @@ def rehearse(recipients: Sequence[str], suite: Suite, copy: Decrypter) -> str:
     if thumbprint not in public:
         listed = ", ".join(public)
         raise SpecError(
-            f"the key {thumbprint} is no recipient of this profile's jobs, which are {listed}",
+            f"the key {thumbprint} is not a recipient of this profile's jobs: {listed}",
             remedy="Fetch the copy of one of those keys, or add its public half to `recipients` or `escrow`.",
         )
     key, header = secrets.token_bytes(DEK_BYTES), secrets.token_bytes(_DIGEST_BYTES)

@@ -1,4 +1,4 @@
-"""Keys that outlive people: last days, escrow in every job, and the rehearsed recovery, as docs/how-to/keys.md has it."""
+"""Keys that outlive people: last days, escrow in every job, and the rehearsed recovery (docs/how-to/keys.md)."""
 
 import json
 from collections.abc import Mapping
@@ -89,7 +89,7 @@ def test_more_recipients_than_a_header_has_are_refused() -> None:
 
 def test_a_copy_of_no_recipient_is_refused(desk: Path) -> None:
     other = KeyDecrypter(new_recipient_key())
-    with pytest.raises(SpecError, match="no recipient of this profile"):
+    with pytest.raises(SpecError, match="not a recipient of this profile"):
         rehearse([jwk(desk / "recipient.key.jwk")], Suite.CLASSICAL_1, other)
 
 

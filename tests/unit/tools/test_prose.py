@@ -38,7 +38,6 @@ SAMPLES = (
     "hold_s = 5",
     "held_reference",
     "nursery",
-    "rehearsal",
     "Unfit",
     "Tell",
     "Wires",
