@@ -1,16 +1,16 @@
 """Tests of a program that sends jobs, in a repository that has nothing of cji-worker but its wheels."""
 
-import pandas as pd
+import pyarrow as pa
 import pytest
 
 from cji_client import WorkerRefused, connect
 from cji_simulator import Kind, Service
 
-PEOPLE = pd.DataFrame({"record_id": ["1", "2"], "last": ["DOE", "DOE"], "first": ["JANE", "JAYNE"]})
+PEOPLE = pa.table({"record_id": ["1", "2"], "last": ["DOE", "DOE"], "first": ["JANE", "JAYNE"]})
 SPEC = {"input": {"schema": "person/1"}, "operations": [{"kind": "link"}]}
 
 
-def test_a_frame_comes_back_with_clusters(client_profile, simulation):
+def test_a_table_comes_back_with_clusters(client_profile, simulation):
     with connect(client_profile, trusts=[simulation.trust]) as worker, worker.run(PEOPLE, SPEC) as result:
         assert result.table().num_rows == 2
 
