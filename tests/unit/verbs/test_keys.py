@@ -102,7 +102,7 @@ def test_half_a_pair_is_no_key_of_the_other_kind(tmp_path: Path) -> None:
     cji("key", "new-recipient", tmp_path / "r", "--hybrid")
     for name, load in (("s", load_signing_key), ("r", load_recipient_key)):
         text = (tmp_path / name).read_bytes()
-        at = text.index(b"-----BEGIN", 1)
+        at = text.rindex(b"-----BEGIN")
         for changed in (text[:at], text[at:] + text[:at], text + text[at:], text[:at] * 2):
             put_private(tmp_path / "x", changed)
             with pytest.raises(SpecError):
