@@ -41,7 +41,7 @@ def rehearse(recipients: Sequence[str], suite: Suite, copy: Decrypter) -> str:
     key, header = secrets.token_bytes(DEK_BYTES), secrets.token_bytes(_DIGEST_BYTES)
     wrapped = {name: wrap_result_key(each, key, header) for name, each in public.items()}
     aad = output_aad(header, 0)
-    sealed = b"".join(seal_stream(key, aad, arrow_messages(Batches(schema=_ROWS.schema, batches=[_ROWS]))))
+    sealed = b"".join(seal_stream(key, aad, arrow_messages(Batches(schema=_ROWS.schema, batches=iter([_ROWS])))))
     try:
         opened = copy.unwrap(wrapped[thumbprint], header)
     except Refusal:
