@@ -16,6 +16,7 @@ from cji_client.tokens import TokenSource, token_file
 from cji_core.certs import CertificateRefused, load_pem_chain, load_private_key, require_in_force
 from cji_core.documents import convert
 from cji_core.format.configuration.fleet import Container, StorageUrl
+from cji_core.format.configuration.pool_file import over_pool
 from cji_core.format.configuration.worker import with_files
 from cji_core.format.job import UNREADABLE, certificate_uri
 from cji_core.format.keys import PinnedKey, read_private
@@ -220,13 +221,8 @@ def load_profile(file: FileName) -> ClientProfile:
     in each section.
     """
     path = Path(file)
-    own = _read(path)
-    if isinstance(pool := own.pop("pool", None), str):
-        own = _over(read_pool(path.parent / pool), own)
-    elif pool is not None:
-        raise SpecError(f"{path.name}: pool is the name of a file", remedy=_COMPARE)
     try:
-        return convert(own, ClientProfile, str_keys=True)
+        return convert(over_pool(path, _read), ClientProfile, str_keys=True)
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise SpecError(f"{path.name}: {error}", remedy=_COMPARE) from None
 
@@ -234,15 +230,6 @@ def load_profile(file: FileName) -> ClientProfile:
 def read_pool(path: Path) -> dict[str, Any]:
     """The operator's file, a profile or part of one, with absolute file names."""
     return _read(path)
-
-
-def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Both tables; a section that both have has the entries of both."""
-    merged = {
-        name: {**below[name], **value} if isinstance(value, dict) and isinstance(below.get(name), dict) else value
-        for name, value in above.items()
-    }
-    return {**below, **merged}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The reference values that a command uses: a submitter's, a worker's, or the built-in ones."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -9,6 +10,7 @@ from cji_attestation.appraisal import ReferenceValues
 from cji_core.command.common import FILE, Failure, configuration
 from cji_core.documents import convert
 from cji_core.errors import SpecError
+from cji_core.format.configuration.pool_file import over_pool
 from cji_core.format.configuration.worker import with_files
 
 PROFILE = click.option(
@@ -35,11 +37,20 @@ def reference_values(profile: Path | None, config: Path | None) -> ReferenceValu
 def _of_profile(path: Path) -> ReferenceValues:
     """The `[reference]` table of a client.toml; the rest of it is for a submitter's client."""
     try:
-        table = msgspec.toml.decode(path.read_bytes()).get("reference")
+        table = over_pool(path, _reference_in).get("reference")
         if not isinstance(table, dict):
             raise SpecError(f"{path.name} has no [reference]", remedy="Compare it with docs/job.md.")
-        return convert(with_files(table, path.parent), ReferenceValues, str_keys=True)
+        return convert(table, ReferenceValues, str_keys=True)
     except OSError as error:
         raise SpecError(f"{path} cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise SpecError(f"{path.name}: {error}", remedy="Compare it with docs/job.md.") from None
+
+
+def _reference_in(path: Path) -> dict[str, Any]:
+    """The part of a profile that decides about reference values, with the files that these name."""
+    table = msgspec.toml.decode(path.read_bytes())
+    found = {name: table[name] for name in ("pool", "reference") if name in table}
+    if isinstance(found.get("reference"), dict):
+        found["reference"] = with_files(found["reference"], path.parent)
+    return found

@@ -63,6 +63,7 @@ def _host_and_port(target: str) -> tuple[str, int]:
 
 def _services(profile: ClientProfile) -> Iterator[tuple[str, str]]:
     """The services that this machine itself talks to. The worker's vault is none of them."""
+    yield "attestation provider", profile.maa_url
     for name in ("signer", "decrypter"):
         device = getattr(profile, name)
         if device is not None and device.vault is not None:
@@ -117,7 +118,7 @@ def _reach(host: str, port: int) -> str:
 
 def _compared(profile: ClientProfile, trust: Trust | None) -> str:
     """The clock of this machine beside the attestation provider's, by the Date of a reply over TLS."""
-    remedy = "Nothing, if this machine may not reach it: no job needs it."
+    remedy = "See `attestation provider`: a job needs the keys that it publishes, to verify the worker's evidence."
     try:
         with Client(tls_context(pem=None if trust is None else trust.tls_roots), seconds=_SECONDS) as client:
             reply = client.exchange("GET", f"{profile.maa_url}/certs", connect_seconds=_SECONDS)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from cji_attestation.verbs.reference_values import reference_values
 from cji_client.errors import SpecError
 from cji_client.profile import load_profile
 from cji_core.command import build
@@ -97,6 +98,13 @@ def test_a_profile_comes_before_its_pool(pool: Path, tmp_path: Path) -> None:
     assert profile.job["kek_thumbprint"] == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
     assert profile.reference.crl_max_age_days == 5
     assert (profile.ca, profile.certificate) == (str(tmp_path / "given/worker-ca.pem"), str(tmp_path / "c.pem"))
+
+
+def test_reference_values_come_from_the_pool_too(pool: Path, tmp_path: Path) -> None:
+    """Verbs that verify read them from the profile by themselves."""
+    assert reference_values(profile_over(pool, tmp_path, ""), None).crl_max_age_days == 5
+    own = reference_values(profile_over(pool, tmp_path, "[reference]\ncrl_max_age_days = 7\n"), None)
+    assert (own.crl_max_age_days, own.products) == (7, ("Genoa",))
 
 
 @pytest.mark.parametrize(("value", "found"), [("1", "name of a file"), ('"absent.toml"', "cannot be read")])
