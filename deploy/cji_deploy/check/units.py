@@ -217,6 +217,7 @@ _ENGINE: Final = (
     (r"NoExecPaths=/", "it starts no program"),
     (r"ProtectSystem=strict", "the engine writes nothing"),
     (r"ProtectProc=invisible", "it sees no process of another user"),
+    (r"ProcSubset=all", "Dask does not start where /proc/meminfo is hidden"),
     (r"PrivateDevices=yes", "the engine has no TPM"),
     (r"MemorySwapMax=0", "nothing of it reaches a disk"),
     (r"LimitCORE=0", "nothing of it reaches a disk"),
