@@ -145,8 +145,9 @@ docs: setup ## the documentation as a site in build/site, offline; a broken link
 	@$(PY) -m tests.support.site_look build/site
 	@$(PY) -m tests.support.site_search build/site
 
-picture: setup ## docs/result.png, from a job with examples/link in the simulator
+picture: setup ## docs/result.png, from a job with examples/link in the simulator, and the reports of docs/gallery
 	@$(PY) -m tools.picture
+	@$(PY) -m tools.gallery
 
 tutorial: setup ## execute docs/tutorial/first-job.md literally, with the time of each command, minutes
 	@$(PY) -m tests.support.walk docs/tutorial/first-job.md
