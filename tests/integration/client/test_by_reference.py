@@ -212,9 +212,7 @@ def test_a_part_that_has_changed_is_not_committed(desk: Desk) -> None:
         desk.pool.jobs.version(names.part(job.header.job_id.hex(), 0))
 
 
-def test_a_service_that_was_away_is_asked_again_as_the_policy_states(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_storage_that_was_away_is_asked_again_by_the_policy(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second call sends only what is missing, and without time for one there is none."""
     stage, staged = Blobs.stage, list[int]()
 
