@@ -171,7 +171,7 @@ def test_what_is_not_the_machines_word_is_refused(desk: Desk) -> None:
     assert "attestation " in attacked(desk, desk.approver(), replayed)
     assert "not the answer of a worker" in attacked(desk, desk.approver(), lambda *_: b"\xff")
     debug = desk.site.simulation.reference_with(pcrs={4: ("ab" * 32,)})
-    assert "E" in attacked(desk, desk.approver(reference=debug), desk.vouch)
+    assert "attestation E" in attacked(desk, desk.approver(reference=debug), desk.vouch)
 
 
 def test_another_machine_is_refused(desk: Desk) -> None:
