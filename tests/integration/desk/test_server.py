@@ -196,6 +196,8 @@ def test_an_unknown_error_shows_no_text_of_its_own(served: Served, monkeypatch: 
         Origin=served.access.origin, Content_Type="application/x-www-form-urlencoded",
     )  # fmt: skip
     assert (answer.status, "taken" in answer.text) == (500, False)
+    assert "the desk failed (RuntimeError)" in answer.text
+    assert answer.headers["cache-control"] == "no-store"
 
 
 def test_keys_with_a_passphrase_are_unlocked_on_the_page(served: Served) -> None:
