@@ -87,7 +87,7 @@ class DaskCluster:
                         set_as_default=False,
                         timeout=_CONNECT_SECONDS,
                     )
-                except (OSError, TimeoutError) as error:
+                except (OSError, TimeoutError, ValueError) as error:  # ValueError: it closed before TLS began
                     raise ClusterLostError("the scheduler does not answer") from error
             return self._client
 
