@@ -46,7 +46,6 @@ def rehearse(recipients: Sequence[str], suite: Suite, copy: Decrypter) -> str:
         opened = copy.unwrap(wrapped[thumbprint], header)
     except Refusal:
         raise Unverified("wrapped_dek", "the copy does not unwrap the result's key") from None
-    found = [batch for batch in open_part(opened, aad, io.BytesIO(sealed), name=_NAME, padded=False) if batch.num_rows]
-    if found != [_ROWS]:
-        raise Unverified(_NAME, "other records than were sealed")
+    for _ in open_part(opened, aad, io.BytesIO(sealed), name=_NAME, padded=False):
+        pass  # to its end, which is verified
     return thumbprint
