@@ -219,10 +219,10 @@ def test_no_call_through_the_door_is_vouched_for(desk: Desk) -> None:
     credentials = grpc.local_channel_credentials(grpc.LocalConnectionType.UDS)
     request = pb.VouchRequest(nonce=bytes(32), request_sha384=bytes(48))
     with grpc.secure_channel(f"unix:{desk.config.listen.socket}", credentials) as channel:
-        vouch = channel.unary_unary(f"/{OWN_SERVICE}/Vouch")
+        vouch = channel.unary_unary(f"/{OWN_SERVICE}/Vouch", bytes, bytes)
         for message, metadata, code in (
-            (request, [(TLS_HEADER, "x")], grpc.StatusCode.PERMISSION_DENIED),
-            (pb.VouchRequest(nonce=bytes(31), request_sha384=bytes(48)), [], grpc.StatusCode.INVALID_ARGUMENT),
+            (request, ((TLS_HEADER, "x"),), grpc.StatusCode.PERMISSION_DENIED),
+            (pb.VouchRequest(nonce=bytes(31), request_sha384=bytes(48)), (), grpc.StatusCode.INVALID_ARGUMENT),
         ):
             with pytest.raises(grpc.RpcError) as caught:
                 vouch(message.SerializeToString(), metadata=metadata, timeout=30)

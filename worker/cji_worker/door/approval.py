@@ -108,9 +108,8 @@ def vouch_at(socket: str) -> Vouch:
         with grpc.secure_channel(f"unix:{socket}", credentials, options=options) as channel:
             try:
                 request = pb.VouchRequest(nonce=nonce, request_sha384=request_sha384)
-                response: bytes = channel.unary_unary(f"/{OWN_SERVICE}/Vouch")(
-                    request.SerializeToString(), timeout=VOUCH_S
-                )
+                call = channel.unary_unary(f"/{OWN_SERVICE}/Vouch", pb.VouchRequest.SerializeToString, bytes)
+                response: bytes = call(request, timeout=VOUCH_S)
             except grpc.RpcError as error:
                 raise EnrollmentRefused(
                     f"The worker does not vouch for the request ({error.code().name})",
