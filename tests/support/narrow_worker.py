@@ -5,6 +5,7 @@ import sys
 from typing import Any, Final
 
 from cji_simulator.worker import main
+from tests.support.paths import ROOT
 
 PROGRAM: Final = ("-m", "tests.support.narrow_worker")
 _ZYGOTE, _NARROW = "cji_worker.cell.zygote", "tests.support.narrow_zygote"
@@ -14,7 +15,11 @@ class _Popen(subprocess.Popen[bytes]):
     """Starts the narrow zygote when the supervisor starts its own."""
 
     def __init__(self, command: list[str], **options: Any) -> None:
-        super().__init__([_NARROW if part == _ZYGOTE else part for part in command], **options)
+        if _ZYGOTE in command:
+            at = command.index(_ZYGOTE)
+            folders = f"{command[at + 1]}:{ROOT}"  # from which it may import: `cji_worker.launch`
+            command = [*command[:at], _NARROW, folders, *command[at + 2 :]]
+        super().__init__(command, **options)
 
 
 if __name__ == "__main__":
