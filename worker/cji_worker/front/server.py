@@ -154,8 +154,7 @@ async def _serve(boot: Boot, clients: AcceptedClients, pulse: Pulse) -> None:
     keyholder = KeyholderClient(Channel(boot.keyholder, FrontFromKeyholder), submitters, front=boot.number)
     supervisor: Channel[FrontFromSupervisor, SupervisorFromFront] = Channel(boot.supervisor, FrontFromSupervisor)
     service, health = Service(boot.config, keyholder), Health(SERVICE)
-    guard = Guard(submitters, refused, clients.require)
-    fleet, door = (Guard(submitters, refused, clients.require, only=only) for only in (FLEET, DOOR))
+    guard, fleet, door = (Guard(submitters, refused, clients.require, only=only) for only in (None, FLEET, DOOR))
     healths = health.handlers(guard), health.handlers(fleet)
     calls: Services = (
         {SERVICE: service.handlers(guard), OWN_SERVICE: OwnDoor(keyholder).handlers(door)},
