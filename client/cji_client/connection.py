@@ -378,7 +378,7 @@ def connect(
 
     * SpecError: the profile, the spec or the records cannot be used; nothing was sent.
     * Unverified: the worker or its answer failed a check; do not use it.
-    * WorkerRefused, Unreachable: the worker has a Reason, or gave no answer; `retryable` tells whether later may help.
+    * WorkerRefused, Unreachable: the worker has a Reason, or gave no answer; `retryable` states whether later may help.
 
     Each error has a `remedy`. The profile's `cloud` selects one of `trusts`. `signer`, `decrypter` and `retry` replace
     those of the profile; `passphrase` is called for an encrypted key file unless CJI_PASSPHRASE_FILE names a file with

@@ -50,7 +50,7 @@ Watch: TypeAlias = Callable[[int, int], None]
 
 
 def unwatched(_rows: int, _bytes: int) -> None:
-    """Nobody is told."""
+    """Report to nobody."""
 
 
 class Reading:

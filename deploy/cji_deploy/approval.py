@@ -82,7 +82,7 @@ class RequestRefusedError(DeploymentError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of a machine's request in one look. `state`: waits, asked, issued or refused."""
+    """The state of a machine's request in one look. `state`: waits, asked, issued or refused."""
 
     vm_id: str
     state: Literal["waits", "asked", "issued", "refused"]

@@ -10,7 +10,7 @@ bundle with another one only if the bundle leads from the one to the other:
 
     signed   ES384 over "cji-witnesses-lost/1\0" ‖ the statement in its one form
 
-Whoever signs bundles can do neither. Steps count in the order of their times; one that is not later than the last step
+A signer of bundles can do neither. Steps count in the order of their times; one that is not later than the last step
 in force is not taken again, so an earlier policy does not come back by an old change. A machine without a policy in
 force, a new one, takes that of its first bundle.
 
@@ -226,7 +226,7 @@ def _require_loss(file: str, signed: SignedLoss, *, pool: str, lost: ec.Elliptic
 
 
 def _policies(files: Mapping[str, bytes], steps: Iterable[_Unverified]) -> dict[str, Policy]:
-    """By their digests, which alone says what one is worth: those of the bundle, and those that changes contain."""
+    """By their digests, on which alone their worth depends: those of the bundle, and those that changes contain."""
     found = [_policy(name, data) for name, data in files.items() if re.fullmatch(r"log/.*\.toml", name)]
     found += [decode_policy(each.stated.policy.encode()) for each in steps if isinstance(each.stated, PolicyDecision)]
     return {each.digest: each for each in found}

@@ -59,7 +59,7 @@ class TextFile:
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """(line from 1 on which it begins, fields) of all rows, slowly; an undecodable byte is a lone surrogate.
 
-        A blank line is no row. A row goes on over the lines of a quoted value.
+        Blank lines are not rows. A row goes on over the lines of a quoted value.
         """
         with self.open() as text:
             try:

@@ -36,7 +36,7 @@ def shown(console: Console, *, every: float = _EVERY) -> Iterator[ProgressCallba
 
 
 def _useful(report: ProgressCallback) -> ProgressCallback:
-    """Without transfers while the worker is at work: then its step is more useful."""
+    """Without transfers while the worker computes: then its step is more useful."""
     per_cent: int | None = None
 
     def useful(event: Event) -> None:

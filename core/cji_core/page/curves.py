@@ -19,7 +19,7 @@ _LINE: Final = 12.0
 """Between two names."""
 _TICKS: Final = 8
 MOST_CURVES: Final = 3
-"""The stylesheet tells so many apart, by colour and by dashes."""
+"""The stylesheet has this number of colours and dashes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,7 +60,7 @@ class Exchange:
         self._write("evidence", nonce + response)
 
     def certificates(self, request: bytes) -> bytes | None:
-        """What was issued for this request, once it was."""
+        """The certificate for this request, once it was issued."""
         return self._after(digest_of(request), self._read("certificate", DIGEST_BYTES + MAX_CERTIFICATES))
 
     def issue(self, request: bytes, chain: bytes) -> None:

@@ -113,7 +113,7 @@ def vouch_at(socket: str) -> Vouch:
             except grpc.RpcError as error:
                 raise EnrollmentRefused(
                     f"The worker does not vouch for the request ({error.code().name})",
-                    "Wait until it is attested: `cji doctor` and its log say what is missing.",
+                    "Wait until it is attested: `cji doctor` and its log name what is missing.",
                     status=RETRY,
                 ) from error
         return response

@@ -54,7 +54,7 @@ class Opened:
 
     @property
     def warnings(self) -> list[str]:
-        """What the submitter must not overlook."""
+        """A warning that the submitter must not overlook."""
         return [text for summary in self.summaries.values() for text in summary.warnings()]
 
 

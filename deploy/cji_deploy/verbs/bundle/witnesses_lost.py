@@ -35,7 +35,7 @@ class StatedLoss(msgspec.Struct, frozen=True, kw_only=True):
 )
 @VAULT
 @click.option("--operator", required=True, help="Your name.")
-@click.option("--explanation", required=True, help="Why; whoever reads the bundle sees it.")
+@click.option("--explanation", required=True, help="Why; every reader of the bundle sees it.")
 @click.option(
     "-o",
     "--out",
