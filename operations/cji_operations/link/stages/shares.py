@@ -50,11 +50,16 @@ class Summed(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Held:
-    """The rows of some units, by unit, then row; columns of `edges.ROWS`. units int64[u], ascending, at `starts`."""
+    """The rows of some units, by unit, then row; columns of `edges.ROWS`. units int64[u], ascending, at `starts`.
+
+    place int64[r]: the first row of each record; begin int64[u + 1]: where in `place` those of each unit begin.
+    """
 
     columns: dict[str, Any]
     units: Ints
     starts: Ints
+    begin: Ints
+    place: Ints
 
     @classmethod
     def of(cls, batches: Sequence[pa.RecordBatch]) -> "Held":
@@ -71,8 +76,16 @@ class Held:
             for at, name in enumerate(("unit", "row", "record", "twin"))
         }
         columns |= {name: arrow.bools(whole.column(name)) for name in ("keyed", "cut")} | {"id": whole.column("id")}
-        starts = np.flatnonzero(np.diff(columns["unit"], prepend=-1))
-        return cls(columns=columns, units=columns["unit"][starts], starts=np.append(starts, len(columns["unit"])))
+        first = np.flatnonzero(np.diff(columns["unit"], prepend=-1))
+        starts = np.append(first, len(columns["unit"]))
+        is_record = columns["row"] == columns["record"]
+        return cls(
+            columns=columns,
+            units=columns["unit"][first],
+            starts=starts,
+            begin=np.append(0, np.cumsum(is_record))[starts],
+            place=np.flatnonzero(is_record),
+        )
 
     def batch(self, rows: Ints) -> pa.RecordBatch:
         """Some rows, as they came."""
@@ -84,12 +97,6 @@ class Held:
         ]
         return pa.RecordBatch.from_arrays(arrays, schema=edges.ROWS.schema)
 
-    def records(self) -> tuple[Ints, Ints]:
-        """(int64[u + 1]: where the records of each unit begin, int64[r]: places of their first rows in the columns)."""
-        first = self.columns["row"] == self.columns["record"]
-        place = np.flatnonzero(first)
-        return np.append(0, np.cumsum(first))[self.starts], place
-
     def twins(self) -> Ints:
         """int64[u]: a unit that is equal to each which stands for several records; the unit itself for the others."""
         twin = self.columns["twin"].copy()
@@ -100,11 +107,10 @@ class Held:
 
     def names(self, units: Ints) -> tuple[Ints, pa.RecordBatch]:
         """(int64[k]: how many records each of these units has, and the first rows and ids of all, unit by unit)."""
-        begin, place = self.records()
         at = np.searchsorted(self.units, units)
-        count = begin[at + 1] - begin[at]
-        _, position = expand(begin[at], count)
-        which = place[position]
+        count = self.begin[at + 1] - self.begin[at]
+        _, position = expand(self.begin[at], count)
+        which = self.place[position]
         return count, pa.RecordBatch.from_arrays(
             [
                 arrow.from_numpy(self.columns["row"][which], pa.uint32()),
@@ -257,9 +263,8 @@ def _tally(task: Task, held: Held, paired: _Paired, inside: Ints) -> None:
     """Counts of listed pairs, as `copies.of_records` lists them, and the weights of matches."""
     parameters: Link = task.parameters
     shown = np.flatnonzero(paired.weight >= log2_odds(parameters.clerical_review_threshold))
-    begin, _ = held.records()
     at = np.searchsorted(held.units, paired.left[shown])
-    left, right = begin[at + 1] - begin[at], paired.copies[shown]
+    left, right = held.begin[at + 1] - held.begin[at], paired.copies[shown]
     own_left = (held.twins()[at] == paired.right[shown]) & (left > 1)
     own_right = paired.own[shown] & (right > 1)
     itself = np.repeat(np.array([False, True]), (len(shown), len(own := np.flatnonzero(own_left | own_right))))
