@@ -185,6 +185,7 @@ def test_streams_have_limits() -> None:
 def test_a_wide_job_of_link_has_113_shards() -> None:
     """docs/fleet.md names the number: a plan of 256 tasks and 32 shares, as for 50 million rows."""
     stages, tasks = with_plan_stage(LINK_STAGES), {"observe": 256, "pairs": 256}
+    assert stages is not None
     for shards, is_sound in ((113, True), (114, False)):
         widths = {ONE: 1, SHARDS: shards}
         known = {each.name: widths[each.width] for each in stages.in_order if each.width in widths}
