@@ -4,7 +4,6 @@ It uses the system's Python, and nothing of it but the standard library. Nothing
 """
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -50,7 +49,6 @@ def build(out: Path, scratch: Path, *, version: str, wheels: Iterable[Path], epo
     app = root / "usr/lib/cji"
     app.mkdir(parents=True)
     install(app, DEBIAN, wheels)
-    shutil.rmtree(app / "bin", ignore_errors=True)
     _write(root / "usr/bin/cji", _COMMAND, 0o755)
     _write(root / "usr/share/applications/cji-desk.desktop", _ENTRY, 0o644)
     _write(root / "usr/share/doc/cji/copyright", (ROOT / "LICENSE").read_text(), 0o644)

@@ -4,6 +4,7 @@ They are those that the metadata of the wheels ask for on that platform, and no 
 """
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -20,7 +21,7 @@ from packaging.utils import canonicalize_name
 
 from tools.lock import LOCK
 
-__all__ = ["DEBIAN", "WINDOWS", "LibraryError", "Platform", "install", "locked"]
+__all__ = ["DEBIAN", "WINDOWS", "LibraryError", "Platform", "forget_origin", "install", "locked"]
 
 EXTRAS: Final = ("cli", "desk", "evidence", "excel", "fleet", "local", "vault")
 """Of cji-client: all but keys in PKCS#11 tokens, whose library is built from source."""
@@ -131,3 +132,12 @@ def install(target: Path, platform: Platform, ours: Iterable[Path]) -> None:
         tags = _TAG.findall(wheel.read_text())
         if not any(tag.rpartition("-")[2] in ("any", *platform.wheels) for tag in tags):
             raise LibraryError(f"{wheel.parent.name} is for {', '.join(tags)}")
+    forget_origin(target)
+
+
+def forget_origin(target: Path) -> None:
+    """Remove what pip writes of the machine that it runs on: from where a wheel came, and scripts for its Python."""
+    shutil.rmtree(target / "bin", ignore_errors=True)
+    for name in ("direct_url.json", "RECORD"):  # RECORD has the digests of both
+        for file in target.glob(f"*.dist-info/{name}"):
+            file.unlink()

@@ -7,6 +7,7 @@ import hashlib
 import shutil
 import time
 from collections.abc import Iterable
+from io import BytesIO
 from pathlib import Path
 from typing import Final
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
@@ -32,7 +33,6 @@ def build(
     root = scratch / "windows/cji"
     _unpack(python, sha256, root / "python")
     install(root / "lib", WINDOWS, wheels)
-    shutil.rmtree(root / "lib/bin", ignore_errors=True)
     for text in sorted(_TEXTS.iterdir()):
         (root / text.name).write_text(text.read_text("utf-8"), "utf-8", newline="\r\n")
     shutil.copyfile(ROOT / "LICENSE", root / "LICENSE.txt")
@@ -48,10 +48,11 @@ def build(
 
 
 def _unpack(python: Path, sha256: str, target: Path) -> None:
-    found = hashlib.sha256(python.read_bytes()).hexdigest()
+    data = python.read_bytes()
+    found = hashlib.sha256(data).hexdigest()
     if found != sha256.lower():
         raise PythonPackageError(f"{python.name} has the SHA-256 {found}: take the one of python.org's page")
-    with ZipFile(python) as package:
+    with ZipFile(BytesIO(data)) as package:
         names = package.namelist()
         short = f"python{WINDOWS.python.replace('.', '')}"
         if not {f"{short}._pth", "python.exe", "pythonw.exe", f"{short}.zip"} <= {*names}:

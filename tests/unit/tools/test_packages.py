@@ -9,7 +9,8 @@ from zipfile import ZipFile
 
 import pytest
 
-from tools.packages.libraries import DEBIAN, WINDOWS, LibraryError, locked
+from tools.links import ROOT
+from tools.packages.libraries import DEBIAN, WINDOWS, LibraryError, forget_origin, locked
 from tools.packages.windows import PythonPackageError, _unpack
 
 OLDER = replace(DEBIAN, python="3.11")
@@ -57,6 +58,35 @@ def test_of_two_versions_the_platform_has_its_own(tmp_path: Path) -> None:
 def test_a_library_that_the_lock_lacks_is_named(tmp_path: Path) -> None:
     with pytest.raises(LibraryError, match=r"none-such is not in requirements\.lock"):
         locked(DEBIAN, wheels(tmp_path, "Requires-Dist: none-such"))
+
+
+def test_packages_say_nothing_of_the_machine(tmp_path: Path) -> None:
+    """The same wheels make the same bytes wherever they are, and no package has a path of who built it."""
+    kept = ("cji_core.py", "cji_core-0.dist-info/METADATA")
+    for name in (*kept, "bin/cji", "cji_core-0.dist-info/RECORD", "cji_core-0.dist-info/direct_url.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    forget_origin(tmp_path)
+    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == {*kept}
+
+
+def test_paths_on_windows_are_data_and_no_program() -> None:
+    """PowerShell would read the quote in `C:\\Users\\O'Brien` as the end of a text."""
+    shortcut = (ROOT / "tools/packages/windows/shortcut.cmd").read_text()
+    assert "%" not in shortcut.partition("powershell ")[2]
+
+
+@pytest.mark.parametrize("page", ["docs/how-to/packages.md", "simulator/README.md", "simulator/start-in-ci"])
+def test_our_wheels_are_installed_as_files(page: str) -> None:
+    """Of a name alone pip takes the newest version that it finds, which on an index may be somebody else's."""
+    commands = re.findall(r"^.*\b(?:pip|pipx) install .*cji.*$", (ROOT / page).read_text(), re.MULTILINE)
+    (command,) = (each for each in commands if "install ./" not in each)
+    named = set(re.findall(r"cji_([a-z]+)-\S+\.whl", command)) | {
+        each for group in re.findall(r"cji_\{(.+?)\}-\*\.whl", command) for each in group.split(",")
+    }
+    worker = {"worker", "simulator"} if "simulator" in page else set()
+    assert named == {"core", "attestation", "operations", "client"} | worker
 
 
 def embedded(path: Path, files: tuple[str, ...]) -> str:
