@@ -30,13 +30,18 @@ def found_state() -> Path:
 
 @contextlib.contextmanager
 def announced(state: Path) -> Iterator[None]:
-    """Be the simulation that is found, until the block ends or another one starts."""
+    """Be the simulation that is found, until the block ends or another one starts.
+
+    Where the folder cannot be made, as for a user who has no session, it runs without being found.
+    """
     link = _link()
-    link.parent.mkdir(mode=0o700, exist_ok=True)
-    if _is_private(link.parent):
-        new = link.with_name(f"{_LINK}.{os.getpid()}")
-        new.symlink_to(state.absolute())
-        new.replace(link)
+    with contextlib.suppress(OSError):
+        link.parent.mkdir(mode=0o700, exist_ok=True)
+        if _is_private(link.parent):
+            new = link.with_name(f"{_LINK}.{os.getpid()}")
+            new.unlink(missing_ok=True)
+            new.symlink_to(state.absolute())
+            new.replace(link)
     try:
         yield
     finally:

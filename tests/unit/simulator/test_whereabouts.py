@@ -51,6 +51,19 @@ def test_a_link_that_others_could_make_is_not_followed(elsewhere: Path) -> None:
         assert found_state() == elsewhere / "project/.demo"
 
 
+def test_one_without_a_runtime_folder_runs(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after `su`: the variable is that of another session."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(elsewhere / "none/1000"))
+    with announced(elsewhere / "project/.demo"):
+        assert found_state() == Path(".demo")
+
+
+def test_what_an_ended_process_left_is_replaced(elsewhere: Path) -> None:
+    (elsewhere / f"runtime/cji-simulator.{os.getpid()}").symlink_to("old")
+    with announced(elsewhere / "project/.demo"):
+        assert found_state() == elsewhere / "project/.demo"
+
+
 def test_fixed_ports_are_named_and_refused_if_taken() -> None:
     base = free_port()
     names = [*PORTS]
