@@ -384,6 +384,8 @@ def review(name: str, found: Review, n: int | None, at: str, failure: Failure | 
     hidden = element("input", type="hidden", name="pair", value=str(n))
     yield form(f"{base}/review", hidden, *buttons, class_="actions")
     back = [link("The pair before", f"{base}/review?pair={n - 1}")] if n else []
+    if n + 1 < len(found.pairs):
+        back += [" ", link("The pair after", f"{base}/review?pair={n + 1}")]
     yield element("p", *back, " ", link("Stop for now", base), class_="hint")
 
 

@@ -43,8 +43,7 @@ class Review:
         """SpecError without pairs, without the second table at hand, or for a label file that cannot be read."""
         self.file, self._two_tables = file, two_tables
         self.pairs = _pairs(job, two_tables=two_tables)
-        labels = read_labels(file.read_bytes(), two_tables=two_tables) if file.exists() else []
-        self._labels = {(each.left, each.right): each for each in labels}
+        self._labels = self._saved()
 
     @property
     def decided(self) -> int:
@@ -53,7 +52,7 @@ class Review:
 
     def verdict(self, n: int) -> Verdict | None:
         """The decision on a pair."""
-        found = self._labels.get((self.pairs[n].left, self.pairs[n].right))
+        found = self._labels.get(self._key(self.pairs[n].left, self.pairs[n].right))
         return None if found is None else found.verdict
 
     def next(self, after: int = -1) -> int | None:
@@ -61,21 +60,36 @@ class Review:
         order = (*range(after + 1, len(self.pairs)), *range(after + 1))
         return next((n for n in order if self.verdict(n) is None), None)
 
+    def _saved(self) -> dict[tuple[str, str], Label]:
+        """The decisions in the file, which a spreadsheet or another desk may have changed since."""
+        if not self.file.exists():
+            return {}
+        labels = read_labels(self.file.read_bytes(), two_tables=self._two_tables)
+        return {self._key(each.left, each.right): each for each in labels}
+
+    def _key(self, left: str, right: str) -> tuple[str, str]:
+        """Of a pair, which in one table has no order."""
+        return (left, right) if self._two_tables else (min(left, right), max(left, right))
+
     def decide(self, n: int, verdict: str, *, by: str) -> None:
         """Save a decision; SpecError if it cannot be written."""
         chosen = next((each for each in VERDICTS if each == verdict), None)
         if chosen is None or not 0 <= n < len(self.pairs):
             raise SpecError("there is no such pair or verdict", remedy="Go back to the review.")
-        pair = self.pairs[n]
+        pair, labels = self.pairs[n], self._saved()
         at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        self._labels[pair.left, pair.right] = Label(left=pair.left, right=pair.right, verdict=chosen, by=by, at=at)
+        label = Label(left=pair.left, right=pair.right, verdict=chosen, by=by, at=at)
+        labels[self._key(pair.left, pair.right)] = label
+        data = "".join(write_labels(labels.values())).encode()
+        read_labels(data, two_tables=self._two_tables)  # a file that could not be read again is not written
         new = self.file.with_suffix(".new")
         try:
             new.unlink(missing_ok=True)
-            write_new(new, "".join(write_labels(self._labels.values())).encode())
+            write_new(new, data)
             new.replace(self.file)
         except OSError as error:
             raise SpecError(f"{self.file} cannot be written ({error.strerror})", remedy="Free space.") from None
+        self._labels = labels
 
 
 def _pairs(job: Job, *, two_tables: bool) -> list[Pair]:

@@ -8,7 +8,7 @@ import pytest
 
 from cji_client.desk.review import Review
 from cji_client.errors import SpecError
-from cji_core.operations.link.labels import read_labels
+from cji_core.operations.link.labels import Label, read_labels, write_labels
 from tests.support.report_tools import linked, people
 
 JOB = linked(people())
@@ -46,3 +46,28 @@ def test_a_review_needs_pairs_and_both_tables(tmp_path: Path) -> None:
         Review(replace(JOB, outputs={}), two_tables=False, file=tmp_path / "labels.csv")
     with pytest.raises(SpecError, match="second file is not at hand"):
         Review(JOB, two_tables=True, file=tmp_path / "labels.csv")
+
+
+def test_decisions_made_elsewhere_meanwhile_stay(tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    review = Review(JOB, two_tables=False, file=file)
+    first, second, *_ = review.pairs
+    elsewhere = Label(left=first.right, right=first.left, verdict="different", note="twins")  # in the other order
+    file.write_text("".join(write_labels([elsewhere])))
+    review.decide(1, "same", by="jdoe")
+    found = [(each.left, each.right, each.verdict, each.note) for each in read_labels(file.read_bytes())]
+    assert found == [(first.right, first.left, "different", "twins"), (second.left, second.right, "same", "")]
+    assert review.verdict(0) == "different"
+    review.decide(0, "same", by="jdoe")
+    assert [each.verdict for each in read_labels(file.read_bytes())] == ["same", "same"]
+
+
+def test_a_label_that_cannot_be_read_is_not_written(tmp_path: Path) -> None:
+    review = Review(JOB, two_tables=False, file=tmp_path / "labels.csv")
+    review.decide(0, "same", by="jdoe")
+    before = review.file.read_bytes()
+    review.pairs[1] = replace(review.pairs[1], right=review.pairs[1].left)
+    with pytest.raises(SpecError, match="record with itself"):
+        review.decide(1, "same", by="jdoe")
+    assert review.file.read_bytes() == before
+    assert review.verdict(1) is None
