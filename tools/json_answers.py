@@ -29,6 +29,7 @@ WITHOUT: Final[Mapping[str, str]] = {
     "cji log serve": f"{_RUNS}; it answers over HTTP",
     "cji witness serve": f"{_RUNS}; it answers over HTTP",
     "cji probe": f"{_RUNS}; it answers over HTTP",
+    "cji desk": f"{_RUNS}; it serves pages",
     "cji audit deliver": f"{_RUNS}; its state files have what was delivered",
     "cji audit delivered": "its exit status is the answer",
     "cji audit index": "prints how many lines it has; searches read the index",
