@@ -168,23 +168,30 @@ class Handlers:
             raise
 
     def _table(self, request: web.Request) -> Table:
-        n = int(request.match_info["n"][:4])
-        if n >= len(self.desk.tables):
+        found = [each for each in self.desk.tables if each.number == request.match_info["n"]]
+        if not found:
             raise web.HTTPNotFound
-        return self.desk.tables[n]
+        return found[0]
 
     async def change_file(self, request: web.Request) -> web.Response:
         """Take the clerk's corrections of one file."""
         table, n, given = self._table(request), request.match_info["n"], await request.post()
         choices = {name.removesuffix(f"-{n}"): str(text) for name, text in given.items()}
-        await self.apart(lambda: table.correct(choices))
-        self.desk.prepared = None
+
+        def change() -> None:
+            self.desk.prepared = None
+            table.correct(choices)
+
+        await self.apart(change)
         return self.to("files")
 
     async def remove_file(self, request: web.Request) -> web.Response:
         """Remove one file."""
         table = self._table(request)
-        await self.apart(lambda: self.desk.forget(table))
+        try:
+            await self.apart(lambda: self.desk.forget(table))
+        except ClientError as error:
+            return self.failed("files", error)
         return self.to("files")
 
     # -------------------------------------------------------------- task, check, run
@@ -196,12 +203,15 @@ class Handlers:
     async def choose_task(self, request: web.Request) -> web.Response:
         """Take task, files and reasons."""
         given, draft = await request.post(), self.desk.draft
-        draft.fields = {name: str(given.get(name, "")).strip() for name in ASKED}
         roles = {n: str(given.get(f"role-{n}", "")) for n in range(MOST_FILES)}
-        draft.roles = {n: int(text) for n, text in roles.items() if text.isdecimal() and len(text) < 4}
-        key = str(given.get("task", ""))
+
+        def choose() -> None:
+            draft.fields = {name: str(given.get(name, "")).strip() for name in ASKED}
+            draft.roles = {n: int(text) for n, text in roles.items() if text.isdecimal() and len(text) < 4}
+            self.desk.choose(str(given.get("task", "")))
+
         try:
-            await self.apart(lambda: self.desk.choose(key))
+            await self.apart(choose)
         except ClientError as error:
             return self.failed("task", error)
         return self.to("check")
@@ -211,14 +221,18 @@ class Handlers:
         desk, task = self.desk, self.desk.draft.chosen
         if task is None:
             return self.to("task")
+        worker = await asyncio.to_thread(desk.worker_words, task)
+
+        def look() -> list[Part]:
+            if desk.draft.chosen is not task:
+                raise SpecError("another page chose another task meanwhile", remedy="Choose the task again.")
+            prepared = desk.prepare() if desk.prepared is None else desk.prepared
+            return [*pages.check(desk, task, prepared, self.at, worker)]
+
         try:
-            prepared = desk.prepared
-            if prepared is None:
-                prepared = await self.apart(desk.prepare)
+            content = await self.apart(look)
         except ClientError as error:
             return self.failed("task", error)
-        worker = await asyncio.to_thread(desk.worker_words, task)
-        content = [*pages.check(desk, task, prepared, self.at, worker)]
         if failure := self.failure("check"):
             content.insert(0, problem(failure))
         return self.shown("What will happen", content, step="check")
@@ -232,10 +246,11 @@ class Handlers:
             return self.failed("check", error)
         return self.shown("The job is saved", pages.saved(path, self.at), step="check")
 
-    async def run(self, _: web.Request) -> web.Response:
+    async def run(self, request: web.Request) -> web.Response:
         """Start the job that was checked."""
+        checked = str((await request.post()).get("checked", ""))
         try:
-            run = await self.apart(self.desk.run)
+            run = await self.apart(lambda: self.desk.run(checked))
         except ClientError as error:
             return self.failed("task", error)
         return self.to(f"runs/{run.name}")

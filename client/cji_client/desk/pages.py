@@ -95,8 +95,8 @@ def files(desk: Desk, at: str, failure: Failure | None) -> Iterator[Part]:
         element("button", "Add the files", type="submit", class_="hidden", tabindex="-1"),
         upload=True,
     )
-    for n, each in enumerate(desk.tables):
-        yield _file(each, n, at)
+    for each in desk.tables:
+        yield _file(each, each.number, at)
     if desk.tables:
         ready = all(each.ready for each in desk.tables)
         words = "Continue: choose the task" if ready else "Some choices above are still open."
@@ -104,7 +104,7 @@ def files(desk: Desk, at: str, failure: Failure | None) -> Iterator[Part]:
         yield element("div", act, class_="actions")
 
 
-def _file(each: Table, n: int, at: str) -> Element:
+def _file(each: Table, n: str, at: str) -> Element:
     content: list[Part] = [element("h2", each.name)]
     if each.notes:
         content.append(element("p", "; ".join(each.notes), class_="hint"))
@@ -124,7 +124,7 @@ def _file(each: Table, n: int, at: str) -> Element:
     return element("section", *content, form(f"{at}/files/{n}", *how, save), remove, class_="file")
 
 
-def _encodings(each: Table, n: int) -> Element:
+def _encodings(each: Table, n: str) -> Element:
     options = [
         (encoding, encoding, element("span", *(element("bdi", line, class_="line") for line in lines)))
         for encoding, lines in each.lines.items()
@@ -136,7 +136,7 @@ def _encodings(each: Table, n: int) -> Element:
     )
 
 
-def _mapping(each: Table, n: int) -> Element:
+def _mapping(each: Table, n: str) -> Element:
     known = SCHEMAS[each.schema].columns
     targets = {"": "(not sent)", **{name: name for name in known}}
     heads = ("In your file", "Examples", "Sent as", "Dates")
@@ -155,7 +155,7 @@ def _joined(samples: Iterable[str]) -> Iterator[Part]:
         yield value(one)
 
 
-def _dates(each: Table, column: FoundColumn, n: int, at: int) -> Part:
+def _dates(each: Table, column: FoundColumn, n: str, at: int) -> Part:
     known = SCHEMAS[each.schema].columns.get(column.target)
     if known is None or not known.date:
         return ""
@@ -247,7 +247,11 @@ def check(desk: Desk, task: Task, prepared: Prepared, at: str, worker: str) -> I
     )
     yield element(
         "div",
-        form(f"{at}/run", button("Seal and run it", kind="main")),
+        form(
+            f"{at}/run",
+            element("input", type="hidden", name="checked", value=desk.checked),
+            button("Seal and run it", kind="main"),
+        ),
         link("Change something", f"{at}/task", kind="act"),
         class_="actions",
     )
@@ -383,10 +387,11 @@ def review(name: str, found: Review, n: int | None, at: str, failure: Failure | 
         buttons.append(act)
     hidden = element("input", type="hidden", name="pair", value=str(n))
     yield form(f"{base}/review", hidden, *buttons, class_="actions")
-    back = [link("The pair before", f"{base}/review?pair={n - 1}")] if n else []
+    ways = [link("The pair before", f"{base}/review?pair={n - 1}")] if n else []
     if n + 1 < len(found.pairs):
-        back += [" ", link("The pair after", f"{base}/review?pair={n + 1}")]
-    yield element("p", *back, " ", link("Stop for now", base), class_="hint")
+        ways.append(link("The pair after", f"{base}/review?pair={n + 1}"))
+    ways.append(link("Stop for now", base))
+    yield element("p", *(part for way in ways for part in (way, " ")), class_="hint")
 
 
 _FIRST: Final = ("result", "pairs", "hits", "findings", "row_status")

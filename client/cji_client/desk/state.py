@@ -4,6 +4,7 @@ It lives in this process's memory. `clear` and the end of the process remove the
 """
 
 import contextlib
+import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -24,7 +25,7 @@ from cji_client.prepared import Prepared
 from cji_client.profile import ClientProfile
 from cji_client.profile_keys import decrypter_named, signer_named
 from cji_client.signers import Decrypter, Signer
-from cji_client.spec import JobSpec
+from cji_client.spec import JobSpec, load_spec
 
 MOST_FILES: Final = 8
 MOST_BYTES: Final = 2 << 30
@@ -91,6 +92,8 @@ class Desk:
         self.saved = SavedJobs(folder / "jobs", profile.job)
         self.tables, self.draft = list[Table](), Draft()
         self.prepared: Prepared | None = None
+        self.checked = ""
+        """Which job was prepared: the page that shows it sends this back, so that no other one runs from it."""
         self._review: tuple[str, Review] | None = None
         self.runs = dict[str, Run]()
 
@@ -125,7 +128,9 @@ class Desk:
         self.prepared = None
 
     def forget(self, table: Table) -> None:
-        """Remove a file, and the job that was made of it."""
+        """Remove a file, and the job that was made of it. SpecError while a job runs, which may be reading it."""
+        if self.is_busy and table in self.tables:
+            raise SpecError("a job is running, which may need this file", remedy="Wait for its end, or cancel it.")
         self.memory.remove(table.path)
         if table in self.tables:
             self.tables.remove(table)
@@ -170,38 +175,42 @@ class Desk:
         if len({id(table) for table in (records, *sides.values())}) <= len(sides):
             raise SpecError("one file has two roles", remedy="Choose another file for one of them on the page Task.")
         fields = {
-            **self.profile.job,
-            **self.draft.saved,
+            **{name: value for name, value in self.profile.job.items() if name not in self.draft.fields},
+            **{name: value for name, value in self.draft.saved.items() if name not in ASKED},
             **given,
             "input": _builtins(records.spec()),
             "sides": {role: _builtins(table.spec()) for role, table in sides.items()},
             "operations": [_builtins(each) for each in task.operations],
         }
-        with self.connect() as worker:
-            return worker.spec(fields), {role: table.path for role, table in sides.items()}
+        return load_spec(None, defaults=fields), {role: table.path for role, table in sides.items()}
 
     def prepare(self) -> Prepared:
         """Read all records as `cji job run` does; SpecError for anything that a worker would refuse."""
         spec, sides = self.specified()
         with self.connect() as worker:
             self.prepared = worker.prepare(self.table_of(RECORDS).path, spec, sides=dict(sides))
+        self.checked = secrets.token_hex(8)
         return self.prepared
 
-    def run(self) -> Run:
-        """Start the job that was prepared."""
+    def run(self, checked: str) -> Run:
+        """Start the job that was prepared, if it is the one that was `checked`."""
         task, prepared = self.draft.chosen, self.prepared
-        if task is None or prepared is None:
-            raise SpecError("the job was not checked", remedy="Check it first.")
+        if task is None or prepared is None or checked != self.checked:
+            raise SpecError("the job was changed after this page showed it", remedy="Check it again.")
         if len(self.runs) >= MOST_RUNS:
             raise LimitExceeded("too many jobs", limit="jobs", found=None, most=MOST_RUNS, remedy="Restart the desk.")
-        results = self.folder / "results"
-        name = new_name(task.title, lambda each: (results / each).exists() or each in self.runs)
-        run = Run(name=name, title=task.title, folder=results / name, prepared=prepared)
+        name = new_name(task.title, self._is_taken)
+        run = Run(name=name, title=task.title, folder=self.folder / "results" / name, prepared=prepared)
         self.results.inputs[name] = prepared.inputs
         self.runs[name] = run
         self.prepared = None
         run.start(self.connect)
         return run
+
+    def _is_taken(self, name: str) -> bool:
+        """Whether a result has or had the name: what was opened or decided of one that is gone is not another's."""
+        paths = ("results", name), ("opened", name), ("labels", f"{name}.csv")
+        return name in self.runs or any(self.folder.joinpath(*each).exists() for each in paths)
 
     def saved_tasks(self) -> list[Task]:
         """Saved jobs as tasks; one that does not fit the profile is left out."""

@@ -70,6 +70,11 @@ class Table:
     sheets: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def number(self) -> str:
+        """Of the file among all that were dropped: the name of its folder (`cji_client.files.memory`)."""
+        return self.path.parent.name
+
     def refresh(self) -> None:
         """Read the beginning of the file as it is set."""
         self.problem, self.columns, self.notes = None, [], ()

@@ -1,0 +1,82 @@
+"""The state of the desk: what runs is what was shown, and nothing of one job is taken for another's."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from cji_attestation import AZURE_US
+from cji_attestation.appraisal import ReferenceValues
+from cji_client.desk import state
+from cji_client.desk.running import Run
+from cji_client.desk.state import Desk
+from cji_client.desk.tasks import TASKS
+from cji_client.errors import SpecError
+from cji_client.prepared import Prepared
+from cji_client.profile import ClientProfile
+
+PREPARED = cast("Prepared", None)
+"""In jobs that are not started."""
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    profile = ClientProfile(
+        target="127.0.0.1:1",
+        cloud="azure-us",
+        maa_url="https://maa.example",
+        ca="ca.pem",
+        certificate="client.pem",
+        private_key="client.key",
+        reference=ReferenceValues(),
+        job={"case_number": "OF-THE-PROFILE", "audience": "county"},
+    )
+    (tmp_path / "scratch").mkdir()
+    made = Desk(profile, AZURE_US, tmp_path / "CJI desk", tmp_path / "scratch")
+    yield made
+    made.clear()
+
+
+def drop(desk: Desk, data: bytes, name: str = "people.csv") -> None:
+    table, file = desk.new_file(name)
+    file.write(data)
+    desk.keep(table)
+
+
+@pytest.mark.parametrize("left", ["results/a", "opened/a", "labels/a.csv"])
+def test_a_new_result_takes_no_name_of_an_older_one(desk: Desk, left: str) -> None:
+    assert not desk._is_taken("a")
+    (desk.folder / left).mkdir()
+    assert desk._is_taken("a")
+
+
+def test_the_job_of_another_page_does_not_run(desk: Desk) -> None:
+    desk.draft.chosen, desk.prepared, desk.checked = TASKS[0], cast("Prepared", object()), "now"
+    for page in ("before", ""):
+        with pytest.raises(SpecError, match="changed after this page showed it"):
+            desk.run(page)
+    assert desk.runs == {}
+
+
+def test_a_field_left_empty_is_not_filled_from_before(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    drop(desk, b"last,first\nDoe,Jane\n")
+    desk.draft.chosen, found = TASKS[1], dict[str, Any]()
+    desk.draft.saved = {"case_number": "OF-THE-SAVED-JOB", "reason": "an older one", "label": "kept"}
+    desk.draft.fields = {"case_number": "", "reason": "now"}
+    monkeypatch.setattr(state, "load_spec", lambda _, *, defaults: found.update(defaults))
+    desk.specified()
+    asked = {name: found.get(name) for name in ("case_number", "reason", "label", "audience")}
+    assert asked == {"case_number": None, "reason": "now", "label": "kept", "audience": "county"}
+
+
+def test_a_file_stays_while_a_job_may_read_it(desk: Desk) -> None:
+    drop(desk, b"last,first\nDoe,Jane\n")
+    (table,) = desk.tables
+    desk.runs["a"] = run = Run(name="a", title="a", folder=desk.folder / "results/a", prepared=PREPARED)
+    with pytest.raises(SpecError, match="a job is running"):
+        desk.forget(table)
+    assert table.path.read_bytes() == b"last,first\nDoe,Jane\n"
+    run.ended = True
+    desk.forget(table)
+    assert desk.tables == []
