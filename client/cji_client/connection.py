@@ -34,7 +34,7 @@ from cji_client.retry import RetryPolicy
 from cji_client.seal import SealedJob
 from cji_client.shown import card
 from cji_client.signers import Decrypter, Signer
-from cji_client.spec import JobSpec, load_spec
+from cji_client.spec import JobSpec, load_spec, with_escrow
 from cji_client.standing import Standing
 from cji_client.tokens import TokenSource
 from cji_client.transport import SyncClient
@@ -132,12 +132,14 @@ class Connection:
         return self._client.release(job_id)
 
     def spec(self, spec: Spec) -> JobSpec:
-        """A job spec over the profile's defaults for all jobs; SpecError names an invalid field."""
-        if isinstance(spec, JobSpec):
-            return spec
+        """A job spec over the profile's defaults for all jobs; SpecError names an invalid field.
+
+        The keys of the profile's `escrow` are among the recipients of every spec.
+        """
+        job = self.profile.job
         if isinstance(spec, str | os.PathLike):
-            return load_spec(spec, defaults=self.profile.job)
-        return load_spec(None, defaults={**self.profile.job, **spec})
+            return load_spec(spec, defaults=job)
+        return with_escrow(spec if isinstance(spec, JobSpec) else load_spec(None, defaults={**job, **spec}), job)
 
     def prepare(
         self,

@@ -17,6 +17,7 @@ from cji_client.signers import Decrypter
 from cji_client.sources import Batches
 from cji_core.errors import Refusal
 from cji_core.format.envelope import DEK_BYTES, output_aad, wrap_result_key
+from cji_core.format.keys import recipient_thumbprints
 from cji_core.jose import key_id, parse_recipient
 from cji_core.suites import Suite
 
@@ -28,9 +29,10 @@ _NAME: Final = "rehearsal"
 def rehearse(recipients: Sequence[str], suite: Suite, copy: Decrypter) -> str:
     """Open a made-up result for these recipients, public JWKs of the suite, with `copy`; returns its thumbprint.
 
-    SpecError if it is the key of none of them, Unverified if it does not open the result.
+    SpecError if it is the key of none of them or one is of another suite, Unverified if it does not open the result.
     """
-    public = {key_id(key): key for key in (parse_recipient(jwk, suite) for jwk in recipients)}
+    thumbprints = recipient_thumbprints(recipients, suite)
+    public = {name: parse_recipient(jwk, suite) for name, jwk in zip(thumbprints, recipients, strict=True)}
     thumbprint = key_id(copy.public_key())
     if thumbprint not in public:
         listed = ", ".join(public)

@@ -301,8 +301,9 @@ def _plan(spec: JobSpec, operations: list[pb.Operation], inputs: dict[str, str])
 
 
 def _recipients(spec: JobSpec) -> list[Recipient]:
-    ids = recipient_thumbprints(spec.recipients, spec.suite)
-    return [Recipient(key_id=key_id, jwk=jwk) for key_id, jwk in zip(ids, spec.recipients, strict=True)]
+    jwks = tuple(dict.fromkeys((*spec.recipients, *spec.escrow)))
+    ids = recipient_thumbprints(jwks, spec.suite)
+    return [Recipient(key_id=key_id, jwk=jwk) for key_id, jwk in zip(ids, jwks, strict=True)]
 
 
 def number_of_shards(spec: JobSpec, rows: int | None) -> int:

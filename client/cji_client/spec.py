@@ -168,15 +168,30 @@ def load_spec(file: FileName | None, *, defaults: Mapping[str, object] = Mapping
     if file is not None:
         folder = Path(file).parent
         found = _table(read_file_bytes(Path(file)))
-    both = {**defaults, **found}
-    if isinstance(escrow := defaults.get("escrow"), list) and isinstance(more := found.get("escrow", []), list):
-        both["escrow"] = [*escrow, *more]
-    spec = _spec(both, folder)
-    named = (_recipient(str(absolute_recipient(item, folder))) for item in (*spec.recipients, *spec.escrow))
+    spec = _spec({**defaults, **found}, folder)
+    return _with_escrow(spec, [*_escrow(defaults), *spec.escrow], folder)
+
+
+def with_escrow(spec: JobSpec, defaults: Mapping[str, object]) -> JobSpec:
+    """The spec with the keys of `escrow`, its own and those of a profile's `defaults`, among its recipients."""
+    more = [*_escrow(defaults), *spec.escrow]
+    return _with_escrow(spec, more, Path()) if more else spec
+
+
+def _with_escrow(spec: JobSpec, more: Iterable[str], folder: Path) -> JobSpec:
+    named = (_recipient(str(absolute_recipient(item, folder))) for item in (*spec.recipients, *more))
     recipients = tuple(dict.fromkeys(named))
     if len(recipients) > MOST_RECIPIENTS:
         raise SpecError(f"the job has {len(recipients)} recipients, and may have {MOST_RECIPIENTS}")
-    return msgspec.structs.replace(spec, recipients=recipients)
+    return msgspec.structs.replace(spec, recipients=recipients, escrow=())
+
+
+def _escrow(defaults: Mapping[str, object]) -> tuple[str, ...]:
+    try:
+        found: tuple[str, ...] = convert(defaults.get("escrow", ()), tuple[_Jwk, ...])
+    except ValueError as error:
+        raise SpecError(f"[job] escrow: {error}", remedy="Compare it with docs/job.md.") from None
+    return found
 
 
 def recipients_of(defaults: Mapping[str, object]) -> tuple[list[str], Suite]:

@@ -2,28 +2,40 @@
 
 import json
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from cji_client.connection import connect
 from cji_client.errors import SpecError, Unverified
 from cji_client.expiry import WARNING, described, is_due, notices, today
 from cji_client.new_keys import make_recipient_key, make_signing_key
 from cji_client.profile import load_profile
 from cji_client.rehearsal import rehearse
+from cji_client.seal import seal
 from cji_client.signers import KeyDecrypter
-from cji_client.spec import load_spec
+from cji_client.spec import JobSpec, load_spec
 from cji_core.command import build
-from cji_core.format.keys import last_day_of, load_recipient_key, load_signing_key, new_recipient_key
-from cji_core.jose import public_jwk
+from cji_core.documents import convert
+from cji_core.format.keys import (
+    PinnedKey,
+    last_day_of,
+    load_recipient_key,
+    load_signing_key,
+    new_recipient_key,
+    new_signing_key,
+)
+from cji_core.jose import key_id, public_jwk
 from cji_core.suites import Suite
 from tests.support.paths import ROOT
+from tests.support.rsa_keys import rsa_key
 from tests.support.sdk_server import Certificates
 from tests.support.walk import commands
 from tests.unit.client.test_init import POOL
 
+PUBLIC = rsa_key(bits=3072).public_key()
 JOB = {
     "audience": "a",
     "originating_ori": "GA0600000",
@@ -32,8 +44,8 @@ JOB = {
     "requestor": "r",
     "reason": "test",
     "purpose_code": "C",
-    "kek_id": "https://v/keys/k/1",
-    "kek_thumbprint": "N" * 43,
+    "kek_id": "https://v.vault.azure.net/keys/cji/0123456789abcdef0123456789abcdef",
+    "kek_thumbprint": key_id(PUBLIC),
     "input": {"schema": "person/1"},
     "operations": [{"kind": "link"}],
 }
@@ -45,7 +57,10 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("desk")
     for name in ("recipient.key", "escrow.key"):
         make_recipient_key(folder / name, hybrid=False)
-    (folder / "client.pem").write_bytes(Certificates.make().client.cert_pem)
+    tls = Certificates.make().client
+    for name, data in (("client.pem", tls.cert_pem), ("client.key", tls.key_pem), ("worker-ca.pem", tls.ca_pem)):
+        (folder / name).write_bytes(data)
+        (folder / name).chmod(0o600)
     head = 'certificate = "client.pem"\nprivate_key = "client.key"\nrecipient_key = "recipient.key"\n'
     job = '[job]\nrecipients = ["recipient.key.jwk"]\nescrow = ["escrow.key.jwk"]\n'
     (folder / "client.toml").write_text(head + POOL.replace("[job]\n", job))
@@ -81,6 +96,28 @@ def test_escrow_is_in_every_job(desk: Path, tmp_path: Path) -> None:
         assert list(found.recipients) == [jwk(desk / "recipient.key.jwk"), jwk(desk / "escrow.key.jwk"), *more]
 
 
+def test_no_form_of_a_spec_takes_the_escrow_out(desk: Path) -> None:
+    """A spec as a dict, and one that was read without the profile: `connect` and `seal` take both."""
+    extra = public_jwk(new_recipient_key().public_key())
+    alone = {"recipients": [jwk(desk / "recipient.key.jwk")]}
+    with connect(load_profile(desk / "client.toml")) as worker:
+        for given in ([], [extra]):
+            read = convert({**JOB, **alone, "escrow": given}, JobSpec)
+            for spec in ({**JOB, "escrow": given}, {**JOB, **alone, "escrow": tuple(given)}, read):
+                wanted = {*alone["recipients"], jwk(desk / "escrow.key.jwk"), *given}
+                assert set(worker.spec(spec).recipients) == wanted
+            kek = PinnedKey(kek_id=read.kek_id, thumbprint=read.kek_thumbprint, public=PUBLIC)
+            header = seal(read, kek=kek, signing_key=new_signing_key(), now=datetime.now(UTC)).header
+            assert [each.jwk for each in header.recipients] == [*alone["recipients"], *given]
+
+
+def test_an_escrow_that_is_no_list_is_refused(desk: Path, tmp_path: Path) -> None:
+    """A spec with one of its own does not hide it."""
+    (tmp_path / "job.toml").write_text("escrow = []\n")
+    with pytest.raises(SpecError, match="escrow"):
+        load_spec(tmp_path / "job.toml", defaults={**JOB, "recipients": ["{}"], "escrow": "escrow.key.jwk"})
+
+
 def test_more_recipients_than_a_header_has_are_refused() -> None:
     keys = [f'{{"n":"{number}"}}' for number in range(9)]
     with pytest.raises(SpecError, match="9 recipients, and may have 8"):
@@ -91,6 +128,12 @@ def test_a_copy_of_no_recipient_is_refused(desk: Path) -> None:
     other = KeyDecrypter(new_recipient_key())
     with pytest.raises(SpecError, match="not a recipient of this profile"):
         rehearse([jwk(desk / "recipient.key.jwk")], Suite.CLASSICAL_1, other)
+
+
+def test_a_recipient_of_another_suite_is_refused(desk: Path) -> None:
+    copy = KeyDecrypter(load_recipient_key(desk / "recipient.key"))
+    with pytest.raises(SpecError, match="in a hybrid-1 job"):
+        rehearse([jwk(desk / "recipient.key.jwk")], Suite.HYBRID_1, copy)
 
 
 def test_a_copy_that_does_not_unwrap_is_found(desk: Path) -> None:
