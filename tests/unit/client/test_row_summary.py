@@ -1,6 +1,7 @@
 """The summary of row statuses, against a count row by row."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -8,8 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_client.files import read_file
 from cji_client.row_summary import RowSummary
-from cji_client.verbs.job.outputs import print_summary
+from cji_client.sources import fit
+from cji_client.spec import InputSpec
+from cji_client.verbs.job.outputs import places_of, print_summary
 from cji_core.format.records import RowStatus, Status
 from cji_core.operations.registry import CODES, meaning_of
 
@@ -63,6 +67,20 @@ def test_a_table_for_the_console(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("reference_status 8 ok, 13 warned")
     assert (len(lines), lines[-1]) == (10, "  and 6 others, in reference_status")
+
+
+def test_places_outlive_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Records of standard input are gone when the summary is printed; without its file a row has its number."""
+    file = tmp_path / "people.csv"
+    file.write_text("record_id,DOB\n\n" + "".join(f"{n},19820214\n" for n in range(10)))
+    source = fit(read_file(file, InputSpec(schema="person/1")), InputSpec(schema="person/1"))
+    summary = RowSummary(columns=NAMES)
+    summary.add(status_of([(3, Status.NOT_USABLE, 401, -1)]).to_batch(0))
+    for where in ("line 6", "row 3"):
+        places = places_of(source.place, {"row_status": summary})
+        file.unlink(missing_ok=True)
+        print_summary("row_status", summary, places["row_status"])
+        assert f"first {where}: " in capsys.readouterr().out
 
 
 def test_mostly_unusable_rows_and_values_are_a_warning() -> None:

@@ -141,7 +141,7 @@ class Destination:
         opened = Opened(
             plan=planned,
             summaries=summaries,
-            places={} if records is None else {STATUS_OUTPUT: records.place},
+            places={} if records is None or console.quiet else places_of(records.place, summaries),
             notes=_notes(result, recipient, planned),
         )
         warn(console, opened.warnings, strict=self._strict, remedy="Open the result without --strict to see the rows.")
@@ -250,6 +250,17 @@ def _notes(result: Result, recipient: Decrypter, planned: Plan) -> list[str]:
         for step in planned.operations
         for line in step.operation.summary(step.parameters, partial(read_output, result, recipient))
     ]
+
+
+def places_of(place: Place, summaries: Mapping[str, RowSummary]) -> dict[str, Place]:
+    """The places in a summary of the records, looked up while their file is at hand; a row whose is not has none."""
+    found = dict[int, str]()
+    for one in summaries[STATUS_OUTPUT].commonest(_LISTED) if STATUS_OUTPUT in summaries else ():
+        try:
+            found[one.first_row] = found.get(one.first_row) or place(one.first_row)
+        except (OSError, SpecError):  # the file was moved or changed since: the result stands
+            continue
+    return {STATUS_OUTPUT: lambda row: found.get(row) or from_zero(row)}
 
 
 def print_summary(name: str, summary: RowSummary, place: Place = from_zero) -> None:
