@@ -24,7 +24,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA384
@@ -40,6 +40,7 @@ from cji_core.documents import toml
 from cji_core.errors import ClientError, SpecError, StartupError, Unreachable
 from cji_core.format.configuration.fleet import Container, StorageUrl
 from cji_core.format.envelope.enrollment import NONCE_BYTES
+from cji_core.format.job.identity import UNREADABLE
 from cji_core.pool.enrollment import Exchange, digest_of
 from cji_deploy.errors import DeploymentError
 
@@ -69,6 +70,22 @@ class ApprovalFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     days: Annotated[int, Meta(ge=1, le=90)] = 7
     authority: _Text
     """PEM: the certificate of the authority's key, then those above it without the root."""
+
+    def __post_init__(self) -> None:
+        if len(set(self.machines)) != len(self.machines):
+            raise ValueError("machines has one twice")
+
+
+def require_image(reference: ReferenceValues) -> None:
+    """Raise StartupError if any image would do: a role that may replace a machine's disk could choose it.
+
+    The vmId stays with the machine, whatever its disk.
+    """
+    if reference.boot_images is None and reference.releases is None and not reference.pcrs:
+        raise StartupError(
+            "The profile accepts every image",
+            "Pin boot_images, or releases, in [reference] of the file of --profile; docs/bundle.md explains why.",
+        )
 
 
 class RequestRefusedError(DeploymentError):
@@ -158,13 +175,26 @@ class Authority:
     """The agency's authority: its certificate, and the key that signs."""
 
     def __init__(self, chain: tuple[x509.Certificate, ...], signer: Signer) -> None:
-        """Raises StartupError if they do not belong together."""
+        """Raises StartupError if they do not belong together, or if it may not issue now."""
         self._chain, self._key = chain, SignerKey(signer)
         if chain[0].public_key() != signer.public_key():
             raise StartupError("The first certificate of `authority` is of another key", "Name the key's certificate.")
+        self._require_valid(datetime.now(UTC))
+        if not _is_authority(chain[0]):
+            raise StartupError("The first certificate of `authority` may issue none", "Name an authority's.")
+
+    def _require_valid(self, now: datetime) -> None:
+        begin, end = self._chain[0].not_valid_before_utc, self._chain[0].not_valid_after_utc
+        if not begin <= now < end:
+            what = f"The first certificate of `authority` is valid from {begin:%Y-%m-%d} until {end:%Y-%m-%d}"
+            raise StartupError(what, "Renew it.")
 
     def issue(self, file: ApprovalFile, key: ec.EllipticCurvePublicKey, *, now: datetime) -> tuple[bytes, datetime]:
-        """The certificate for this key and those above it, PEM, and its end: with the names of the policy alone."""
+        """The certificate for this key and those above it, PEM, and its end: with the names of the policy alone.
+
+        Raises StartupError once the authority's own has ended.
+        """
+        self._require_valid(now)
         end, own = min(now + timedelta(days=file.days), self._chain[0].not_valid_after_utc), self._chain[0]
         short = [name for name in file.names if len(name) <= _CN_LENGTH][:1]
         names = [x509.DNSName(name) for name in file.names]
@@ -199,6 +229,13 @@ _SIGNS: Final = x509.KeyUsage(
     encipher_only=False,
     decipher_only=False,
 )
+
+
+def _is_authority(own: x509.Certificate) -> bool:
+    try:
+        return bool(own.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
+    except UNREADABLE:
+        return False
 
 
 def _above(own: x509.Certificate) -> x509.AuthorityKeyIdentifier:
@@ -308,7 +345,7 @@ def _key_of(request: bytes, names: Iterable[str]) -> ec.EllipticCurvePublicKey:
                 "The request is for other names than `names`",
                 "Make `names` of [listen.enrollment] and of approval.toml the same, in one order.",
             )
-    except (ValueError, UnsupportedAlgorithm, InvalidSignature, x509.ExtensionNotFound) as error:
+    except (*UNREADABLE, InvalidSignature) as error:
         raise RequestRefusedError(
             "This is not a machine's request", "Look at who may write into the container."
         ) from error

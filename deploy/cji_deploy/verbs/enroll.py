@@ -87,12 +87,13 @@ def approve(  # noqa: PLR0917 - click passes by name
       cji enroll approve --config approval.toml --profile client.toml --key door-ca.key
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     from cji_core.pool.errors import StoreError  # noqa: PLC0415 - Microsoft's clients take long to import
-    from cji_deploy.approval import load_approval  # noqa: PLC0415
+    from cji_deploy.approval import load_approval, require_image  # noqa: PLC0415
 
     try:
-        file = load_approval(config_file)
+        file, reference = load_approval(config_file), reference_values(profile, None)
+        require_image(reference)
         chain = load_pem_chain(Path(file.authority).read_bytes(), limit=_MAX_AUTHORITY)
-        own, reference = signer(key_file, vault_key, pkcs11_file), reference_values(profile, None)
+        own = signer(key_file, vault_key, pkcs11_file)
         ended = _looked(file, chain, own, trust=trust_named(context, cloud), reference=reference, wait=wait)
     except (OSError, CertificateRefused) as error:
         remedy = "Put the certificate of the authority's key into it, then those above it, PEM."
