@@ -82,6 +82,7 @@ def check_contents(files: Mapping[str, bytes], *, clouds: Collection[str]) -> Co
                 _check_delivery(delivery, folder, files)
             if CONSOLE in files:
                 _check_console(load_console(folder / CONSOLE), folder, files)
+            _check_enrollment(config, files)
             check_client_roots(config.listen)
             if config.tables is not None:
                 read_table_files(config.tables_folder)
@@ -177,10 +178,11 @@ def _named(config: Config) -> Iterator[tuple[str, str]]:
 
 
 def _check_log(delivery: DeliveryFile | None, files: Mapping[str, bytes]) -> None:
-    """The policy of a log in a bundle is the one that is used: what a machine keeps of it must be true."""
-    if LOG_POLICY in files and (delivery is None or delivery.log is None):
+    """The files of a log in a bundle are used: what a machine keeps and records of them must be true."""
+    found = next((name for name in sorted(files) if name.startswith(f"{Path(LOG_POLICY).parent}/")), None)
+    if found is not None and (delivery is None or delivery.log is None):
         raise BundleRefused(
-            f"The bundle has {LOG_POLICY}, and {AUDIT} no [log] that uses it",
+            f"The bundle has {found}, and {AUDIT} no [log] that uses it",
             f"Add [log] to {AUDIT}; or remove the files below log/ where the pool has no log.",
         )
 
@@ -232,7 +234,7 @@ def _check_console(console: ConsoleConfig, folder: Path, files: Mapping[str, byt
         )
     if console.monitor is None:
         return
-    if any(console.monitor.client_id.lower() in files.get(other, b"").decode().lower() for other in (WORKER, AUDIT)):
+    if _named_in(files, console.monitor.client_id, WORKER, AUDIT):
         raise BundleRefused(
             "client_id of console.toml: an identity of the keyholder, fleet process or deliverer",
             "Use the output `healthClientId` of the deployment: it may send states of machines, and nothing else.",
@@ -242,6 +244,24 @@ def _check_console(console: ConsoleConfig, folder: Path, files: Mapping[str, byt
             "[monitor] of console.toml: the image's firewall does not let the console reach its endpoint",
             "Use the output `ingestionEndpoint` of the deployment.",
         )
+
+
+def _check_enrollment(config: Config, files: Mapping[str, bytes]) -> None:
+    """The door's user gets tokens for storage with this identity, so it must be one that may do nothing else."""
+    enrollment = config.listen.enrollment
+    if enrollment is None or enrollment.container is None:
+        return
+    name = enrollment.client_id
+    if name is None or _named_in(files, name, WORKER, AUDIT, CONSOLE) != 1:
+        raise BundleRefused(
+            "client_id of [listen.enrollment]: none, or an identity of another process",
+            "Make an identity that may write into this container alone, and name it there and nowhere else.",
+        )
+
+
+def _named_in(files: Mapping[str, bytes], client_id: str, *names: str) -> int:
+    """How often configurations have this identity."""
+    return sum(files.get(name, b"").decode().lower().count(client_id.lower()) for name in names)
 
 
 def _reachable(url: str) -> bool:

@@ -94,6 +94,21 @@ def test_an_enrollment_needs_its_roots() -> None:
     assert check_contents(files(listen=ENROLL, changed={"tls/est-roots.pem": roots}), clouds=CLOUDS)
 
 
+def test_the_doors_identity_for_storage_is_no_other_s() -> None:
+    name, roots = "00000000-0000-4000-8000-00000000000A", files()["tls/client-roots.pem"]
+    way = ENROLL.replace("https://est.agency.example/.well-known/est", "https://x.blob.core.windows.net")
+
+    def given(listen: str, more: str = "") -> dict[str, bytes]:
+        worker = worker_toml(listen=listen).replace(b"[attestation]", f"[attestation]\n{more}".encode())
+        return files(changed={"worker.toml": worker, "tls/est-roots.pem": roots})
+
+    own = f'{way}container = "enroll"\nclient_id = "{name}"\n'
+    assert check_contents(given(own), clouds=CLOUDS)
+    what = "client_id of [listen.enrollment]"
+    assert what in refused(given(f'{way}container = "enroll"\n'))
+    assert what in refused(given(own, f'client_id = "{name.lower()}"'))
+
+
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
@@ -236,6 +251,12 @@ def test_private_addresses_are_those_of_the_firewall() -> None:
     rules = (ROOT / "deploy/image/extra/etc/nftables.conf").read_text()
     (elements,) = re.findall(r"set private \{.* elements = \{ (.+?) \} \}", rules)
     assert elements.split(", ") == [str(each) for each in PRIVATE]
+
+
+def test_files_of_a_log_that_nothing_uses_are_refused() -> None:
+    """The worker records statements of loss by their names, and without a log nobody verifies them."""
+    what = refused(files(changed={"log/1.lost.json": b"{}"}))
+    assert what.startswith("The bundle has log/1.lost.json, and audit.toml no [log]")
 
 
 def test_files_that_nothing_names_are_noted() -> None:
