@@ -25,7 +25,8 @@ from cji_core.tlog.submissions import Added
 from cji_core.trail.checkpoint import Checkpoint
 from cji_core.trail.fields import utc_hundredths
 from cji_core.trail.merkle import leaf_hash
-from tests.support.bundles import KEY, files, keys_folder, public_pem
+from cji_worker.bundle.apply import Kept, keep, kept
+from tests.support.bundles import KEY, files, keys_folder, made, public_pem
 from tests.support.tlog_site import ORIGIN, policy_toml
 from tests.support.witness_trails import new_key
 from tests.unit.bundle.test_contents import CLOUDS, LOG
@@ -229,3 +230,13 @@ def test_the_files_of_a_log_are_read_at_the_desk() -> None:
     for without in (files()["audit.toml"], None):
         with pytest.raises(BundleRefused, match=r"no \[log\] that uses it"):
             check_contents(files(changed={**log, "audit.toml": without}), clouds=CLOUDS)
+
+
+def test_a_machine_without_a_log_may_go_back_to_an_earlier_image(tmp_path: Path) -> None:
+    """That image reads exactly these two members."""
+    keep(tmp_path, made(), None)
+    assert (tmp_path / "applied.json").read_bytes() == b'{"pool":"pool-7","serial":7}'
+    assert kept(tmp_path, "pool-7") == Kept(pool="pool-7", serial=7)
+    log = InForce(policy_sha384=POLICIES[0].digest, time=None)
+    keep(tmp_path, made(), log)
+    assert kept(tmp_path, "pool-7").log == log

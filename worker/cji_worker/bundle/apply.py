@@ -50,11 +50,14 @@ Section = TypeVar("Section", bound=msgspec.Struct)
 Made = Mapping[str, tuple[bytes, Access]]
 
 
-class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The bundle with the highest serial number that this machine has applied, and its policy of the log."""
+class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The bundle with the highest serial number that this machine has applied, and its policy of the log.
+
+    Without a log it is the file that an image without this member reads, to which the machine may go back.
+    """
 
     pool: str
-    serial: int = 1
+    serial: int = 0
     log: InForce | None = None
 
 
@@ -108,7 +111,7 @@ def user_id(name: str) -> int:
 def kept(state: Path, pool: str) -> Kept:
     """The serial number below which a bundle of this pool was rolled back, and the policy of the log in force.
 
-    1 and none on a new machine. Raises BundleRefused.
+    0 and none on a new machine. Raises BundleRefused.
     """
     path = state / _STATE_FILE
     try:

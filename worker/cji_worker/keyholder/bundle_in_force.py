@@ -98,13 +98,13 @@ def name_of(head: Head) -> BundleName:
 
 
 def log_policy_of(head: Head | None) -> str | None:
-    """The digest of the log's policy in this bundle, if it has one."""
+    """SHA-384 of the file of the log's policy in this bundle, if it has one."""
     files = () if head is None else head.manifest.files
     return next((entry.sha384 for entry in files if entry.name == LOG_POLICY), None)
 
 
 def losses_in(head: Head | None) -> tuple[str, ...]:
-    """The digests of its statements that witnesses are lost; `cji bundle apply` takes no bundle with a false one."""
+    """The digests of its statements that witnesses are lost, also of those that `cji bundle apply` had no need of."""
     files = () if head is None else head.manifest.files
     return tuple(entry.sha384 for entry in files if entry.name.endswith(LOST_SUFFIX))
 
