@@ -60,7 +60,7 @@ def witnesses_lost(  # noqa: PLR0917 - click passes by name
     """State that the log's old witnesses are lost, so that machines take a bundle with others.
 
     While a quorum of them answers, use `cji log change-policy` instead. The statement names pool and both policies, and
-    is dated: a machine takes it once. Every trail of the pool shows that it was used. Keep the key offline, with
+    is dated: a machine takes it once. A worker that starts under it shows it in its trail. Keep the key offline, with
     somebody who signs no bundles.
 
     \b
