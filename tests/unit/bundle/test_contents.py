@@ -34,6 +34,10 @@ ca_file = "tls/fleet-roots.pem"
 kind = "pool"
 blob_url = "https://x.blob.core.windows.net"
 """
+ENGINE = FLEET.replace(
+    'ca_file = "tls/fleet-roots.pem"', 'tasks_socket = "/run/cji-tasks/tasks.sock"\nengine_roots = "tls/engine-roots.pem"'
+)
+CLIENTS = files()["tls/client-roots.pem"]
 LEDGER = """[ledger]
 kind = "pool"
 blob_url = "https://x.blob.core.windows.net"
@@ -143,6 +147,12 @@ def test_the_doors_identity_for_storage_is_no_other_s() -> None:
         (files(top='tables = "other"'), "tables: not the folder of the bundle"),
         (files(top=SIGNED), "policy_signatures: 'policy.toml.signatures' is not in the bundle"),
         (files(key=FLEET), "fleet.ca_file: 'tls/fleet-roots.pem' is not in the bundle"),
+        (files(key=ENGINE), "fleet.engine_roots: 'tls/engine-roots.pem' is not in the bundle"),
+        (files(key=ENGINE, changed={"tls/engine-roots.pem": b"none"}), "fleet.engine_roots: it is not PEM"),
+        (
+            files(key=ENGINE, changed={"tls/engine-roots.pem": b"\n" + CLIENTS}),
+            "fleet.engine_roots: the engine's authority is that of submitters",
+        ),
         (files(key=LEDGER), "ledger.ca_file: 'tls/ledger-roots.pem' is not in the bundle"),
         (files(key=SEED), "ml_kem_seed_file: 'seeds/a.seed' is not in the bundle"),
         (

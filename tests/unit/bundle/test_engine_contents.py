@@ -77,12 +77,15 @@ def test_a_value_that_does_not_fit_is_refused(given: dict[str, bytes], old: str,
 def test_files_that_do_not_fit_are_refused(given: dict[str, bytes]) -> None:
     """Each certificate of the engine's authority runs code, so it is not that of the doors."""
     shared = {**given, "tls/node-roots.pem": given["tls/engine-roots.pem"]}
+    both_in_one = given["tls/node-roots.pem"] + b"\n" + given["tls/engine-roots.pem"]
+    contained = {**given, "tls/node-roots.pem": both_in_one}
     broken = {**given, "tls/node-roots.pem": b"no certificate"}
     lacking = {name: data for name, data in given.items() if name != "tls/node-roots.pem"}
     both = {**given, "worker.toml": b""}
     more = {**given, "policy.toml": b""}
     for wrong, what in (
         (shared, "authority is that of the workers' doors"),
+        (contained, "authority is that of the workers' doors"),
         (broken, "not PEM"),
         (lacking, "not tls/node-roots.pem of the bundle"),
         (both, "both worker.toml and engine.toml"),
