@@ -21,6 +21,7 @@ from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.names import AUDIT, CONSOLE, LOG_POLICY, POLICY, SUBMITTER, WORKER
 from cji_attestation.errors import AttestationError
 from cji_core.boot_codes import BootCode
+from cji_core.certs import CertificateRefused, load_pem_chain
 from cji_core.documents import convert
 from cji_core.errors import StartupError
 from cji_core.format.configuration.console import ConsoleConfig
@@ -40,6 +41,8 @@ TLS_FOLDER: Final = Path("/run/cji-tls")
 """In memory, of the door's user: its private key, and the certificate that `cji door enroll` obtained."""
 PRIVATE: Final = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 """Destinations that the image's firewall allows."""
+MAX_ROOTS: Final = 1 << 20
+"""Bytes of a file of authorities."""
 _NUMBER: Final = re.compile(r"(0x[0-9a-f]*|[0-9]*)\Z")
 """The last part of a host that a resolver takes for an address."""
 _ABSENT: Final = "Put the file into the folder of the bundle, or correct its path in worker.toml."
@@ -84,6 +87,7 @@ def check_contents(files: Mapping[str, bytes], *, clouds: Collection[str]) -> Co
                 _check_console(load_console(folder / CONSOLE), folder, files)
             _check_enrollment(config, files)
             check_client_roots(config.listen)
+            _check_engine_roots(config)
             if config.tables is not None:
                 read_table_files(config.tables_folder)
         except BundleRefused:
@@ -129,11 +133,7 @@ def _check_worker(config: Config, folder: Path, files: Mapping[str, bytes], clou
             "[listen] names another address or socket than cji-door.socket of the image",
             "Leave host, port and socket out of [listen]; map the port in the load balancer.",
         )
-    if config.fleet is not None and config.fleet.engine_port != ENGINE_PORT:
-        raise BundleRefused(
-            "engine_port of [fleet] is another port than that of cji-door.socket of the image",
-            "Leave engine_port out of [fleet].",
-        )
+    _check_engine_port(config)
     if not Path(listen.private_key).is_relative_to(TLS_FOLDER):
         raise BundleRefused(
             "private_key of [listen] is not a key that the machine makes",
@@ -154,6 +154,30 @@ def _check_worker(config: Config, folder: Path, files: Mapping[str, bytes], clou
         raise BundleRefused(
             f"attestation.reference_values: {error}", "docs/configuration.md lists its keys."
         ) from error
+
+
+def _check_engine_port(config: Config) -> None:
+    if config.fleet is not None and config.fleet.engine_port != ENGINE_PORT:
+        raise BundleRefused(
+            "engine_port of [fleet] is another port than that of cji-door.socket of the image",
+            "Leave engine_port out of [fleet].",
+        )
+
+
+def _check_engine_roots(config: Config) -> None:
+    """A certificate of the engine's authority starts tasks of everybody's jobs: no submitter has one."""
+    if config.fleet is None or config.fleet.engine_roots is None:
+        return
+    try:
+        engine = load_pem_chain(Path(config.fleet.engine_roots).read_bytes(), limit=MAX_ROOTS)
+    except CertificateRefused as error:
+        remedy = "Put the root of the engine's authority into it."
+        raise BundleRefused("fleet.engine_roots: it is not PEM certificates", remedy) from error
+    if not set(engine).isdisjoint(load_pem_chain(Path(config.listen.client_roots).read_bytes(), limit=MAX_ROOTS)):
+        raise BundleRefused(
+            "fleet.engine_roots: the engine's authority is that of submitters",
+            "Give the engine an authority of its own: by each certificate of it somebody starts tasks here.",
+        )
 
 
 def _named(config: Config) -> Iterator[tuple[str, str]]:

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cryptography import x509
+
 from cji_attestation.appraisal.boot_image import ENGINE as ENGINES
 from cji_attestation.appraisal.boot_image import FLAVOUR, PRODUCTION, flavours_of
-from cji_attestation.bundle.contents import Contents, check_contents, write_files
+from cji_attestation.bundle.contents import MAX_ROOTS, Contents, check_contents, write_files
 from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.names import ENGINE, WORKER
 from cji_core.certs import CertificateRefused, load_pem_chain
@@ -20,7 +22,6 @@ from cji_core.errors import StartupError
 from cji_core.format.configuration.engine import EngineConfig, load_engine
 
 COMMAND_LINE: Final = Path("/proc/cmdline")
-_MAX_ROOTS: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +60,15 @@ def _check(config: EngineConfig, folder: Path, files: Mapping[str, bytes], cloud
         raise BundleRefused(f'cloud = "{config.cloud}" is unknown', f"Use one of {', '.join(clouds)}.")
     wanted = {"nodes.roots": ("tls/node-roots.pem", config.nodes.roots)}
     wanted["certificates.roots"] = ("tls/engine-roots.pem", config.certificates.roots)
+    roots = list[set[x509.Certificate]]()
     for key, (name, path) in wanted.items():
         if path != str(folder / name) or name not in files:
             raise BundleRefused(f"{key}: not {name} of the bundle", f'Set it to "{name}", and put that file there.')
         try:
-            load_pem_chain(files[name], limit=_MAX_ROOTS)
+            roots.append(set(load_pem_chain(files[name], limit=MAX_ROOTS)))
         except CertificateRefused as error:
             raise BundleRefused(f"{name}: it is not PEM certificates", "Put the authority's root into it.") from error
-    if files["tls/node-roots.pem"] == files["tls/engine-roots.pem"]:
+    if not roots[0].isdisjoint(roots[1]):
         raise BundleRefused(
             "The engine's authority is that of the workers' doors",
             "Give the engine an authority of its own: each certificate of it is the right to run code on this machine.",

@@ -35,7 +35,8 @@ kind = "pool"
 blob_url = "https://x.blob.core.windows.net"
 """
 ENGINE = FLEET.replace(
-    'ca_file = "tls/fleet-roots.pem"', 'tasks_socket = "/run/cji-tasks/tasks.sock"\nengine_roots = "tls/engine-roots.pem"'
+    'ca_file = "tls/fleet-roots.pem"',
+    'tasks_socket = "/run/cji-tasks/tasks.sock"\nengine_roots = "tls/engine-roots.pem"',
 )
 CLIENTS = files()["tls/client-roots.pem"]
 LEDGER = """[ledger]
