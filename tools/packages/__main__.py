@@ -10,14 +10,11 @@ import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
 
 from tools.links import ROOT
 from tools.packages import deb, windows
-from tools.packages.libraries import LibraryError
+from tools.packages.libraries import OURS, LibraryError
 from tools.version import stated
-
-_OURS: Final = ("core", "attestation", "operations", "client")
 
 
 def main() -> int:
@@ -29,7 +26,7 @@ def main() -> int:
     parser.add_argument("--sha256", default="", help="of that file, from python.org's page")
     options = parser.parse_args()
     version = stated()
-    wheels = [options.wheels / f"cji_{name}-{version}-py3-none-any.whl" for name in _OURS]
+    wheels = [options.wheels / f"cji_{name}-{version}-py3-none-any.whl" for name in OURS]
     commit = ["git", "-C", str(ROOT), "log", "-1", "--format=%ct"]
     epoch = os.environ.get("SOURCE_DATE_EPOCH") or subprocess.check_output(commit, text=True).strip()
     options.output.mkdir(parents=True, exist_ok=True)

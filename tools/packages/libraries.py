@@ -21,8 +21,10 @@ from packaging.utils import canonicalize_name
 
 from tools.lock import LOCK
 
-__all__ = ["DEBIAN", "WINDOWS", "LibraryError", "Platform", "forget_origin", "install", "locked"]
+__all__ = ["DEBIAN", "OURS", "WINDOWS", "LibraryError", "Platform", "forget_origin", "install", "locked"]
 
+OURS: Final = ("core", "attestation", "operations", "client")
+"""The distributions of a package, without the prefix of their names."""
 EXTRAS: Final = ("cli", "desk", "evidence", "excel", "fleet", "local", "vault")
 """Of cji-client: all but keys in PKCS#11 tokens, whose library is built from source."""
 _CLIENT: Final = "cji-client"

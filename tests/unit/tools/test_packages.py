@@ -2,6 +2,9 @@
 
 import hashlib
 import re
+import shutil
+import subprocess
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -10,6 +13,7 @@ from zipfile import ZipFile
 import pytest
 
 from tools.links import ROOT
+from tools.packages.compared import differing
 from tools.packages.libraries import DEBIAN, WINDOWS, LibraryError, forget_origin, locked
 from tools.packages.windows import PythonPackageError, _unpack
 
@@ -69,6 +73,51 @@ def test_packages_say_nothing_of_the_machine(tmp_path: Path) -> None:
     forget_origin(tmp_path)
     found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert found == {*kept}
+
+
+def test_a_package_of_another_commit_is_named(tmp_path: Path) -> None:
+    """Whether a file changed, came or went; what pip wrote is in no wheel."""
+    ours = {"cji_core/a.py": "new", "cji_core/b.py": "b", "cji_core-0.dist-info/METADATA": "m"}
+    wheel = written(tmp_path / "cji_core-0-py3-none-any.whl", {**ours, "cji_core-0.dist-info/RECORD": "r"})
+    others = {"click/a.py": "x", "cji_core-0.dist-info/INSTALLER": "pip"}
+    for change, named in (
+        ({}, None),
+        ({"cji_core/a.py": "old"}, "cji_core/a.py"),
+        ({"cji_core/b.py": None}, "cji_core/b.py"),
+        ({"cji_core/c.py": "c"}, "cji_core/c.py"),
+    ):
+        files = {name: text for name, text in {**ours, **others, **change}.items() if text is not None}
+        zipped = written(tmp_path / "cji.zip", {f"cji/lib/{name}": text for name, text in files.items()})
+        assert differing(zipped, [wheel]) == named
+        for name, text in files.items():
+            (path := tmp_path / "deb/usr/lib/cji" / name).parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        written_control(tmp_path / "deb")
+        command = [
+            "dpkg-deb",
+            "--root-owner-group",
+            "-Znone",
+            "--build",
+            str(tmp_path / "deb"),
+            str(tmp_path / "a.deb"),
+        ]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        assert differing(tmp_path / "a.deb", [wheel]) == named
+        shutil.rmtree(tmp_path / "deb")
+
+
+def written(path: Path, files: Mapping[str, str]) -> Path:
+    with ZipFile(path, "w") as package:
+        for name, text in files.items():
+            package.writestr(name, text)
+    return path
+
+
+def written_control(folder: Path) -> None:
+    (folder / "DEBIAN").mkdir()
+    (folder / "DEBIAN/control").write_text(
+        "Package: cji\nVersion: 0\nArchitecture: amd64\nMaintainer: x <x@invalid>\nDescription: x\n"
+    )
 
 
 def test_paths_on_windows_are_data_and_no_program() -> None:
