@@ -117,6 +117,8 @@ def _file(each: Table, n: str, at: str) -> Element:
         how.append(_encodings(each, n))
     if each.columns:
         how.append(_mapping(each, n))
+    if each.guessed:
+        content.append(note("Check what is suggested here, then press Save these choices.", kind="notice"))
     if each.twice:
         content.append(note(f"Two columns are sent as {', '.join(sorted(each.twice))}: choose one.", kind="notice"))
     save = element("div", button("Save these choices", kind=""), class_="actions")

@@ -157,10 +157,14 @@ class Desk:
         if chosen is None:
             name = key.removeprefix(SAVED)
             spec = self.saved.load(name)
-            chosen, self.draft.saved = task_of(name, spec), self.saved.fields(name)
-            self.draft.chosen = chosen
-            for role, given in {RECORDS: spec.input, **spec.sides}.items():
-                self.table_of(role).apply(given)
+            self.draft.chosen = chosen = task_of(name, spec)
+            try:
+                for role, given in {RECORDS: spec.input, **spec.sides}.items():
+                    self.table_of(role).apply(given)
+            except SpecError:
+                self.draft.chosen = None
+                raise
+            self.draft.saved = self.saved.fields(name)
         self.draft.chosen = chosen
         return chosen
 
@@ -174,6 +178,8 @@ class Desk:
         sides = {role: self.table_of(role) for role in task.files if role != RECORDS}
         if len({id(table) for table in (records, *sides.values())}) <= len(sides):
             raise SpecError("one file has two roles", remedy="Choose another file for one of them on the page Task.")
+        for table in (records, *sides.values()):
+            table.settled()
         fields = {
             **{name: value for name, value in self.profile.job.items() if name not in self.draft.fields},
             **{name: value for name, value in self.draft.saved.items() if name not in ASKED},

@@ -68,6 +68,8 @@ class Table:
     lines: dict[str, list[str]] = field(default_factory=dict)
     """By encoding, lines of a file that is not UTF-8."""
     sheets: tuple[str, ...] = ()
+    chosen: set[str] = field(default_factory=set)
+    """Of encoding and sheet, what the clerk or a saved job chose; what is suggested counts as none."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -101,7 +103,20 @@ class Table:
     @property
     def ready(self) -> bool:
         """Whether nothing is left to decide."""
-        return self.problem is None and not self.undecided and self._sent_once()
+        return self.problem is None and not self.guessed and not self.undecided and self._sent_once()
+
+    @property
+    def guessed(self) -> bool:
+        """Whether an encoding or a sheet is suggested, and nobody chose it yet."""
+        several = {"encoding": self.lines, "sheet": self.sheets}
+        return any(len(known) > 1 and name not in self.chosen for name, known in several.items())
+
+    def settled(self) -> None:
+        """SpecError for a file that cannot be read, or about which something is left to decide."""
+        if self.problem is not None:
+            raise self.problem
+        if not self.ready:
+            raise SpecError(f"choices about {self.name} are still open", remedy="Make them on the page Files.")
 
     def _sent_once(self) -> bool:
         targets = [each.target for each in self.columns if each.target]
@@ -127,10 +142,25 @@ class Table:
         return self._form(rename=rename, drop=drop, date_format=formats)
 
     def apply(self, given: InputSpec) -> None:
-        """Set what the `[input]` of a saved job states, as far as it fits this file."""
-        self.schema, self.encoding = given.schema, given.encoding or ""
-        self.delimiter, self.sheet = given.delimiter or "", given.sheet or ""
+        """Set what the `[input]` of a saved job states; SpecError if this file lacks a column that it renames.
+
+        An encoding is for a file that is not UTF-8, and what the job leaves open stays as the clerk chose it.
+        """
+        dates = {each.name: each.date_format for each in self.columns}
+        stated = {"encoding": given.encoding, "sheet": given.sheet}
+        if not self.lines and self.problem is None:
+            stated["encoding"] = None
+        for name, text in stated.items():
+            if text:
+                setattr(self, name, text)
+                self.chosen.add(name)
+        self.schema, self.delimiter = given.schema, given.delimiter or ""
         self.refresh()
+        if self.problem is None and (absent := sorted(set(given.rename) - {each.name for each in self.columns})):
+            raise SpecError(
+                f"{self.name} has no column {', '.join(absent)}, which the saved job sends",
+                remedy="Drop a file with the columns of that job, or choose a task from the list above the saved jobs.",
+            )
         known = SCHEMAS[given.schema].columns if given.schema in SCHEMAS else {}
         for each in self.columns:
             target = given.rename.get(each.name, each.name)
@@ -139,6 +169,8 @@ class Table:
                 given.date_format if isinstance(given.date_format, str) else given.date_format.get(target, "")
             )
         self.survey()
+        for each in self.undecided:
+            each.date_format = dates.get(each.name, "")
 
     def correct(self, choices: Mapping[str, str]) -> None:
         """Take the clerk's choices, by the names in the form of a file; others are left out."""
@@ -146,6 +178,7 @@ class Table:
         self.schema = _one_of(SCHEMAS, choices.get("schema"), self.schema)
         self.encoding = _one_of(self.lines, choices.get("encoding"), self.encoding)
         self.sheet = _one_of(self.sheets, choices.get("sheet"), self.sheet)
+        self.chosen |= {name for name in ("encoding", "sheet") if choices.get(name) == getattr(self, name)}
         if (self.schema, self.encoding, self.sheet) != before:
             self.refresh()
             return

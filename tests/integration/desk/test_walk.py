@@ -81,6 +81,8 @@ def test_a_clerk_links_two_files(served: Served, chromium: Browser, files: tuple
     faults += clerk.look("files")
     clerk.choose("Booking ID is sent as", "record_id")
     clerk.save("jail.xlsx")
+    clerk.see("Some choices above are still open.")
+    clerk.save("rms export.csv")
     clerk.see("Continue: choose the task")
     clerk.click("Continue: choose the task")
     clerk.see("What is to be done?")

@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import msgspec
+import openpyxl
 import pytest
 
 from cji_client.desk.names import likely_schema, suggest
@@ -13,7 +14,7 @@ from cji_client.desk.state import file_name
 from cji_client.desk.tables import Table
 from cji_client.errors import SpecError
 from cji_client.files.memory import MemoryFiles
-from cji_client.spec import VERBATIM, load_spec
+from cji_client.spec import VERBATIM, InputSpec, load_spec
 from cji_core.format.keys import new_recipient_key
 from cji_core.jose import public_jwk
 from tests.support.job_specs import head
@@ -93,11 +94,55 @@ def test_the_spelling_of_older_text_is_shown(tmp_path: Path) -> None:
     assert found.lines["windows-1252"] == ["Muñoz;José"]
     assert found.lines["cp850"] != ["Muñoz;José"]
     assert found.columns[0].samples == ("Muñoz",)
+    found.correct({"encoding": "utf-7"})
+    assert (found.guessed, found.ready) == (True, False)  # what is suggested is not chosen
+    found.correct({"encoding": "windows-1252"})
+    assert found.ready
     found.correct({"encoding": "cp850"})
     assert found.columns[0].samples != ("Muñoz",)
     found.correct({"encoding": "utf-7"})
     assert found.encoding == "cp850"
     assert table(tmp_path, "b.csv", "last\nMuñoz\n".encode()).lines == {}
+
+
+def test_one_sheet_of_several_is_asked(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for name in ("Notes", "People"):
+        book.create_sheet(name).append(["last", "first"])
+    book.save(tmp_path / "a.xlsx")
+    found = Table(path=tmp_path / "a.xlsx", name="a.xlsx")
+    found.refresh()
+    assert found.sheet == "Notes"
+    with pytest.raises(SpecError, match=r"choices about a\.xlsx are still open"):
+        found.settled()
+    found.correct({"sheet": "People"})
+    found.settled()
+
+
+def test_a_saved_job_leaves_no_column_out(tmp_path: Path) -> None:
+    found = table(tmp_path, "a.csv", b"last,Number\nDoe,123456789\n")
+    with pytest.raises(SpecError, match=r"a\.csv has no column SSN No, which the saved job sends"):
+        found.apply(InputSpec(schema="person/1", rename={"SSN No": "SOC"}))
+
+
+def test_a_saved_job_reads_utf_8_as_it_is(tmp_path: Path) -> None:
+    given = InputSpec(schema="person/1", encoding="windows-1252")
+    found = table(tmp_path, "a.csv", "last\nMuñoz\n".encode())
+    found.apply(given)
+    assert found.columns[0].samples == ("Muñoz",)
+    older = table(tmp_path, "b.csv", "last\nMuñoz\n".encode("windows-1252"))
+    older.apply(given)
+    assert (older.columns[0].samples, older.ready) == (("Muñoz",), True)
+
+
+def test_what_a_saved_job_leaves_open_stays_chosen(tmp_path: Path) -> None:
+    found = table(tmp_path, "a.csv", b"last,dob\nDoe,02/03/1982\nRoe,12/11/1990\n")
+    given = InputSpec(schema="person/1", rename={"dob": "DOB"})
+    found.apply(given)
+    assert not found.ready
+    found.correct({"date-1": "DD/MM/YYYY"})
+    found.apply(given)
+    assert (found.columns[1].date_format, found.ready) == ("DD/MM/YYYY", True)
 
 
 def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
