@@ -19,6 +19,7 @@ from cji_worker.ipc.messages import (
     Abort,
     Admit,
     Admitted,
+    Attest,
     CellFromFront,
     Completed,
     Finish,
@@ -313,6 +314,15 @@ def test_a_ticket_has_a_time_that_a_receipt_can_state(queued: int, fits: bool) -
             receiver.receive()
     sender.close()
     receiver.close()
+
+
+def test_a_request_to_vouch_for_has_one_length() -> None:
+    """The pool's name stands before it in what is signed: a shorter one could have the end of another pool's name."""
+    decoder = msgspec.msgpack.Decoder(KeyholderFromFront)
+    for length, fits in ((47, False), (48, True), (49, False), (0, False)):
+        sent = msgspec.msgpack.encode(Attest(call=1, nonce=bytes(32), request_sha384=bytes(length)))
+        with contextlib.nullcontext() if fits else pytest.raises(msgspec.ValidationError):
+            assert decoder.decode(sent) == Attest(call=1, nonce=bytes(32), request_sha384=bytes(length))
 
 
 def test_a_boot_message_with_an_unknown_field_is_refused() -> None:

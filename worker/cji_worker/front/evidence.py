@@ -18,7 +18,7 @@ _PATIENCE_S: Final = 5.0
 
 async def evidence_for(keyholder: KeyholderClient, nonce: bytes) -> pb.AttestResponse:
     """Fresh evidence over the nonce. Raises the keyholder's Refusal."""
-    response, _ = await _attested(keyholder, nonce, b"")
+    response, _ = await _attested(keyholder, nonce, None)
     return response
 
 
@@ -29,7 +29,9 @@ async def vouched_for(keyholder: KeyholderClient, nonce: bytes, request_sha384: 
     return pb.VouchResponse(attestation=response, signature=signature)
 
 
-async def _attested(keyholder: KeyholderClient, nonce: bytes, request_sha384: bytes) -> tuple[pb.AttestResponse, bytes]:
+async def _attested(
+    keyholder: KeyholderClient, nonce: bytes, request_sha384: bytes | None
+) -> tuple[pb.AttestResponse, bytes]:
     with keyholder.pending_call() as pending:
         keyholder.send(Attest(call=pending.number, nonce=nonce, request_sha384=request_sha384))
         message, fds = await pending.answer()

@@ -137,7 +137,7 @@ class EvidenceAnswers:
                 self._effects.refuse(call, result)
                 return
             vouched = b""
-            if request.request_sha384:
+            if request.request_sha384 is not None:
                 vouched = self._signer.vouch(nonce=request.nonce, request_sha384=request.request_sha384)
             message = Attested(
                 call=call,

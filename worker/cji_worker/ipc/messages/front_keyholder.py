@@ -159,7 +159,7 @@ class Attest(Message, frozen=True, kw_only=True):
 
     call: int
     nonce: bytes
-    request_sha384: Annotated[bytes, Meta(max_length=48)] = b""
+    request_sha384: Annotated[bytes, Meta(min_length=48, max_length=48)] | None = None
 
 
 class Attested(Message, frozen=True, kw_only=True):
