@@ -12,7 +12,7 @@ from typing import Final
 from tools.links import ROOT
 from tools.packages.libraries import DEBIAN, install
 
-__all__ = ["build"]
+__all__ = ["ENTRY", "build"]
 
 _COMMAND: Final = """#!/usr/bin/python3 -IS
 import sys
@@ -22,11 +22,11 @@ from cji_core.command import main
 
 sys.exit(main())
 """
-_ENTRY: Final = """[Desktop Entry]
+ENTRY: Final = r"""[Desktop Entry]
 Type=Application
 Name=Sealed records
 Comment=Seal records, send them, open results
-Exec=sh -c 'exec /usr/bin/cji desk --profile "$HOME/.config/cji/client.toml"'
+Exec=sh -c "exec /usr/bin/cji desk --profile \\"\\$HOME/.config/cji/client.toml\\""
 Terminal=false
 Categories=Office;
 """
@@ -50,7 +50,7 @@ def build(out: Path, scratch: Path, *, version: str, wheels: Iterable[Path], epo
     app.mkdir(parents=True)
     install(app, DEBIAN, wheels)
     _write(root / "usr/bin/cji", _COMMAND, 0o755)
-    _write(root / "usr/share/applications/cji-desk.desktop", _ENTRY, 0o644)
+    _write(root / "usr/share/applications/cji-desk.desktop", ENTRY, 0o644)
     _write(root / "usr/share/doc/cji/copyright", (ROOT / "LICENSE").read_text(), 0o644)
     size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file()) // 1024
     _write(root / "DEBIAN/control", _CONTROL.format(version=version, size=size), 0o644)

@@ -14,6 +14,7 @@ import pytest
 
 from tools.links import ROOT
 from tools.packages.compared import differing
+from tools.packages.deb import ENTRY
 from tools.packages.libraries import DEBIAN, WINDOWS, LibraryError, forget_origin, locked
 from tools.packages.windows import PythonPackageError, _unpack
 
@@ -118,6 +119,15 @@ def written_control(folder: Path) -> None:
     (folder / "DEBIAN/control").write_text(
         "Package: cji\nVersion: 0\nArchitecture: amd64\nMaintainer: x <x@invalid>\nDescription: x\n"
     )
+
+
+def test_the_menu_quotes_as_its_specification_says() -> None:
+    """Double quotes alone; in them a backslash before a quote or dollar, and each backslash twice, as in any value."""
+    (value,) = re.findall(r"^Exec=(.*)$", ENTRY, re.MULTILINE)
+    assert "'" not in value
+    program = 'printf "%s\\n" ' + value.replace("\\\\", "\\")
+    words = subprocess.run(["sh", "-c", program], check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+    assert words == ["sh", "-c", 'exec /usr/bin/cji desk --profile "$HOME/.config/cji/client.toml"']
 
 
 def test_paths_on_windows_are_data_and_no_program() -> None:
