@@ -36,6 +36,8 @@ _FILES: Final = (
 _DEVICE_FILES: Final = ("ca_file", "pkcs11", "pin_file")
 _FILES_OF: Final = {"signer": _DEVICE_FILES, "decrypter": _DEVICE_FILES, "storage": ("ca_file",)}
 """The names of files in a profile, and in its sections."""
+_EITHER: Final = (("signing_key", "signer"), ("recipient_key", "decrypter"))
+"""A key is a file or on a device."""
 
 
 class ClientTls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -222,7 +224,7 @@ def load_profile(file: FileName) -> ClientProfile:
     """
     path = Path(file)
     try:
-        return convert(over_pool(path, _read), ClientProfile, str_keys=True)
+        return convert(over_pool(path, _read, either=_EITHER), ClientProfile, str_keys=True)
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise SpecError(f"{path.name}: {error}", remedy=_COMPARE) from None
 

@@ -32,8 +32,7 @@ def network_findings(profile: ClientProfile, trust: Trust | None) -> Iterator[Fi
     yield run_check("proxy", partial(_without_proxy, host, proxy))
     yield (worker := _through_proxy("worker") if proxy else _reached("worker", host, port))
     for name, url in _services(profile):
-        at = urlsplit(url)
-        yield _reached(name, at.hostname or "", at.port or _HTTPS)
+        yield _reached(name, *_host_and_port(urlsplit(url).netloc))
     yield run_check("clock of others", partial(_compared, profile, trust))
     if trust is None or worker.state == "failed":
         remedy = "Correct what failed above: the worker is asked for its evidence then."

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from cji_attestation.verbs.reference_values import reference_values
 from cji_client.errors import SpecError
 from cji_client.profile import load_profile
+from cji_client.verbs.desk_network import network_findings
 from cji_core.command import build
 
 POOL = """\
@@ -100,6 +101,20 @@ def test_a_profile_comes_before_its_pool(pool: Path, tmp_path: Path) -> None:
     assert (profile.ca, profile.certificate) == (str(tmp_path / "given/worker-ca.pem"), str(tmp_path / "c.pem"))
 
 
+@pytest.mark.parametrize(("file", "section"), [("signing_key", "signer"), ("recipient_key", "decrypter")])
+def test_a_key_of_either_kind_comes_before_the_pool(file: str, section: str, pool: Path, tmp_path: Path) -> None:
+    device = f'[{section}]\nvault = "https://v.vault.azure.net/keys/k/0123456789abcdef0123456789abcdef"\n'
+    on_disk = f'{file} = "x.key"\n'
+    for own, theirs, absent in ((device, on_disk + POOL, file), (on_disk, POOL + device, section)):
+        pool.write_text(theirs)
+        profile = load_profile(profile_over(pool, tmp_path, own))
+        assert not getattr(profile, absent)
+        assert getattr(profile, section if absent == file else file)
+    pool.write_text(POOL)
+    with pytest.raises(SpecError, match="exclude each other"):
+        load_profile(profile_over(pool, tmp_path, on_disk + device))
+
+
 def test_reference_values_come_from_the_pool_too(pool: Path, tmp_path: Path) -> None:
     """Verbs that verify read them from the profile by themselves."""
     assert reference_values(profile_over(pool, tmp_path, ""), None).crl_max_age_days == 5
@@ -118,3 +133,11 @@ def test_a_pool_names_no_further_one(pool: Path, tmp_path: Path) -> None:
     pool.write_text(f'pool = "x.toml"\n{POOL}')
     with pytest.raises(SpecError, match="unknown field `pool`"):
         load_profile(profile_over(pool, tmp_path, ""))
+
+
+def test_a_port_that_is_none_is_a_finding(pool: Path, tmp_path: Path) -> None:
+    """`cji doctor --client` reports an address of the profile that no socket takes."""
+    text = POOL.replace("m.attest.azure.net", "127.0.0.1:99999")
+    pool.write_text(text.replace("worker.example.gov:8443", "127.0.0.1:1"))
+    found = {each.name: each.state for each in network_findings(load_profile(profile_over(pool, tmp_path, "")), None)}
+    assert (found["attestation provider"], found["worker"], found["evidence"]) == ("failed", "failed", "not run")
