@@ -212,10 +212,12 @@ class OpenedResult:
         self.close()
 
 
-def read_output(result: Result, key: RecipientPrivateKey | Decrypter, name: str) -> Iterator[pa.RecordBatch]:
+def read_output(
+    result: Result, key: RecipientPrivateKey | Decrypter, name: str, *, as_text: bool = False
+) -> Iterator[pa.RecordBatch]:
     """The batches of one output, starting with an empty batch that carries the schema. One reader at a time per output.
 
-    Columns that repeat numbers of the input have their types (`submitted_types`).
+    Columns that repeat numbers of the input have their types (`submitted_types`); `as_text`: for a file of text.
 
     SpecError if there is no such output or the key is not a recipient's. Unverified if the bytes do not open, or, after
     the last batch, if the receipt states another number of rows (`volumes`): of `result`, `row_status`, and a
@@ -227,7 +229,7 @@ def read_output(result: Result, key: RecipientPrivateKey | Decrypter, name: str)
             remedy=f"Choose one of {', '.join(result.names)}.",
         )
     result_key, rows, schema = _result_key(result, key), 0, None
-    as_submitted = restore(result.job, result.columns, result.numbers, name)
+    as_submitted = restore(result.job, result.columns, result.numbers, name, as_text=as_text)
     for part in result.header.parts_of(name):
         before, numbered = rows, result.outputs[part].schema == ROW_STATUS_SCHEMA
         for batch in _open(result, result_key, part):

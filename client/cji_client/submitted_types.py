@@ -2,7 +2,8 @@
 
 A schema has ids as text, so a column of whole numbers is sent as their digits (`casts`). Where an output repeats such a
 column, its values become numbers of the same type again, so that they join with the records as they were submitted. A
-column that an operation of the job rewrites stays text, and so does one of several inputs with different types.
+column that an operation of the job rewrites stays text, and so does one of several inputs with different types. In
+files of text so does one with a point: their writers give such numbers an exponent.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -30,9 +31,15 @@ TYPES: Final = {
 """Types of numbers, by the names that `Numbers` has."""
 
 
-def restore(header: Header, columns: Mapping[str, Iterable[str]], numbers: Numbers, output: str) -> Restore:
-    """The function that restores the types in the batches of an output. `columns` are those of each input."""
+def restore(
+    header: Header, columns: Mapping[str, Iterable[str]], numbers: Numbers, output: str, *, as_text: bool = False
+) -> Restore:
+    """The function that restores the types in the batches of an output. `columns` are those of each input.
+
+    `as_text`: the batches become text, so that whole numbers with a point stay digits.
+    """
     types = _types(header, columns, numbers, output) if numbers else {}
+    types = {name: kind for name, kind in types.items() if not (as_text and pa.types.is_floating(kind))}
     if not types:
         return lambda batch: batch
 

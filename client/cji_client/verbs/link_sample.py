@@ -5,6 +5,7 @@ person. Labelled pairs stand for all listed pairs of about their weight: those i
 sample that `cji link labels new` drew from each step, or that has all pairs of some, gives an estimate for all.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -232,9 +233,13 @@ def table_of(path: Path) -> pa.Table:
 
 
 def texts_of(table: pa.Table, name: str) -> pa.Array:
-    """A column as texts."""
+    """A column as texts; whole numbers with a point, as ids of a result may be, as their digits."""
+    column = table[name]
+    if pa.types.is_floating(column.type):
+        with suppress(pa.ArrowInvalid):  # one has a fraction
+            column = column.cast(pa.int64())
     try:
-        return table[name].cast(pa.utf8()).combine_chunks()
+        return column.cast(pa.utf8()).combine_chunks()
     except pa.ArrowException:
         raise SpecError(f"the column {name} is not text") from None
 

@@ -29,7 +29,7 @@ def opened_job(result: Result, recipient: Decrypter, plan: Plan, inputs: Mapping
         return _shown(inputs[name].open().batches, frozenset(inputs[name].sealed))
 
     def read(name: str) -> Iterator[pa.RecordBatch]:
-        return _shown(read_output(result, recipient, name), result.sealed_columns(name))
+        return _shown(read_output(result, recipient, name, as_text=True), result.sealed_columns(name))
 
     return Job(
         operations=[each.parameters for each in plan.operations],

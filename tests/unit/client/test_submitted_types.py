@@ -1,6 +1,7 @@
 """Ids come back as they were submitted: numbers as numbers of their type, texts as texts."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -10,6 +11,8 @@ from cji_client.seal import seal
 from cji_client.sources import fit
 from cji_client.spec import InputSpec, decode_spec
 from cji_client.submitted_types import TYPES, restore
+from cji_client.verbs.link_sample import texts_of
+from cji_core.command.output import write_batches
 from cji_core.format.job import Header
 from cji_core.format.keys import PinnedKey, new_signing_key
 from cji_core.jose import key_id, public_jwk
@@ -100,6 +103,22 @@ def test_a_text_that_was_no_number_is_refused() -> None:
     batch = pa.RecordBatch.from_arrays([pa.array(["A7"])], names=["left_id"])
     with pytest.raises(Unverified, match="left_id has values that were not submitted"):
         restore(header(LINK), COLUMNS, INT, "pairs")(batch)
+
+
+@pytest.mark.parametrize("kind", TYPES.values(), ids=str)
+def test_files_of_text_have_the_digits(kind: pa.DataType, tmp_path: Path) -> None:
+    """No id is 1e+10 in a file, which would join with nothing."""
+    digits = "100" if kind.bit_width < 32 else "16777216" if kind.bit_width == 32 else "9007199254740992"
+    batch = pa.RecordBatch.from_arrays([pa.array([digits])], names=["record_id"])
+    restored = restore(header(LINK), COLUMNS, {"records": {"record_id": str(kind)}}, "result", as_text=True)
+    write_batches(tmp_path / "ids.csv", iter([restored(batch.slice(0, 0)), restored(batch)]))
+    assert (tmp_path / "ids.csv").read_text().splitlines()[1].strip('"') == digits
+
+
+def test_labels_find_ids_that_are_numbers_with_a_point() -> None:
+    """Label files have the digits; a result in Parquet has the type of the records."""
+    assert texts_of(pa.table({"id": pa.array([1e10, None])}), "id").to_pylist() == ["10000000000", None]
+    assert texts_of(pa.table({"id": pa.array([0.5])}), "id").to_pylist() == ["0.5"]
 
 
 def test_operations_that_change_columns_say_so() -> None:

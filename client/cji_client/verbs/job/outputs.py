@@ -30,7 +30,7 @@ from cji_client.verbs.job.prepare import warn
 from cji_client.verbs.progress import shown
 from cji_client.verbs.report_file import opened_job, write_report
 from cji_core.command.json_output import print_json
-from cji_core.command.output import CSV, FORMATS, RESULT, Target, write_batches, write_lines
+from cji_core.command.output import CSV, FORMATS, RESULT, WORKBOOK, Target, write_batches, write_lines
 from cji_core.format.records import ROW_STATUS, Status
 from cji_core.operations.registry import SCHEMAS, Plan, plan
 
@@ -192,7 +192,7 @@ def write_result(
     summaries, columns = dict[str, RowSummary](), result.columns
     for output in result.header.outputs:
         name, schema = output.name, output.schema
-        batches = opening(read_output(result, recipient, name), progress)
+        batches = opening(read_output(result, recipient, name, as_text=suffix in (CSV, WORKBOOK)), progress)
         if schema == ROW_STATUS:
             about = columns.get(name.removesuffix("_status"), columns.get(INPUT_NAME, ()))
             summaries[name] = RowSummary(columns=about)
