@@ -121,6 +121,15 @@ def written_control(folder: Path) -> None:
     )
 
 
+def test_building_them_leaves_the_tree_as_it_was() -> None:
+    """`tools/release` refuses one with files that git does not know."""
+    ignored = {each.rstrip("/") for each in (ROOT / ".gitignore").read_text().splitlines()}
+    page = (ROOT / "docs/how-to/packages.md").read_text()
+    paths = re.findall(r"tools\.packages (\S+) (\S+)(?: --python (\S+))?", page)
+    assert len(paths) == 2
+    assert {path.partition("/")[0] for each in paths for path in each if path} <= ignored
+
+
 def test_the_menu_quotes_as_its_specification_says() -> None:
     """Double quotes alone; in them a backslash before a quote or dollar, and each backslash twice, as in any value."""
     (value,) = re.findall(r"^Exec=(.*)$", ENTRY, re.MULTILINE)
