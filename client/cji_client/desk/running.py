@@ -36,6 +36,7 @@ from cji_client.verbs.job.outputs import Destination, Opened
 from cji_client.verbs.receipt import verified_proof
 from cji_client.verbs.receipt_rows import rows_of, unchecked_of
 from cji_client.verbs.report_file import opened_job
+from cji_core.command.output import CSV
 from cji_core.errors import CjiError
 from cji_core.operations.link.outputs import SIDE
 from cji_core.operations.registry import plan
@@ -179,9 +180,9 @@ class Results:
             return None if pieces is None else "".join(pieces)
 
     def open(self, name: str, out: Path, *, suffix: str) -> tuple[Opened, list[str]]:
-        """Write it into a new folder, opened, as `cji result open` does; with remarks."""
+        """Write it into a new folder, opened, as `cji result open --safe-csv` does; with remarks."""
         console = Console(file=(words := io.StringIO()), width=200)
-        destination = Destination(out, None, suffix=suffix)
+        destination = Destination(out, None, suffix=suffix, safe_csv=suffix == CSV)
         with self.verified(name) as result, destination.ready():
             opened = destination.receive(console, result, self.key(), inputs=self.inputs.get(name, {}))
         if opened is None:

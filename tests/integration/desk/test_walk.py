@@ -40,6 +40,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     for n, one in enumerate(people):
         year, month, day = one["day"].split("-")
         writer.writerow([f"R{n:03}", one["last"], one["first"], f"{month}/{day}/{year}", one["ssn"], "<b>seen</b>"])
+    writer.writerow(["R999", "=1+1", "Eve", "12/31/1999", "999887766", ""])
     (folder / "rms export.csv").write_bytes(text.getvalue().encode("windows-1252"))
     book = openpyxl.Workbook()
     sheet = book.active
@@ -116,6 +117,11 @@ def test_a_clerk_links_two_files(served: Served, chromium: Browser, files: tuple
         for row in rows
         if row[heads.index("match")] == "true"
     }
+    clerk.click("Open as CSV")
+    clerk.see("Opened as csv")
+    text = clerk.fetched("result.csv").decode()
+    assert "'=1+1" in text
+    assert ",=1+1" not in text  # no spreadsheet program takes it for a formula
     assert found >= {(f"R{2 * n:03}", f"J{n:03}") for n in range(len(_people()) // 2)}
     assert chromium.messages == []
     assert faults == []
