@@ -128,7 +128,7 @@ class Handlers:
     async def quit(self, _: web.Request) -> web.Response:
         """Remove the records and end the desk."""
         self._leave()
-        words = "The records are gone from this computer's memory. You can close this page."
+        words = "The desk now removes the records from this computer's memory, and ends. You can close this page."
         return self.shown("The desk is closed", pages.closing(words))
 
     # -------------------------------------------------------------- files
@@ -161,7 +161,8 @@ class Handlers:
                         f"{table.name} is too large for this page", limit="bytes", found=None, most=self.desk.room,
                         remedy="Use `cji job run`, which reads files of any size where they are.",
                     )  # fmt: skip
-                file.write(block)
+                if file.write(block) != len(block):
+                    raise SpecError(f"there is no room for {table.name}", remedy="Remove another file.")
             await asyncio.to_thread(self.desk.keep, table)
         except BaseException:
             self.desk.forget(table)

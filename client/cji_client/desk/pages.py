@@ -365,6 +365,8 @@ def review(name: str, found: Review, n: int | None, at: str, failure: Failure | 
     if failure is not None:
         yield problem(failure)
     done = f"{found.decided} of {len(found.pairs)} pairs are decided."
+    if found.more:
+        done += f" {found.more} more weigh less, and are in the result alone."
     if n is None:
         yield element("p", f"{done} Nothing is left to decide." if found.pairs else "There are no pairs to decide.")
         if found.pairs:

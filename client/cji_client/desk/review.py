@@ -42,7 +42,7 @@ class Review:
     def __init__(self, job: Job, *, two_tables: bool, file: Path) -> None:
         """SpecError without pairs, without the second table at hand, or for a label file that cannot be read."""
         self.file, self._two_tables = file, two_tables
-        self.pairs = _pairs(job, two_tables=two_tables)
+        self.pairs, self.more = _pairs(job, two_tables=two_tables)
         self._labels = self._saved()
 
     @property
@@ -92,7 +92,8 @@ class Review:
         self._labels = labels
 
 
-def _pairs(job: Job, *, two_tables: bool) -> list[Pair]:
+def _pairs(job: Job, *, two_tables: bool) -> tuple[list[Pair], int]:
+    """(the heaviest, how many more there are)."""
     if PAIRS.name not in job.outputs:
         raise SpecError("this result has no pairs to decide", remedy="Review results of a task that finds people.")
     if two_tables and SIDE not in job.sides:
@@ -108,7 +109,8 @@ def _pairs(job: Job, *, two_tables: bool) -> list[Pair]:
         left, right = rows_at(job.read(_RESULT), lefts), rows_at(job.sides[SIDE](), rights)
     else:
         left = right = rows_at(job.read(_RESULT), lefts | rights)
-    return [_pair(row, left[int(row["left"])], right[int(row["right"])]) for row in rows]
+    pairs = [_pair(row, left[int(row["left"])], right[int(row["right"])]) for row in rows]
+    return pairs, heaviest.total - len(pairs)
 
 
 def _rank(batch: pa.RecordBatch) -> Any:

@@ -1,9 +1,11 @@
 """The desk over HTTP: every known attack on a server of loopback, without a browser and without a worker."""
 
+import io
 import stat
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -182,6 +184,18 @@ def test_what_is_too_large_is_refused(served: Served, monkeypatch: pytest.Monkey
     for n in range(state.MOST_FILES + 1):
         upload(served, cookie, f"{n}.csv", b"last\n")
     assert len(served.desk.tables) == state.MOST_FILES
+
+
+def test_a_file_of_which_a_part_is_lost_is_refused(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.BytesIO):
+        def write(self, data: Any, /) -> int:
+            return super().write(data[:-1])
+
+    cookie, new = served.enter(), served.desk.memory.new
+    monkeypatch.setattr(served.desk.memory, "new", lambda name: (new(name)[0], Full()))
+    assert upload(served, cookie, "a.csv", b"last\nDoe\n").status == 303
+    assert served.desk.tables == []
+    assert "no room for a.csv" in served.ask(f"{served.access.folder}/files", Cookie=cookie).text
 
 
 def test_an_unknown_error_shows_no_text_of_its_own(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from cji_client.desk import pages, review
 from cji_client.desk.review import Review
 from cji_client.errors import SpecError
 from cji_core.operations.link.labels import Label, read_labels, write_labels
+from cji_core.page.markup import element
 from tests.support.report_tools import linked, people
 
 JOB = linked(people())
@@ -39,6 +41,17 @@ def test_no_other_verdict_or_pair_is_saved(tmp_path: Path, n: int, verdict: str)
     with pytest.raises(SpecError, match="no such pair"):
         review.decide(n, verdict, by="")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_review_says_what_it_leaves_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Review(JOB, two_tables=False, file=tmp_path / "labels.csv")
+    assert whole.more == 0
+    monkeypatch.setattr(review, "MOST_PAIRS", 1)
+    part = Review(JOB, two_tables=False, file=tmp_path / "labels.csv")
+    assert (len(part.pairs), part.more) == (1, len(whole.pairs) - 1)
+    for n in (0, None):
+        shown = element("main", *pages.review("a", part, n, "", None))
+        assert f"{part.more} more weigh less" in "".join(shown.itertext())
 
 
 def test_a_review_needs_pairs_and_both_tables(tmp_path: Path) -> None:
