@@ -74,6 +74,12 @@ def convert(
             raise _suggesting(error, kind, value) from None
 
 
+def convert_sent(value: object, kind: type[_T]) -> _T:
+    """As `convert`, of what a stranger sent, for any process: a refusal suggests nothing, and imports nothing."""
+    with _FIRST_USE:
+        return msgspec.convert(value, kind)
+
+
 class OneForm(Generic[_T]):
     """A type of msgspec whose values have one encoding: compact JSON, members in the order of their definition.
 

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, mldsa, mlkem, padding,
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 
-from cji_core.documents import convert
+from cji_core.documents import convert_sent
 from cji_core.pairs import EncryptionPair, SigningPair, VerifyingPair
 from cji_core.strict import JsonObject, StrictError, b64url, b64url_decode, parse_object
 from cji_core.suites import Suite
@@ -410,7 +410,7 @@ def _akp(text: str, alg: str, read: Callable[[bytes], _A]) -> _A:
 
 def _load(text: str, kind: type[_T]) -> _T:
     try:
-        return convert(parse_object(text.encode(), limit=_MAX_JWK_BYTES), kind)
+        return convert_sent(parse_object(text.encode(), limit=_MAX_JWK_BYTES), kind)
     except msgspec.ValidationError as error:
         raise ValueError("not a JWK of this kind") from error
 

@@ -1,5 +1,7 @@
 """Where a name is refused, the one that was meant is suggested; what is like none is left alone."""
 
+import sys
+
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
@@ -10,8 +12,10 @@ from cji_client.sources import fit
 from cji_client.spec import InputSpec, JobSpec
 from cji_core.command import build
 from cji_core.documents import convert, toml
+from cji_core.errors import Refusal
 from cji_core.format.configuration.worker import Config
-from cji_core.operations.parameters import ParametersError
+from cji_core.jose import parse_p384
+from cji_core.operations.parameters import ParametersError, decoded
 from cji_core.operations.registry import AnyParameters
 from cji_core.operations.standardize import Standardize, check_columns
 from cji_core.suggest import close_to, did_you_mean, listed
@@ -80,3 +84,12 @@ def test_columns_and_verbs_suggest() -> None:
     for words, meant in ((["jbo"], "job"), (["job", "rnu"], "run"), (["link", "evaluat"], "evaluate")):
         found = CliRunner().invoke(build(), words)
         assert (found.exit_code, f"'{meant}'" in found.output) == (2, True), found.output
+
+
+def test_refusals_of_what_strangers_send_import_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys in headers and parameters are read in processes that may open no file."""
+    monkeypatch.setitem(sys.modules, "cji_core.member_suggestions", None)
+    with pytest.raises(ValueError, match="not a JWK of this kind"):
+        parse_p384('{"kty":"EC","crv":"P-384","x":"","y":"","kdi":""}')
+    with pytest.raises(Refusal):
+        decoded(Standardize, {"colums": {}})

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from cji_core.digests import Hex64
-from cji_core.documents import convert
+from cji_core.documents import convert_sent
 from cji_core.errors import OperationsError, Reason, Refusal, Stage
 from cji_core.operations.tables import Tables
 
@@ -76,7 +76,7 @@ def bad_parameters(stage: Stage) -> Refusal:
 def decoded(kind: type[P], values: Mapping[str, object]) -> P:
     """The parameters with these fields. Raises: Refusal(BAD_PARAMETERS) at ADMIT."""
     try:
-        return convert(values, kind)
+        return convert_sent(values, kind)
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise bad_parameters(Stage.ADMIT) from error
 
