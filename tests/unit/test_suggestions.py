@@ -19,6 +19,7 @@ from cji_core.operations.parameters import ParametersError, decoded
 from cji_core.operations.registry import AnyParameters
 from cji_core.operations.standardize import Standardize, check_columns
 from cji_core.suggest import close_to, did_you_mean, listed
+from cji_core.trail.fields import token_or_none
 
 
 @pytest.mark.parametrize(
@@ -93,3 +94,4 @@ def test_refusals_of_what_strangers_send_import_nothing(monkeypatch: pytest.Monk
         parse_p384('{"kty":"EC","crv":"P-384","x":"","y":"","kdi":""}')
     with pytest.raises(Refusal):
         decoded(Standardize, {"colums": {}})
+    assert token_or_none("not a token") is None

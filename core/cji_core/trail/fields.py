@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from cji_core.digests import Hex96
-from cji_core.documents import convert
+from cji_core.documents import convert_sent
 from cji_core.trail.meaning import Meaning
 
 Chip = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}([0-9a-f]{96})?\Z")]  # CHIP_ID of SEV-SNP, PPID of TDX
@@ -150,7 +150,7 @@ class Volumes(Strict, frozen=True, kw_only=True):
 def token_or_none(text: str) -> str | None:
     """The text if it is a Token."""
     try:
-        return convert(text, Token)
+        return convert_sent(text, Token)
     except msgspec.ValidationError:
         return None
 
