@@ -66,6 +66,7 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "vault": ("vault_keys.py", "columns/vault_master_key.py"),
     },
     "deploy": {"check": ("check/",)},
+    "simulator": {"pytest": ("pytest_plugin.py",)},
 }
 """The files that may import what only an extra brings, by the beginning of their paths."""
 NEVER_IMPORTED = {
@@ -76,7 +77,6 @@ BY_THE_CALLER = {
     ("client", "polars"): "frames of it are made for a caller who has it",
     ("core", "grpcio"): "the stubs of services are for those who declare it",
     ("simulator", "cji-deploy"): "`cji-simulator image` alone needs it, and names the extra where it is missing",
-    ("simulator", "pytest"): "the plugin is loaded by pytest alone",
 }
 
 
