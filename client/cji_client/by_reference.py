@@ -37,6 +37,7 @@ from cji_client.received import Output, parse_result_header
 from cji_client.reference_standing import ReferenceStanding
 from cji_client.result import Archive, Result
 from cji_client.retry import RetryPolicy
+from cji_client.spans import span
 from cji_client.storage_identity import default_credential
 from cji_client.transfer import document, explained, read_blob, upload
 from cji_client.verify import names_token, verify_failed, verify_result, verify_stored
@@ -115,8 +116,9 @@ class SyncFleetClient:
         """
         known = standing or ReferenceStanding()
         known.met(job.header.job_id, job.folder, ticket_sent=job.ticket_sent)
-        with known.explaining(), _local_faults():
+        with span("cji.send", job.header.job_id) as sending, known.explaining(), _local_faults():
             self._again(lambda: self._submit(job, known, in_parts=in_parts, progress=progress), progress)
+            sending.end(bytes=sum(part.bytes for part in job.sent))
 
     def _submit(
         self, job: JobFolder, known: ReferenceStanding, *, in_parts: bool, progress: ProgressCallback | None
@@ -160,7 +162,11 @@ class SyncFleetClient:
         `progress` is called with the stage and percentage of the latest attempt.
         """
         wait = _Wait(deadline, progress)
-        with self._blobs(self._storage.jobs) as jobs, self._blobs(self._storage.results) as results:
+        with (
+            span("cji.wait", job_id),
+            self._blobs(self._storage.jobs) as jobs,
+            self._blobs(self._storage.results) as results,
+        ):
             while not (status := look(job_id, jobs=jobs, results=results)).state.final:
                 time.sleep(wait.pause(status))
         return status
@@ -187,8 +193,10 @@ class SyncFleetClient:
         known = standing or ReferenceStanding()
         known.met(job.header.job_id, job.folder, ticket_sent=job.ticket_sent)
         known.fetching = known.ticket = True
-        with known.explaining(), _local_faults():
-            return self._again(lambda: self._fetch(job, known, max_result_bytes, progress), progress)
+        with span("cji.wait", job.header.job_id) as waiting, known.explaining(), _local_faults():
+            result = self._again(lambda: self._fetch(job, known, max_result_bytes, progress), progress)
+            waiting.end(bytes=sum(output.length for output in result.outputs))
+            return result
 
     def _again(self, call: Callable[[], T], progress: ProgressCallback | None) -> T:
         """The answer of a call, which is made again as the policy states."""
@@ -371,8 +379,9 @@ class FleetClient:
     async def wait(self, job_id: bytes, *, deadline: float, progress: ProgressCallback | None = None) -> JobStatus:
         """As `SyncFleetClient.wait`; cancelling the coroutine ends the wait, not the job."""
         wait = _Wait(deadline, progress)
-        while not (status := await self.status(job_id)).state.final:
-            await asyncio.sleep(wait.pause(status))
+        with span("cji.wait", job_id):
+            while not (status := await self.status(job_id)).state.final:
+                await asyncio.sleep(wait.pause(status))
         return status
 
 

@@ -34,6 +34,7 @@ from cji_client.retry import RetryPolicy
 from cji_client.seal import SealedJob
 from cji_client.shown import card
 from cji_client.signers import Decrypter, Signer
+from cji_client.spans import span
 from cji_client.spec import JobSpec, load_spec, with_escrow
 from cji_client.standing import Standing
 from cji_client.tokens import TokenSource
@@ -164,8 +165,11 @@ class Connection:
         pin = self.profile.pinned_key(
             spec.kek_id, thumbprint=spec.kek_thumbprint, ml_kem_thumbprint=spec.ml_kem_thumbprint
         )
-        kek = pin or self.describe().pin_for(spec)
-        return prepared.seal(kek, self.signer, project_key=project_key)
+        with span("cji.seal") as sealing:
+            kek = pin or self.describe().pin_for(spec)
+            job = prepared.seal(kek, self.signer, project_key=project_key)
+            sealing.end(job_id=job.header.job_id, rows=prepared.rows)
+            return job
 
     def run(
         self,

@@ -11,11 +11,13 @@ profile, gets the same handle by `worker.job("people.job")`. A job that goes to 
 """
 
 import asyncio
+import contextvars
 import math
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cji_client.cancellation import Cancellation
@@ -86,7 +88,9 @@ class DirectJob(Job):
         super().__init__(job_id)
         self._progress, self._standing = progress, Standing()
         self._stop, self._end, self._latest = Cancellation(), Future[OpenedResult](), Progress(phase=Phase.SENDING)
-        threading.Thread(target=self._work, args=(run,), daemon=True, name=f"cji-job-{self.id}").start()
+        # the program's context: its current span is the parent of this job's
+        work = partial(contextvars.copy_context().run, self._work, run)
+        threading.Thread(target=work, daemon=True, name=f"cji-job-{self.id}").start()
 
     def status(self) -> JobStatus:
         """See Job."""

@@ -25,6 +25,7 @@ from cji_client.errors import SpecError
 from cji_client.progress import Phase, Progress, ProgressCallback
 from cji_client.seal import SealedJob
 from cji_client.sources import Source
+from cji_client.spans import span
 from cji_client.submitted_types import Numbers
 from cji_core.documents import decode
 from cji_core.errors import Refusal
@@ -117,31 +118,33 @@ def save_job(
         raise SpecError(f"the job's inputs are {', '.join(names)}")
     folder = Path(folder)
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (folder / "parts").mkdir(mode=0o700)
-        write_new(folder / HEADER, job.header.data)
-        write_new(folder / _SIGNATURE, job.signature)
-        save_private_key(job.send_key, folder / _SEND_KEY, passphrase=None)
-        sent, total, columns = list[PartDigest](), 0, dict[str, tuple[str, ...]]()
-        numbers = dict[str, dict[str, str]]()
-        for number, name in enumerate(names):
-            source = job.fit(number, inputs[name])
-            columns[name] = tuple(source.schema.names)
-            numbers |= {name: source.numbers} if source.numbers else {}
-            for part, segments in job.seal_parts(number, source):
-                digest, length = hashlib.sha256(), 0
-                with new_file(part_file(folder, part)) as file:
-                    for data in segments:
-                        file.write(data)
-                        digest.update(data)
-                        length += len(data)
-                        if progress is not None:
-                            progress(Progress(phase=Phase.SEALING, bytes=total + length))
-                    settle(file)
-                sent.append(PartDigest(name=name, sha256=digest.hexdigest(), bytes=length))
-                total += length
-        about = _About(version=1, submitter=submitter, parts=tuple(sent), columns=columns, numbers=numbers)
-        write_new(folder / ABOUT, msgspec.json.encode(about))
+        with span("cji.seal", job.header.job_id) as sealing:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (folder / "parts").mkdir(mode=0o700)
+            write_new(folder / HEADER, job.header.data)
+            write_new(folder / _SIGNATURE, job.signature)
+            save_private_key(job.send_key, folder / _SEND_KEY, passphrase=None)
+            sent, total, columns = list[PartDigest](), 0, dict[str, tuple[str, ...]]()
+            numbers = dict[str, dict[str, str]]()
+            for number, name in enumerate(names):
+                source = job.fit(number, inputs[name])
+                columns[name] = tuple(source.schema.names)
+                numbers |= {name: source.numbers} if source.numbers else {}
+                for part, segments in job.seal_parts(number, source):
+                    digest, length = hashlib.sha256(), 0
+                    with new_file(part_file(folder, part)) as file:
+                        for data in segments:
+                            file.write(data)
+                            digest.update(data)
+                            length += len(data)
+                            if progress is not None:
+                                progress(Progress(phase=Phase.SEALING, bytes=total + length))
+                        settle(file)
+                    sent.append(PartDigest(name=name, sha256=digest.hexdigest(), bytes=length))
+                    total += length
+            about = _About(version=1, submitter=submitter, parts=tuple(sent), columns=columns, numbers=numbers)
+            write_new(folder / ABOUT, msgspec.json.encode(about))
+            sealing.end(bytes=total)
     except FileExistsError as error:
         raise SpecError(f"{error.filename} exists", remedy="Choose a new folder.") from None
     except OSError as error:

@@ -19,6 +19,7 @@ from cji_client.progress import ProgressCallback, opening
 from cji_client.received import RESULT, Output, ResultHeader
 from cji_client.shown import card
 from cji_client.signers import Decrypter, decrypter_of
+from cji_client.spans import span
 from cji_client.submitted_types import Numbers, restore
 from cji_core.errors import Refusal
 from cji_core.format.envelope import output_aad
@@ -230,19 +231,21 @@ def read_output(
         )
     result_key, rows, schema = _result_key(result, key), 0, None
     as_submitted = restore(result.job, result.columns, result.numbers, name, as_text=as_text)
-    for part in result.header.parts_of(name):
-        before, numbered = rows, result.outputs[part].schema == ROW_STATUS_SCHEMA
-        for batch in _open(result, result_key, part):
-            if schema is None:
-                _require_columns(batch.schema, name, result.sealed_columns(name), numbered=numbered)
-                yield as_submitted(batch)
-            elif not batch.schema.equals(schema, check_metadata=True):
-                raise Unverified(name, "its shards have different schemas")
-            schema = batch.schema
-            if batch.num_rows:
-                yield _renumbered(batch, before) if numbered and before else as_submitted(batch)
-            rows += batch.num_rows
-    require_counts(result.receipt, result.header, {name: rows})
+    with span("cji.open", result.job_id) as opened:
+        for part in result.header.parts_of(name):
+            before, numbered = rows, result.outputs[part].schema == ROW_STATUS_SCHEMA
+            for batch in _open(result, result_key, part):
+                if schema is None:
+                    _require_columns(batch.schema, name, result.sealed_columns(name), numbered=numbered)
+                    yield as_submitted(batch)
+                elif not batch.schema.equals(schema, check_metadata=True):
+                    raise Unverified(name, "its shards have different schemas")
+                schema = batch.schema
+                if batch.num_rows:
+                    yield _renumbered(batch, before) if numbered and before else as_submitted(batch)
+                rows += batch.num_rows
+        require_counts(result.receipt, result.header, {name: rows})
+        opened.end(rows=rows)
 
 
 def _require_columns(schema: pa.Schema, name: str, sealed: frozenset[str], *, numbered: bool) -> None:

@@ -16,6 +16,7 @@ from cji_client.job_folder import JobFolder
 from cji_client.progress import Phase, Progress, ProgressCallback
 from cji_client.seal import SealedJob
 from cji_client.sources import FittedSource
+from cji_client.spans import Span
 from cji_core.format.envelope import FLOE_HEADER_BYTES, SEGMENT_BYTES
 from cji_core.format.job import LIMITS, Header
 from cji_core.trail import PartDigest
@@ -105,13 +106,19 @@ def _segments(job: JobFolder, number: int) -> Iterator[bytes]:
 class Sender(Iterator[pb.RunRequest]):
     """All messages of a job. `sent` lists the parts that were sent completely, `total` counts the bytes of all.
 
-    Set `call` once it exists. `begin` is called before the first message is given away.
+    Set `call` once it exists. `begin` is called before the first message is given away, `sending` ends before the last.
     """
 
     def __init__(
-        self, open_: pb.Open, parts: Parts, *, begin: Callable[[], None], progress: ProgressCallback | None
+        self,
+        open_: pb.Open,
+        parts: Parts,
+        *,
+        begin: Callable[[], None],
+        progress: ProgressCallback | None,
+        sending: Span,
     ) -> None:
-        self._begin = begin
+        self._begin, self._sending = begin, sending
         self.sent: list[PartDigest] = []
         self.total = 0
         self.fault: ClientError | None = None
@@ -145,4 +152,5 @@ class Sender(Iterator[pb.RunRequest]):
                 if progress is not None:
                     progress(Progress(phase=Phase.SENDING, bytes=self.total))
             self.sent.append(PartDigest(name=part.name, sha256=digest.hexdigest(), bytes=self.total - start))
+        self._sending.end(bytes=self.total)
         yield pb.RunRequest(finish=pb.Finish())

@@ -47,6 +47,7 @@ from cji_client.retry import RetryPolicy
 from cji_client.seal import SealedJob
 from cji_client.sending import Parts, Sender, check_parts, parts_of, saved_parts
 from cji_client.sources import Source
+from cji_client.spans import Span, span
 from cji_client.standing import Standing
 from cji_client.submitted_types import Numbers
 from cji_client.tokens import TokenSource, authorization
@@ -139,13 +140,14 @@ class SyncClient:
     def attest(self) -> AttestedWorker:
         """Request evidence for a fresh nonce and appraise it; Unverified names the failed check."""
         nonce = os.urandom(NONCE_BYTES)
-        return verify_attestation(
-            _ask(self._calls.Attest, pb.AttestRequest(nonce=nonce)),
-            nonce=nonce,
-            trust=self._trust,
-            reference=self._reference,
-            maa_url=self._maa_url,
-        )
+        with span("cji.attest"):
+            return verify_attestation(
+                _ask(self._calls.Attest, pb.AttestRequest(nonce=nonce)),
+                nonce=nonce,
+                trust=self._trust,
+                reference=self._reference,
+                maa_url=self._maa_url,
+            )
 
     def get_receipt(self, job_id: bytes) -> str:
         """The stored receipt of a finished job of this submitter; not verified here. NoReceipt if there is none."""
@@ -244,8 +246,11 @@ class SyncClient:
 
     def _answered(self, job: "_Call", attested: AttestedWorker) -> Result:
         """The result of the job; an error has its standing."""
-        with job.standing.explaining(lambda: self.release(job.header.job_id)):
-            return self._until_answered(job, attested)
+        job_id = job.header.job_id
+        with job.standing.explaining(lambda: self.release(job_id)), span("cji.wait", job_id) as waiting:
+            result = self._until_answered(job, attested)
+            waiting.end(bytes=sum(output.length for output in result.outputs))
+            return result
 
     def _until_answered(self, job: "_Call", attested: AttestedWorker) -> Result:
         """The result of the first attempt that is not refused for a while, as long as the inputs are whole."""
@@ -257,7 +262,8 @@ class SyncClient:
             if not bid.attested.admission_nonce:
                 bid = bid.at(self.attest())
             try:
-                return self._attempt(job, bid)
+                with span("cji.send", job.header.job_id) as sending:
+                    return self._attempt(job, bid, sending)
             except WorkerRefused as refused:
                 began = began or bid.began
                 job.standing.refused = job.fresh and not began and refused.stage in _BEFORE
@@ -272,13 +278,13 @@ class SyncClient:
             job.note(Progress(phase=Phase.WAITING))
             job.stop.wait(pause)
 
-    def _attempt(self, job: "_Call", bid: Bid) -> Result:
+    def _attempt(self, job: "_Call", bid: Bid, sending: Span) -> Result:
         metadata = authorization(self._token)
         proof = admission(job.header, job.send_key, bid.attested, attempt=bid.attempt)
         opening = pb.Open(header=job.header.data, signature=job.signature, admission=proof)
         job.standing.refused = False
         job.note(Progress(phase=Phase.SENDING))
-        sender = Sender(opening, job.parts, begin=job.standing.begin, progress=job.progress)
+        sender = Sender(opening, job.parts, begin=job.standing.begin, progress=job.progress, sending=sending)
         collector = Collector(
             job.header,
             bound=lambda: job.most_result_bytes(sender.total),

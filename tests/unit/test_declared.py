@@ -62,6 +62,7 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "desk": ("desk/",),
         "excel": ("files/excel.py",),
         "fleet": ("storage_identity.py",),
+        "otel": ("spans.py",),
         "pkcs11": ("pkcs11_keys.py", "columns/token_master_key.py"),
         "vault": ("vault_keys.py", "columns/vault_master_key.py"),
     },

@@ -6,7 +6,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -19,6 +19,7 @@ import pyarrow as pa
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
+from opentelemetry.trace import get_tracer
 
 from cji_attestation.evidence_file import decode_evidence
 from cji_client.asynchronous import connect_async
@@ -52,6 +53,7 @@ from tests.support.paths import ROOT
 from tests.support.private_files import put_private
 from tests.support.reviews import decided_toml
 from tests.support.sdk_server import Certificates, ReferenceWorker, served
+from tests.support.spans import recorded
 from tests.support.tsa_forge import tsa
 
 PEOPLE = {
@@ -291,6 +293,40 @@ def test_the_cells_of_a_notebook(desk: Desk, monkeypatch: pytest.MonkeyPatch) ->
             result.chart  # noqa: B018
         with worker.submit(scope["frame"], "job.toml").result(60) as again:
             assert len(again.pandas()) == 3
+
+
+def test_spans_link_a_job_to_the_worker_and_show_no_data(desk: Desk, tmp_path: Path) -> None:
+    """Of a job that ends well, one by a handle, one in a folder, and records that are wrong."""
+    request = get_tracer("program").start_as_current_span("request")
+    with recorded() as spans, desk.connect() as worker, request as outer:
+        with worker.run(pa.table(PEOPLE), desk.spec) as result:
+            assert result.table().num_rows == 3
+            with worker.submit(pa.table(PEOPLE), desk.spec).result(60) as again, pytest.raises(Unverified):
+                replace(again.sealed, outputs=result.sealed.outputs).opened_by(desk.recipient).table()
+        with pytest.raises(SpecError):
+            worker.run(pa.table({"record-id": ["neumann"]}), desk.spec)
+        prepared = worker.prepare(pa.table(PEOPLE), desk.spec)
+        job = save_job(worker.seal(prepared), prepared.inputs, tmp_path / "neumann", submitter="https://a.example/x")
+        found = spans.ended()
+    of: dict[object, list[str]] = {}
+    for each in found:
+        assert each.parent is not None
+        assert each.parent.span_id == outer.get_span_context().span_id
+        of.setdefault((each.attributes or {}).get("cji.job_id"), []).append(each.name)
+    phases = ["cji.seal", "cji.send", "cji.wait", "cji.open"]
+    direct, handle = result.receipt.claims.job_id, again.receipt.claims.job_id
+    assert of == {
+        None: ["cji.attest"] * 2,
+        direct: phases,
+        handle: phases,
+        job.header.job_id.hex(): ["cji.seal", "cji.seal"],
+    }
+    keys = {key for each in found for key in dict(each.attributes or {})}
+    assert keys == {"cji.job_id", "cji.rows", "cji.bytes", "error.type"}
+    shown = "".join(each.to_json() for each in found).lower()
+    values = {"neumann", "painter", "michaela", "courtney", "19151111"}
+    canaries = values | {"record_id", "record-id", "dob", "job.toml", str(desk.folder).lower()}
+    assert not {each for each in canaries if each in shown}
 
 
 def test_another_thread_ends_a_run(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
