@@ -82,7 +82,7 @@ def sections(job: Job, parameters: Link) -> Iterable[Element]:
     for kind, (title, words) in _KINDS.items():
         yield section(title, element("p", words), *pairs.index(found.samples[kind]))
     yield section("All weights", *_all_weights(steps, parameters))
-    yield section("False pairs to expect", element("p", _EXPECTED), *_false_pairs(job, parameters))
+    yield section("False pairs to expect", element("p", _EXPECTED), _false_pairs(job, parameters))
     yield section("Patterns of agreement", *_patterns(job, weights))
     yield section("The model", *_model(weights))
     yield section("Records that cannot match", *_cannot_match(steps, gaps, of_gaps, parameters))
@@ -279,7 +279,7 @@ def _records(job: Job, wanted: Iterable[Record]) -> Mapping[Record, Row]:
     return found
 
 
-def _false_pairs(job: Job, parameters: Link) -> list[Element]:
+def _false_pairs(job: Job, parameters: Link) -> Element:
     lines, total = first_rows(job.read("thresholds"), MOST_ROWS)
     listed = table(
         ("match score from", "pairs", "expected share of false pairs", "lowest", "highest"),
@@ -294,7 +294,7 @@ def _false_pairs(job: Job, parameters: Link) -> list[Element]:
         total=total,
     )
     drawn = [element("figure", link_charts.thresholds(lines, parameters))] if lines else []
-    return [*drawn, _closed("From each score on", listed)]
+    return _closed("From each score on", *drawn, listed)
 
 
 def _not_used(job: Job, *, aligned: bool) -> Iterable[Element]:
@@ -314,9 +314,9 @@ def _not_used(job: Job, *, aligned: bool) -> Iterable[Element]:
         yield section("Values that were not used", _closed("By column and reason", found))
 
 
-def _closed(summary: str, content: Element) -> Element:
+def _closed(summary: str, *content: Element) -> Element:
     """An entry that a reader opens, so that the page stays short."""
-    return element("details", element("summary", summary), content)
+    return element("details", element("summary", summary), *content)
 
 
 def _left_out(rule: Row) -> Part:

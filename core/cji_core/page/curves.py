@@ -13,8 +13,8 @@ from cji_core.page.markup import element
 Scale: TypeAlias = Callable[[float], float]
 
 _WIDTH: Final = 336.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 26.0, 66.0, 16.0, 30.0
-_HEIGHT: Final = 190.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 26.0, 66.0, 30.0, 30.0
+_HEIGHT: Final = 204.0
 _LINE: Final = 12.0
 """Between two names."""
 _TICKS: Final = 8
@@ -31,7 +31,7 @@ class Curve:
 
 
 def curves(drawn: Sequence[Curve], marks: Sequence[Mark], axis: str, what: str) -> Element:
-    """At most MOST_CURVES curves over one axis, which is named; marks are vertical lines."""
+    """At most MOST_CURVES curves over one axis, which is named; at most two marks are vertical lines."""
     every = [x for curve in drawn for x, _ in curve.points] + [mark.at for mark in marks]
     low, high = min(every, default=0.0), max(every, default=1.0)
     span = (high - low) or 1.0
@@ -72,10 +72,12 @@ def _grid(low: float, span: float, at_x: Scale, at_y: Scale) -> list[Element]:
 
 def _marks(marks: Sequence[Mark], at_x: Scale) -> list[Element]:
     parts = list[Element]()
-    for mark in marks:
-        x = at_x(mark.at)
-        ends = {"x1": f"{x:.1f}", "x2": f"{x:.1f}", "y1": f"{_TOP - 3:g}", "y2": f"{_HEIGHT - _BOTTOM:g}"}
-        parts += [element("line", class_="mark", **ends), _text(mark.name, x, _TOP - 6)]
+    for number, mark in enumerate(marks):
+        x, y = at_x(mark.at), 10 + _LINE * number
+        ends = {"x1": f"{x:.1f}", "x2": f"{x:.1f}", "y1": f"{y + 3:g}", "y2": f"{_HEIGHT - _BOTTOM:g}"}
+        left = x > _WIDTH / 2
+        name = _text(mark.name, x + (-4 if left else 4), y, "end" if left else "side")
+        parts += [element("line", class_="mark", **ends), name]
     return parts
 
 
