@@ -377,7 +377,7 @@ def connect(
                 print(result.pandas())
 
     `profile` is the name of a client.toml, or what `load_profile` made of one: the worker's address, your certificate
-    and keys, and the machine that you accept (docs/job.md; `cji-simulator up` writes one to try). `run` reads and
+    and keys, and the machine that you accept (docs/job.md; the tutorial has one to try). `run` reads and
     checks the records, has the worker prove what it is, seals the records to its key, sends them, and returns the
     result once its receipt has been verified. `submit` does the same in the background. One connection serves any
     number of threads until it is closed; make it after a fork, never before (docs/how-to/in-a-web-backend.md).

@@ -55,14 +55,14 @@ def is_due(last: date | None) -> bool:
 
 
 def notices(profile: ClientProfile) -> Iterator[str]:
-    """One line for each key file and certificate of a profile that ends soon, or has ended.
+    """One line for each key file that ends soon or has ended, and for the certificate if it ends soon.
 
-    A file that cannot be read has none: the verb that needs it reports that.
+    A file that cannot be read has none, nor has a certificate that has ended: the verb that needs it reports that.
     """
     for name in ("signing_key", "recipient_key"):
         with suppress(SpecError):
             if (file := getattr(profile, name)) and is_due(last := last_day_of(file)):
                 yield f"{name} {Path(file).name} {described(last)}. {ROTATE}"
     with suppress(SpecError):
-        if is_due(last := ends_of_certificates(Path(profile.certificate), first=True)):
+        if is_due(last := ends_of_certificates(Path(profile.certificate), first=True)) and last >= today():
             yield f"certificate {Path(profile.certificate).name} {described(last)}. Have it renewed."

@@ -174,5 +174,6 @@ def test_a_killed_simulator_takes_its_door_along(tmp_path: Path) -> None:
 def test_options_of_cji_are_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`cji audit witness verify` has a `--state` too: it is not the simulation's."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))  # where no other simulation of this user is found
     found = CliRunner().invoke(main, ["cji", "audit", "witness", "verify", "T", "--state", "its-own"])
     assert "no simulation was started in .demo;" in found.output

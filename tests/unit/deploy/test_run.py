@@ -446,7 +446,7 @@ def test_no_unit_starts_before_its_bundle(tmp_path: Path) -> None:
     lists = [line for line in unit.read_text().splitlines() if line.startswith(("Before=", "RequiredBy="))]
     readers = [path for path in unit.parent.glob("*.service") if "/etc/cji/" in path.read_text()]
     readers.remove(unit.parent / "cji-broker.service")  # before the bundle too, which restarts it
-    assert len(readers) == 8
+    assert len(readers) == 9
     assert [path.name for path in readers for line in lists if path.name not in line.partition("=")[2].split()] == []
     (tmp_path / unit.name).write_text(unit.read_text().replace(" cji-fleet.service", ""))
     assert "unit: needed lines" in by_status(check_unit(tmp_path / unit.name), Status.FAILED)
