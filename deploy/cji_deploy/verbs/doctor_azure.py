@@ -47,10 +47,20 @@ def _loaded(path: Path) -> Config:
         raise Failure(error.what, remedy=error.remedy, status=2) from error
 
 
+def _gives_notice(body: Mapping[str, Any]) -> bool:
+    try:
+        return "scheduledEventsProfile" in body["properties"]["virtualMachineProfile"]
+    except (KeyError, TypeError):
+        return False
+
+
 def _upgrade(deployed: Deployed, config: Config | None) -> list[Finding]:
-    """How long an upgrade takes, and whether the longest job ends before a machine that ends."""
-    found = []
-    for one in deployed.of(_SCALE_SET):
+    """How long an upgrade takes, and whether the longest job ends before a machine that ends.
+
+    The engine's scale set gives no notice: one without it counts where no other has it, since it is the worker's then.
+    """
+    found, sets = [], list(deployed.of(_SCALE_SET))
+    for one in [one for one in sets if _gives_notice(one.body)] or sets:
         try:
             rhythm = Rhythm.of(one.body)
         except ValueError as error:
