@@ -266,7 +266,7 @@ def _layout(source: Batches, spec: InputSpec) -> _Layout:
     types = [given.types[at] for at in positions]
     cells = {} if encrypted is None else encrypted.cells(dict(zip(names, zip(taken, types, strict=True), strict=True)))
     casts = tuple(
-        cells[name].cast if name in cells else cast_of(kind, known[name])
+        _of_cells(cells[name].cast, known[name]) if name in cells else cast_of(kind, known[name])
         for kind, name in zip(types, names, strict=True)
     )
     formats = tuple(spec.date_formats(name) if known[name].date and name not in cells else None for name in names)
@@ -293,6 +293,11 @@ def _known(schema_id: str) -> Mapping[str, Column]:
 def _difference(unknown: set[str], missing: set[str], known: Iterable[str]) -> str:
     text = f"; unknown: {suggest.listed(unknown, known)}" if unknown else ""
     return f"{text}; missing: {_listed(missing)}" if missing else text
+
+
+def _of_cells(cast: Cast, column: Column) -> Cast:
+    """Only ids that the schema has as text become numbers again."""
+    return cast if column.types[0] == pa.string() and not column.date else replace(cast, number=None)
 
 
 def _check(schema: pa.Schema, schema_id: str, cells: Collection[str]) -> None:

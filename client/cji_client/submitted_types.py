@@ -1,9 +1,10 @@
 """Outputs in the types of the submitter: what was a number before it was sent as text is a number again.
 
 A schema has ids as text, so a column of whole numbers is sent as their digits (`casts`). Where an output repeats such a
-column, its values become numbers of the same type again, so that they join with the records as they were submitted. A
-column that an operation of the job rewrites stays text, and so does one of several inputs with different types. In
-files of text so does one with a point: their writers give such numbers an exponent.
+column, its values become numbers of the same type again, so that they join with the records as they were submitted;
+so do those of a sealed column of whole numbers, in the type that its columns.toml states. A column that an operation
+of the job rewrites stays text, and so does one of several inputs with different types. In files of text so does one
+with a point: their writers give such numbers an exponent.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -117,8 +117,9 @@ def typed(column: pa.ChunkedArray, kind: Sql) -> pa.ChunkedArray:
         return pc.strptime(column, format="%Y%m%d", unit="s").cast(pa.date32())
     if base == "bit":
         return pc.equal(pc.utf8_lower(column), "true")
-    if base in ("int", "bigint", "smallint", "tinyint"):
-        return column.cast(pa.int32())
+    numbers = {"tinyint": pa.uint8(), "smallint": pa.int16(), "int": pa.int32(), "bigint": pa.int64()}
+    if base in numbers:
+        return column.cast(numbers[base])
     return pc.utf8_rpad(column, int(length)) if base in ("char", "nchar") else column
 
 

@@ -34,8 +34,13 @@ _REMEDY: Final = (
 class CellColumn:
     """One column of cells on its way into a job. `given` is its name in the input, `record` that in the schema."""
 
-    def __init__(self, given: str, record: str, found: pa.DataType, *, marker: bool) -> None:
-        """`found` is its type in the input; ColumnTypeError if no cells can be in it."""
+    def __init__(
+        self, given: str, record: str, found: pa.DataType, *, marker: bool, number: pa.DataType | None = None
+    ) -> None:
+        """`found` is its type in the input, `number` that of whole numbers in its cells.
+
+        ColumnTypeError if no cells can be in it.
+        """
         kind = plain_type(found)
         self._given, self._marker = given, marker
         self._codings, self._some = set[str](), False
@@ -55,6 +60,7 @@ class CellColumn:
             label=given if given == record else f"{given} ({record})",
             describe="a cell",
             remedy=_REMEDY,
+            number=number,
         )
 
     def notes(self) -> Iterator[str]:

@@ -7,7 +7,7 @@ the name of an encrypted column must hold cells: a value in plain text in it is 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import pyarrow as pa
 
@@ -15,6 +15,15 @@ from cji_client.columns.cells import CellColumn
 from cji_client.columns.file import ColumnsFile, load_columns
 from cji_client.errors import ColumnError, SpecError
 from cji_client.spec import InputSpec
+
+_NUMBERS: Final = {
+    "tinyint": pa.uint8(),
+    "smallint": pa.int16(),
+    "int": pa.int32(),
+    "bigint": pa.int64(),
+    "long": pa.int64(),
+}
+"""Types of whole numbers in cells, as drivers return them where they are not encrypted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +70,7 @@ class EncryptedColumns:
             )
         marker = self.file.format == "cosmos_db"
         return {
-            record: CellColumn(given, record, kind, marker=marker)
+            record: CellColumn(given, record, kind, marker=marker, number=_NUMBERS.get(found[record].sql_type.name))
             for record, (given, kind) in columns.items()
             if record in found
         }
