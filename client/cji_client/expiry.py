@@ -4,11 +4,13 @@ A key that has ended still opens what was sealed to it, and is refused nowhere h
 policy to accept. The warning is what makes somebody rotate it in time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
+
+from cryptography.x509 import Certificate
 
 from cji_client.errors import SpecError
 from cji_client.profile import ClientProfile
@@ -29,16 +31,17 @@ def today() -> date:
 
 def ends_of_certificates(file: Path, *, first: bool = False) -> date:
     """The last day of the first certificate in a PEM file, or of the one that ends first. SpecError if it has none."""
+    ends = [each.not_valid_after_utc.date() for each in _certificates(file)]
+    return ends[0] if first else min(ends)
+
+
+def _certificates(file: Path) -> Sequence[Certificate]:
     try:
-        found = load_pem_chain(file.read_bytes(), limit=_LIMIT)
+        return load_pem_chain(file.read_bytes(), limit=_LIMIT)
     except OSError as error:
         raise SpecError(f"{file} cannot be read ({error.strerror})") from None
     except CertificateRefused:
         raise SpecError(f"{file} contains no PEM certificate") from None
-    ends = [each.not_valid_after_utc.date() for each in found]
-    if first and found[0].not_valid_after_utc - found[0].not_valid_before_utc < 2 * WARNING:
-        return date.max  # renewed by a program, all the time
-    return ends[0] if first else min(ends)
 
 
 def described(last: date | None) -> str:
@@ -59,6 +62,7 @@ def is_due(last: date | None) -> bool:
 def notices(profile: ClientProfile) -> Iterator[str]:
     """One line for each key file that ends soon or has ended, and for the certificate if it ends soon.
 
+    A certificate of less than three months has one in the last third of its life: a program may renew it.
     A file that cannot be read has none, nor has a certificate that has ended: the verb that needs it reports that.
     """
     for name in ("signing_key", "recipient_key"):
@@ -66,5 +70,7 @@ def notices(profile: ClientProfile) -> Iterator[str]:
             if (file := getattr(profile, name)) and is_due(last := last_day_of(file)):
                 yield f"{name} {Path(file).name} {described(last)}. {ROTATE}"
     with suppress(SpecError):
-        if is_due(last := ends_of_certificates(Path(profile.certificate), first=True)) and last >= today():
+        own, *_ = _certificates(Path(profile.certificate))
+        last, life = own.not_valid_after_utc.date(), own.not_valid_after_utc - own.not_valid_before_utc
+        if timedelta(0) <= last - today() < min(WARNING, life / 3):
             yield f"certificate {Path(profile.certificate).name} {described(last)}. Have it renewed."

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from cji_client.connection import connect
 from cji_client.errors import SpecError, Unverified
-from cji_client.expiry import WARNING, described, is_due, notices, today
+from cji_client.expiry import WARNING, described, ends_of_certificates, is_due, notices, today
 from cji_client.new_keys import make_recipient_key, make_signing_key
 from cji_client.profile import load_profile
 from cji_client.rehearsal import rehearse
@@ -169,6 +169,9 @@ def test_the_warning_begins_30_days_before() -> None:
 def test_a_profile_notes_what_ends(desk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     profile = load_profile(desk / "client.toml")
     monkeypatch.setattr("cji_client.expiry.WARNING", timedelta(days=10_000))
+    assert [line.split()[0] for line in notices(profile)] == ["recipient_key"]  # the certificate is for a day or two
+    last = ends_of_certificates(desk / "client.pem", first=True)
+    monkeypatch.setattr("cji_client.expiry.today", lambda: last)
     assert [line.split()[0] for line in notices(profile)] == ["recipient_key", "certificate"]
     monkeypatch.setattr("cji_client.expiry.WARNING", timedelta(0))
     assert list(notices(profile)) == []

@@ -114,7 +114,8 @@ def test_job_document_has_examples_that_load(tmp_path: Path) -> None:
     every = [*spec.operations, *decode_spec(f"{job}\n{others}").operations]
     assert {operation_of(each).name for each in every} == set(OPERATIONS)
     assert (
-        load_spec(None, defaults={**msgspec.toml.decode(job), **profile.job, "recipients": ["{}"]}).input == spec.input
+        load_spec(None, defaults={**msgspec.toml.decode(job), **profile.job, "recipients": ["{}"], "escrow": []}).input
+        == spec.input
     )
     for text in re.findall(r"`(\{ do = [^`\n]*\})`", (DOCS / "job.md").read_text()):
         if "..." in text:  # steps that operations.md lists
