@@ -14,13 +14,16 @@ from cji_core.suggest import close_to
 
 _REFUSED: Final = re.compile(
     r"(?:Object contains unknown field `(?P<member>[^`]*)`|Invalid (?:enum )?value '(?P<choice>[^']*)')"
-    r"(?: - at `\$(?P<path>[^`]*)`)?"
+    r"(?P<place> - at `\$(?P<path>[^`]*)`)?"
 )
 _STEP: Final = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 
 
 def with_suggestion(error: Exception, kind: object, value: object) -> Exception:
-    """The error, with a suggestion if it refuses a name that is like one which `kind` has at that place of `value`."""
+    """The error, with a suggestion if it refuses a name that is like one which `kind` has at that place of `value`.
+
+    It stands before the place, which thus stays the end of msgspec's text: what reads the place finds it there.
+    """
     found = _REFUSED.fullmatch(str(error)) if isinstance(error, msgspec.ValidationError) else None
     if found is None:
         return error
@@ -28,7 +31,10 @@ def with_suggestion(error: Exception, kind: object, value: object) -> Exception:
     nodes = list(_at(inspect.type_info(kind), value, path))
     known = _members(nodes) if found["choice"] is None else _choices(nodes)
     close = close_to(found["member"] or found["choice"] or "", known)
-    return error if close is None else msgspec.ValidationError(f"{error}; did you mean {close}?")
+    if close is None:
+        return error
+    place = found["place"] or ""
+    return msgspec.ValidationError(f"{str(error).removesuffix(place)}; did you mean {close}?{place}")
 
 
 def _at(node: inspect.Type, value: Any, path: Sequence[str]) -> Iterator[inspect.Type]:

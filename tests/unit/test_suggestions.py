@@ -59,7 +59,7 @@ def test_refused_names_are_listed_in_order() -> None:
     ],
 )
 def test_documents_suggest_members_and_choices(kind: type, value: object, meant: str) -> None:
-    with pytest.raises(ValueError, match=f"; did you mean {meant}[?]$"):
+    with pytest.raises(ValueError, match=rf"; did you mean {meant}[?]( - at `\$[^`]+`)?$"):
         convert(value, kind)
 
 
