@@ -164,6 +164,7 @@ class DeniedBy(enum.StrEnum):
     OPERATION = "operation"
     DATA_CLASS = "data_class"
     RECIPIENT = "recipient"
+    ESCROW = "escrow"
     SECONDARY_RECIPIENT = "secondary_recipient"
     ROWS = "rows"
     BYTES = "bytes"
@@ -243,7 +244,7 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.POLICY_DENIED: _info(
         "caller",
         "The worker's policy does not allow this combination of submitter, agency, purpose, operation, kind of data, "
-        "column keys, recipients and volume today. Ask the worker's operator, who sees which rule denied it.",
+        "column keys, recipients, escrow and volume today. Ask the worker's operator, who sees which rule denied it.",
     ),
     Reason.UNKNOWN_KEY: _info("caller", "Seal to a key id that Describe returns; old key versions are retired."),
     Reason.DEK_UNWRAP_FAILED: _info(

@@ -18,6 +18,7 @@ class PolicyTwin:
         self.operations: set[tuple[str, ...]] = set()
         self.classes: set[tuple[str, ...]] = set()
         self.recipients: set[tuple[str, ...]] = set()
+        self.escrow: dict[tuple[str, ...], list[list[str]]] = {}
         self.secondary: set[tuple[str, ...]] = set()
         self.purposes: set[tuple[str, ...]] = set()
         self.agencies: set[tuple[str, ...]] = set()
@@ -38,6 +39,8 @@ class PolicyTwin:
                             self.limits[where] = rule["limits"]
                             self.classes |= {(*where, each) for each in rule["data_classes"]}
                             self.recipients |= {(*where, each) for each in rule["recipients"]}
+                            demanded = [*agency.get("escrow", []), *rule.get("escrow", [])]
+                            self.escrow[where] = [each["one_of"] for each in demanded]
                             self.secondary |= {(*where, each) for each in rule.get("secondary_recipients", [])}
 
     def denies(
@@ -73,6 +76,8 @@ class PolicyTwin:
             return "data_class"
         if not recipients or any((*where, each) not in self.recipients for where in wheres for each in recipients):
             return "recipient"
+        if any(not set(keys) & set(recipients) for where in wheres for keys in self.escrow[where]):
+            return "escrow"
         if any(rows > self.limits[where]["rows"] for where in wheres):
             return "rows"
         if secondary and any((*where, secondary) not in self.secondary for where in wheres):

@@ -151,6 +151,24 @@ def test_a_denied_job_opens_no_key(site: Site) -> None:
     assert len(texts) == 1  # the caller learns nothing but that
 
 
+def test_a_job_without_the_escrow_opens_no_key(site: Site) -> None:
+    """The same job with it has a receipt; the caller learns no more of this rule than of any other."""
+    text, escrow = site.files.policy.read_text(), other_recipient()
+    demand = f'escrow = [{{ one_of = ["{escrow.key_id}"] }}]\n'
+    recipients = re.compile(r'^recipients = \["', re.MULTILINE)
+    assert recipients.search(text)
+    try:
+        reload(site, recipients.sub(f'{demand}recipients = ["{escrow.key_id}", "', text))
+        before, job = keys_opened(site), forge(site)
+        answer = run(site, job)
+        assert (answer.reason, answer.stage, answer.accepted) == (Reason.POLICY_DENIED, Stage.ADMIT, False)
+        assert end_of(site, job).denied_by is DeniedBy.ESCROW
+        assert keys_opened(site) == before
+        assert run(site, forge(site, lambda header: to(header, escrow))).receipt
+    finally:
+        reload(site, text)
+
+
 def test_a_secondary_recipient_is_checked_before_any_key_moves(site: Site) -> None:
     assert run(site, forge(site, secondary_recipient=LISTED)).receipt
     job = forge(site, secondary_recipient=CANARY)

@@ -32,6 +32,10 @@ def small(rows: int) -> dict[str, int]:
     return {"rows": rows, "bytes": 1000}
 
 
+def one_of(*keys: str) -> list[dict[str, Any]]:
+    return [{"one_of": list(keys)}]
+
+
 FILE: Final = policy_file(
     submitter(
         "metro-pd",
@@ -41,12 +45,17 @@ FILE: Final = policy_file(
             purpose(
                 "C",
                 rule([A, B], "deidentify", data_classes=["biographic", "control number"], limits=small(10)),
-                rule([A], "validate", "link", secondary_recipients=["Board"], limits=small(20)),
+                rule([A, C], "validate", "link", secondary_recipients=["Board"], limits=small(20), escrow=one_of(A)),
             ),
             purpose("J", rule([B], "link", data_classes=["case"], secondary_recipients=["Board", "Court"])),
             agreement=agreed(-1, 1),
         ),
-        agency(ORIS[1], purpose("C", rule([C], "link")), agreement=agreed(0, 30)),
+        agency(
+            ORIS[1],
+            purpose("C", rule([C, B, A], "link", escrow=one_of(A, B)), rule([B, C], "validate")),
+            agreement=agreed(0, 30),
+            escrow=one_of(C),
+        ),
     ),
     submitter("county-so", KEYS[1], agency(ORIS[1], purpose("C", rule([A], "deidentify")), agreement=agreed(-9, -1))),
 )
@@ -99,27 +108,39 @@ def test_every_combination_equals_the_table_of_the_twin() -> None:
 
 
 tables = st.builds(
-    lambda operations, classes, recipients, secondary, rows: {
-        **rule(sorted(recipients), *sorted(operations), data_classes=sorted(classes), limits=small(rows)),
+    lambda operations, classes, recipients, secondary, rows, escrow: {
+        **rule([*sorted(recipients), C], *sorted(operations), data_classes=sorted(classes), limits=small(rows)),
         **({"secondary_recipients": sorted(secondary)} if secondary else {}),
+        **({"escrow": one_of(C)} if escrow else {}),
     },
     st.sets(st.sampled_from(["link", "deidentify"]), min_size=1),
     st.sets(st.sampled_from(CLASSES), min_size=1),
     st.sets(st.sampled_from([A, B]), min_size=1),
     st.sets(st.sampled_from(["Board", "Court"])),
     st.sampled_from([10, 20]),
+    st.booleans(),
 )
 agencies = st.builds(
-    lambda ori, one, code, last: agency(ori, purpose(code, one), agreement=agreed(0, last)),
+    lambda ori, one, code, last, escrow: agency(
+        ori,
+        purpose(code, one),
+        agreement=agreed(0, last),
+        **({"escrow": one_of(C)} if escrow and "escrow" not in one else {}),
+    ),
     st.sampled_from(ORIS[:2]),
     tables,
     st.sampled_from(["C", "J"]),
     st.sampled_from([0, 1]),
+    st.booleans(),
 )
 files = st.builds(
     lambda given: policy_file(submitter("metro-pd", KEYS[0], *given)),
     st.lists(agencies, min_size=1, max_size=2, unique_by=lambda each: each["ori"]),
 )
+
+
+JOBS: Final = ((A,), (B,), (A, C), (B, C))
+"""Recipients of jobs, without and with the key that some rules demand."""
 
 
 def decisions(policy: Policy) -> list[DeniedBy | None]:
@@ -134,14 +155,14 @@ def decisions(policy: Policy) -> list[DeniedBy | None]:
                 purpose_code=code,
                 operations=(operation,),
                 data_classes=frozenset([DataClass(data)]),
-                recipients=(recipient,),
+                recipients=recipients,
                 rows=rows,
             ),
             secondary,
             DAY + timedelta(days=days),
         )
-        for ori, code, operation, data, recipient, rows, secondary, days in itertools.product(
-            ORIS[:2], "CJ", ("link", "deidentify"), CLASSES, (A, B), (5, 15), ("", "Board", "Court"), (0, 1)
+        for ori, code, operation, data, recipients, rows, secondary, days in itertools.product(
+            ORIS[:2], "CJ", ("link", "deidentify"), CLASSES, JOBS, (5, 15), ("", "Board", "Court"), (0, 1)
         )
     ]
 

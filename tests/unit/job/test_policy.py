@@ -376,7 +376,7 @@ INVALID: list[tuple[str, bytes]] = [
     ("no rule", policy_file(_with_purpose(rules=[]))),
     *(
         (f"no {name}", policy_file(_with_rule(**{name: []})))
-        for name in (*_RULE, "secondary_recipients", "confirmations")
+        for name in (*_RULE, "secondary_recipients", "escrow", "confirmations")
         if name != "limits"
     ),
     *((f"without {name}", policy_file(_with_purpose(rules=[_without(name, _RULE)]))) for name in _RULE),

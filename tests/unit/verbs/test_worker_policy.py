@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cji_attestation import AZURE_US
 from cji_core.command import build
 from cji_core.errors import DeniedBy, Reason, Stage
-from cji_core.format.job import InputPart, Policy, SizeClass
+from cji_core.format.job import InputPart, Policy, Recipient, SizeClass
 from cji_core.format.job.policy import Subject
 from cji_core.format.keys import new_signing_key, save_private_key
 from cji_core.jose import key_id
@@ -46,6 +46,7 @@ RULE = rule(
     secondary_recipients=["Board"],
     limits={"rows": 50, "bytes": 9},
 )
+ESCROWED = rule([OURS.key_id, THEIRS.key_id], "validate", escrow=[{"one_of": [THEIRS.key_id]}])
 AGREED = {"id": "MOU-2", "from": DAY - timedelta(days=9), "until": DAY + timedelta(days=9)}
 
 
@@ -228,6 +229,7 @@ on = {DAY}
         ('operations = ["link"]', "operation"),
         ('schemas = ["hotfile/1"]', "data_class"),
         (f'recipients = ["{THEIRS.key_id}"]', "recipient"),
+        ('operations = ["validate"]', "escrow"),
         ('secondary_recipient = "Court"', "secondary_recipient"),
         ('secondary_recipient = "Board"', "granted"),
         ("rows = 51", "rows"),
@@ -241,7 +243,7 @@ on = {DAY}
 def test_every_rule_can_be_expected(write: Write, change: str, rule: str) -> None:
     key = change.partition(" ")[0]
     text = "".join(line for line in CASE.splitlines(keepends=True) if not line.startswith(f"{key} ="))
-    policy = write(metro())
+    policy = write(metro(RULE, ESCROWED))
     for expect in ("granted", *DeniedBy):
         cases = write(f'{text}{change}\nexpect = "{expect}"\n', "cases.toml")
         assert cji("test", policy, cases).exit_code == (expect != rule)
@@ -290,6 +292,21 @@ def test_diff_names_what_came_and_went(write: Write) -> None:
     } in found
 
 
+def test_diff_shows_an_escrow_that_goes(write: Write) -> None:
+    """What a worker no longer demands is granted."""
+    both, escrow = [OURS.key_id, THEIRS.key_id], [{"one_of": [THEIRS.key_id, OURS.key_id]}]
+    free, bound = rule(both, "validate"), write(metro(ESCROWED), "old.toml")
+    where = "metro-pd for WI0130000, purpose C, validate"
+    assert printed("diff", bound, write(metro(free), "new.toml")).splitlines() == [
+        f"granted    {where}: escrow: none",
+        f"withdrawn  {where}: escrow: {THEIRS.key_id}",
+    ]
+    either = printed("diff", bound, write(metro({**free, "escrow": escrow}), "new.toml"))
+    assert f"granted    {where}: escrow: {' or '.join(sorted(both))}\n" in either
+    agencys = metro(free, escrow=[{"one_of": [THEIRS.key_id]}])
+    assert printed("diff", bound, write(agencys, "new.toml")).startswith("no change")
+
+
 # ------------------------------------------------------------------ explain
 
 
@@ -321,6 +338,32 @@ def test_explain_decides_again(write: Write) -> None:
     assert said(requesting_ori="WI0140000").endswith("may not act for WI0140000, only for WI0130000")
     other = cji("explain", policy, "--header", write(make(), "h"), "--submitter", "x").stdout
     assert other == "denied by submitter: x is not one of metro-pd\n"
+
+
+def test_escrow_is_explained_and_checked(write: Write) -> None:
+    policy = write(metro({**ESCROWED, "operations": ["deidentify"]}))
+
+    def said(*recipients: Recipient) -> str:
+        header = write(make(recipients=recipients), "header.bin")
+        return printed("explain", policy, "--header", header, "--submitter", "metro-pd", "--on", str(DAY)).rstrip()
+
+    assert said(OURS) == (
+        "denied by escrow: metro-pd for WI0130000, purpose C must send results to "
+        f"{THEIRS.key_id} as well: `escrow` in [job] of the profile"
+    )
+    assert said(OURS, THEIRS).startswith("granted: metro-pd for WI0130000, purpose C: deidentify on ")
+    assert f", always to {THEIRS.key_id}; up to" in said(OURS, THEIRS)
+    assert f", always to {THEIRS.key_id}; up to" in printed("check", policy)
+    (submitter_,) = json.loads(printed("check", policy, "--json"))["submitters"]
+    assert [each["escrow"] for each in submitter_["agencies"][0]["rules"]] == [[[THEIRS.key_id]]]
+
+
+@pytest.mark.parametrize("page", ["policy.md", "how-to/keys.md"])
+def test_the_escrow_of_the_documentation(write: Write, page: str) -> None:
+    (line,) = re.findall(r"^escrow = \[\{.*\n", (ROOT / "docs" / page).read_text(), re.MULTILINE)[:1]
+    policy = write(EXAMPLE.replace("jobs_per_day = 500\n", f"jobs_per_day = 500\n{line}"))
+    rules = [each for each in printed("check", policy).splitlines() if each.startswith("    C")]
+    assert [", always to NzbLsXh8uDCcd-" in each for each in rules] == [True] * 3
 
 
 def test_explain_knows_the_data_of_a_resident_reference(write: Write) -> None:

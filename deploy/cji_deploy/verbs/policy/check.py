@@ -27,6 +27,7 @@ class CheckedRule(msgspec.Struct, frozen=True, kw_only=True):
     operation: Annotated[str, member("name of the operation")]
     data_classes: Annotated[tuple[str, ...], member("classes of data that it may use")]
     recipients: Annotated[tuple[str, ...], member("thumbprints of keys that may open results")]
+    escrow: Annotated[tuple[tuple[str, ...], ...], member("thumbprints: one key of each must be a recipient")]
     secondary_recipients: Annotated[tuple[str, ...], member("to whom results may go on")]
     confirmations: Annotated[tuple[str, ...], member("keys that may confirm counts: thumbprint, recipient, days")]
     rows: Annotated[int, member("most rows of a job")]
@@ -200,6 +201,7 @@ def _of_rule(rule: Rule) -> dict[str, Any]:
     return {
         "data_classes": sorted(each.value for each in rule.data_classes),
         "recipients": sorted(rule.recipients),
+        "escrow": sorted(sorted(keys) for keys in rule.escrow),
         "secondary_recipients": sorted(rule.secondary_recipients),
         "confirmations": sorted(
             f"{key.key_id} for {key.recipient} from {key.starts} until {key.until}" for key in rule.confirmations

@@ -30,6 +30,7 @@ _WORDS: Final = {
     Subject.OPERATION: "the operation",
     Subject.DATA_CLASS: "data: {}",
     Subject.RECIPIENT: "to {}",
+    Subject.ESCROW: "escrow: {}",
     Subject.SECONDARY_RECIPIENT: "on to {}",
     Subject.CONFIRMATION_KEY: "confirmation key {}",
     Subject.ROWS: "up to {} rows",
@@ -57,8 +58,8 @@ class PolicyChange(msgspec.Struct, frozen=True, kw_only=True):
 def diff(old: Path, new: Path, *, as_json: bool) -> None:
     """Print what the policy in NEW grants and the one in OLD did not, and what it withdraws.
 
-    A limit, date or key that changes is withdrawn with its old value and granted with its new one. Without a change,
-    both policies decide alike about every job, however their files differ.
+    A limit, date, key or escrow that changes is withdrawn with its old value and granted with its new one. Without a
+    change, both policies decide alike about every job, however their files differ.
 
     \b
     Example:

@@ -17,6 +17,7 @@ from cji_core.command.json_output import answers, member, print_answer
 from cji_core.errors import Denied, DeniedBy, Refusal
 from cji_core.format.job import LIMITS, Header, Policy, access_request, parse
 from cji_core.format.job.policy import Agency, ColumnKeysError, Rule
+from cji_core.format.job.policy.changes import escrow_in_words
 from cji_core.format.records import data_classes
 from cji_core.operations.declaration import Reference
 from cji_core.operations.registry import plan
@@ -274,6 +275,13 @@ def _recipient(policy: Policy, job: _Job) -> str:
     return f"{_for_purpose(job)} may not send results to {to}, only to {listed(rule.recipients) if rule else 'others'}"
 
 
+def _escrow(policy: Policy, job: _Job) -> str:
+    rule = _rule(policy, job)
+    missing = frozenset(keys for keys in rule.escrow if keys.isdisjoint(job.recipients)) if rule else frozenset()
+    to = escrow_in_words(missing) if missing else "its escrow"
+    return f"{_for_purpose(job)} must send results to {to} as well: `escrow` in [job] of the profile"
+
+
 def _secondary(policy: Policy, job: _Job) -> str:
     rule = _rule(policy, job)
     to = listed(rule.secondary_recipients) if rule else "others"
@@ -316,6 +324,7 @@ _WORDS: Final[Mapping[DeniedBy, Callable[[Policy, _Job], str]]] = {
     DeniedBy.OPERATION: _operation,
     DeniedBy.DATA_CLASS: _data_class,
     DeniedBy.RECIPIENT: _recipient,
+    DeniedBy.ESCROW: _escrow,
     DeniedBy.SECONDARY_RECIPIENT: _secondary,
     DeniedBy.ROWS: _rows,
     DeniedBy.BYTES: _bytes,

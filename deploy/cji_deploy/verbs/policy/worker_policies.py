@@ -10,6 +10,7 @@ from cji_core.command.common import Failure
 from cji_core.format.configuration.operator_files import FileRefused, read_file
 from cji_core.format.job import Policy, PolicyInvalid
 from cji_core.format.job.policy import Rule
+from cji_core.format.job.policy.changes import escrow_in_words
 
 DAY = click.DateTime(formats=["%Y-%m-%d"])
 
@@ -41,4 +42,5 @@ def in_words(rule: Rule) -> str:
     classes = listed(each.value for each in rule.data_classes)
     confirmed = listed(f"{key.key_id} until {key.until}" for key in rule.confirmations)
     onward += f"; confirmed by {confirmed}" if rule.confirmations else ""
-    return f"{classes}; to {listed(rule.recipients)}{onward}; up to {rule.rows} rows, {rule.bytes} bytes"
+    to = listed(rule.recipients) + (f", always to {escrow_in_words(rule.escrow)}" if rule.escrow else "")
+    return f"{classes}; to {to}{onward}; up to {rule.rows} rows, {rule.bytes} bytes"

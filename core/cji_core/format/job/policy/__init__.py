@@ -4,7 +4,7 @@
       -> agency (ORI, agreement with dates, jobs per day)
         -> purpose code
           -> operations
-            -> data classes, recipients (key ids), secondary recipients, rows and bytes of a job
+            -> data classes, recipients (key ids), escrow, secondary recipients, rows and bytes of a job
 
     file        the TOML file: its keys and their shapes
     columns     the decision on its sealed columns

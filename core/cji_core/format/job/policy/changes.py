@@ -1,7 +1,8 @@
 """The difference between two policies: what the new one grants and the old one did not, and what it withdraws.
 
-A policy is a set of facts, and a change is a fact that only one of the two has. So a limit or a date that changes is
-withdrawn with its old value and granted with its new one. Without a change, two policies decide alike about every job.
+A policy is a set of facts, and a change is a fact that only one of the two has. So a limit, a date or an escrow that
+changes is withdrawn with its old value and granted with its new one. Without a change, two policies decide alike about
+every job.
 """
 
 import enum
@@ -30,6 +31,7 @@ class Subject(enum.StrEnum):
     OPERATION = "operation"
     DATA_CLASS = "data_class"
     RECIPIENT = "recipient"
+    ESCROW = "escrow"
     SECONDARY_RECIPIENT = "secondary_recipient"
     CONFIRMATION_KEY = "confirmation_key"
     ROWS = "rows"
@@ -103,9 +105,15 @@ def _of_rule(where: tuple[str, str, str, str], rule: Rule) -> Iterator[Fact]:
     yield Fact(*where, Subject.OPERATION, where[-1])
     yield from (Fact(*where, Subject.DATA_CLASS, each.value) for each in rule.data_classes)
     yield from (Fact(*where, Subject.RECIPIENT, each) for each in rule.recipients)
+    yield Fact(*where, Subject.ESCROW, escrow_in_words(rule.escrow))
     yield from (Fact(*where, Subject.SECONDARY_RECIPIENT, each) for each in rule.secondary_recipients)
     for key in rule.confirmations:
         value = f"{key.key_id} for {key.recipient} from {key.starts} until {key.until}"
         yield Fact(*where, Subject.CONFIRMATION_KEY, value)
     yield Fact(*where, Subject.ROWS, str(rule.rows))
     yield Fact(*where, Subject.BYTES, str(rule.bytes))
+
+
+def escrow_in_words(escrow: frozenset[frozenset[str]]) -> str:
+    """Which keys a job must be sealed to; "none" for none."""
+    return " and ".join(sorted(" or ".join(sorted(keys)) for keys in escrow)) or "none"

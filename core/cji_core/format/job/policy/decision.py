@@ -157,7 +157,7 @@ class Policy:
 
         1. the submitter is one of this policy; 2. both ORIs are its agencies, 3. and their agreements are in force;
         the requesting agency's rules have the purpose, 4. every operation, and for each of these 5. every class of
-        data and 6. every recipient; 7. the declared rows are within the limit.
+        data and 6. every recipient, of which one is of each escrow; 7. the declared rows are within the limit.
         """
         if self._submitters.get(submitter.san) is not submitter:  # 1
             raise Denied(DeniedBy.SUBMITTER)
@@ -188,8 +188,7 @@ class Policy:
             constructor_key=_CONSTRUCTOR_KEY,
         )
         grant.require_data_classes(asked.data_classes)  # 5
-        if not asked.recipients or not rule.recipients.issuperset(asked.recipients):  # 6
-            raise Denied(DeniedBy.RECIPIENT)
+        grant.require_recipients()  # 6
         if asked.rows > rule.rows:  # 7
             raise Denied(DeniedBy.ROWS)
         return grant
@@ -256,6 +255,7 @@ def _agency(given: AgencyTable, where: str) -> Agency:
                 operation: Rule(
                     data_classes=frozenset(rule.data_classes),
                     recipients=frozenset(rule.recipients),
+                    escrow=frozenset(frozenset(each.one_of) for each in (*(given.escrow or ()), *(rule.escrow or ()))),
                     secondary_recipients=frozenset(rule.secondary_recipients or ()),
                     confirmations=_confirmations(rule, f"{where}.agencies: confirmations"),
                     rows=rule.limits.rows,

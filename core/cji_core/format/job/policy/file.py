@@ -62,6 +62,15 @@ class ConfirmationTable(_Table, frozen=True, kw_only=True):
     until: date
 
 
+class EscrowTable(_Table, frozen=True, kw_only=True):
+    """Keys of which one must be a recipient of every job: one and its successor, or those of two suites."""
+
+    one_of: Annotated[tuple[_KeyId, ...], Meta(min_length=1)]
+
+
+_Escrow = Annotated[tuple[EscrowTable, ...], Meta(min_length=1)] | None
+
+
 class RuleTable(_Table, frozen=True, kw_only=True):
     """Operations on the same data for the same recipients. Without `secondary_recipients`, a job may name none.
 
@@ -72,6 +81,7 @@ class RuleTable(_Table, frozen=True, kw_only=True):
     data_classes: Annotated[tuple[DataClass, ...], Meta(min_length=1)]
     recipients: Annotated[tuple[_KeyId, ...], Meta(min_length=1)]
     secondary_recipients: Annotated[tuple[_Text, ...], Meta(min_length=1)] | None = None
+    escrow: _Escrow = None
     confirmations: Annotated[tuple[ConfirmationTable, ...], Meta(min_length=1)] | None = None
     limits: LimitsTable
 
@@ -103,11 +113,12 @@ class SealedColumnsTable(_Table, frozen=True, kw_only=True):
 
 
 class AgencyTable(_Table, frozen=True, kw_only=True):
-    """An agency that the submitter may act for."""
+    """An agency that the submitter may act for. Its `escrow` is that of all its rules, beside their own."""
 
     ori: str
     agreement: Agreement
     jobs_per_day: _Count
+    escrow: _Escrow = None
     sealed_columns: SealedColumnsTable | None = None
     purposes: Annotated[tuple[PurposeTable, ...], Meta(min_length=1)]
 
@@ -220,6 +231,16 @@ def _check_agency(agency: AgencyTable, tables: CodeTables, where: str) -> None:
         distinct(named, f"{here}.rules: operation named twice")
         for j, rule in enumerate(purpose.rules):
             _check_rule(rule, f"{here}.rules[{j}]")
+            _check_escrow((*(agency.escrow or ()), *(rule.escrow or ())), rule, f"{here}.rules[{j}]")
+
+
+def _check_escrow(escrow: Sequence[EscrowTable], rule: RuleTable, where: str) -> None:
+    """`recipients` names everybody who may open results: a key that is not there could not be demanded."""
+    distinct([frozenset(each.one_of) for each in escrow], f"{where}.escrow: the same keys twice, or as its agency's")
+    for each in escrow:
+        distinct(each.one_of, f"{where}.escrow: key id used twice")
+        if not set(each.one_of) <= set(rule.recipients):
+            raise PolicyInvalid(f"{where}.recipients: lacks a key of escrow")
 
 
 def _check_rule(rule: RuleTable, where: str) -> None:

@@ -56,11 +56,14 @@ class ConfirmationKey(NamedTuple):
 class Rule:
     """The data and recipients of one operation, and its limits: rows and ciphertext bytes of a job's input.
 
+    Of each set in `escrow`, one key must be among the recipients of a job.
+
     `confirmations` are the keys that may confirm what the recipients received. No job is decided by them.
     """
 
     data_classes: frozenset[DataClass]
     recipients: frozenset[str]
+    escrow: frozenset[frozenset[str]]
     secondary_recipients: frozenset[str]
     confirmations: frozenset[ConfirmationKey]
     rows: int
@@ -71,6 +74,7 @@ class Rule:
         return Rule(
             data_classes=self.data_classes & other.data_classes,
             recipients=self.recipients & other.recipients,
+            escrow=self.escrow | other.escrow,
             secondary_recipients=self.secondary_recipients & other.secondary_recipients,
             confirmations=self.confirmations & other.confirmations,
             rows=min(self.rows, other.rows),
@@ -99,6 +103,13 @@ class Grant(Verified):
         """Raise Denied unless records of all these classes may be used."""
         if not data_classes or not data_classes <= self.rule.data_classes:
             raise Denied(DeniedBy.DATA_CLASS)
+
+    def require_recipients(self) -> None:
+        """Raise Denied unless the job is sealed to recipients of the rule alone, and to its escrow."""
+        if not self.recipients or not self.rule.recipients.issuperset(self.recipients):
+            raise Denied(DeniedBy.RECIPIENT)
+        if any(keys.isdisjoint(self.recipients) for keys in self.rule.escrow):
+            raise Denied(DeniedBy.ESCROW)
 
     def require_secondary_recipient(self, name: str) -> None:
         """Raise Denied unless results may go on to this recipient; "" is none."""
