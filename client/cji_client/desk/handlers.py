@@ -11,12 +11,15 @@ from typing import Any, Final, TypeVar
 
 from aiohttp import BodyPartReader, web
 
-from cji_client.desk import pages
+from cji_client.desk import asking, pages
+from cji_client.desk.outlook import Outlook
 from cji_client.desk.running import Failure, Run
 from cji_client.desk.shell import ICON, SCRIPT, SHEET, page, problem
 from cji_client.desk.state import ASKED, MOST_FILES, Desk
 from cji_client.desk.tables import Table
+from cji_client.desk.tasks import Task
 from cji_client.errors import ClientError, LimitExceeded, SpecError
+from cji_client.prepared import Prepared
 from cji_core.errors import CjiError
 from cji_core.page.markup import Part
 
@@ -27,6 +30,9 @@ FORMS: Final = {"xlsx": ".xlsx", "csv": ".csv"}
 """Forms of opened results, and suffixes of their files."""
 _OWN_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 """Of a report. Its own policy holds as well, and is stricter: the digest of its stylesheet, and no script."""
+
+
+_CHANGED: Final = "another page changed the job meanwhile"
 
 
 class Handlers:
@@ -51,6 +57,8 @@ class Handlers:
             web.post(r"/files/{n:\d+}/remove", self.remove_file),
             web.get("/task", self.task),
             web.post("/task", self.choose_task),
+            web.get("/questions", self.questions),
+            web.post("/questions", self.answer),
             web.get("/check", self.check),
             web.post("/save", self.save),
             web.post("/run", self.run),
@@ -199,22 +207,42 @@ class Handlers:
 
     async def task(self, _: web.Request) -> web.Response:
         """The list of tasks."""
-        return self.shown("The task", pages.tasks(self.desk, self.at, self.failure("task")), step="task")
+        return self.shown("The task", asking.tasks(self.desk, self.at, self.failure("task")), step="task")
 
     async def choose_task(self, request: web.Request) -> web.Response:
         """Take task, files and reasons."""
         given, draft = await request.post(), self.desk.draft
         roles = {n: str(given.get(f"role-{n}", "")) for n in range(MOST_FILES)}
 
-        def choose() -> None:
+        def choose() -> Task:
             draft.fields = {name: str(given.get(name, "")).strip() for name in ASKED}
             draft.roles = {n: int(text) for n, text in roles.items() if text.isdecimal() and len(text) < 4}
-            self.desk.choose(str(given.get("task", "")))
+            return self.desk.choose(str(given.get("task", "")))
 
         try:
-            await self.apart(choose)
+            chosen = await self.apart(choose)
         except ClientError as error:
             return self.failed("task", error)
+        return self.to("questions" if chosen.questions else "check")
+
+    async def questions(self, _: web.Request) -> web.Response:
+        """The questions of the task."""
+        task = self.desk.draft.chosen
+        if task is None or not task.questions:
+            return self.to("task")
+        try:
+            content = [*asking.questions(self.desk, task, self.at, self.failure("questions"))]
+        except ClientError as error:
+            return self.failed("task", error)
+        return self.shown(task.title, content, step="task")
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """Take the answers."""
+        given = {name: str(text) for name, text in (await request.post()).items()}
+        try:
+            await self.apart(lambda: self.desk.answer(given))
+        except ClientError as error:
+            return self.failed("questions", error)
         return self.to("check")
 
     async def check(self, _: web.Request) -> web.Response:
@@ -222,18 +250,23 @@ class Handlers:
         desk, task = self.desk, self.desk.draft.chosen
         if task is None:
             return self.to("task")
-        worker = await asyncio.to_thread(desk.worker_words, task)
 
-        def look() -> list[Part]:
+        def read() -> Prepared:
             if desk.draft.chosen is not task:
-                raise SpecError("another page chose another task meanwhile", remedy="Choose the task again.")
-            prepared = desk.prepare() if desk.prepared is None else desk.prepared
-            return [*pages.check(desk, task, prepared, self.at, worker)]
+                raise SpecError(_CHANGED, remedy="Choose the task again.")
+            return desk.prepare() if desk.prepared is None else desk.prepared
+
+        def show(prepared: Prepared, ahead: Outlook) -> list[Part]:
+            if desk.prepared is not prepared:
+                raise SpecError(_CHANGED, remedy="Choose the task again.")
+            return [*asking.check(desk, task, prepared, self.at, ahead)]
 
         try:
-            content = await self.apart(look)
+            prepared = await self.apart(read)
+            ahead = await asyncio.to_thread(desk.outlook, prepared)  # in no turn: the worker may take its time
+            content = await self.apart(lambda: show(prepared, ahead))
         except ClientError as error:
-            return self.failed("task", error)
+            return self.failed("questions" if task.questions else "task", error)
         if failure := self.failure("check"):
             content.insert(0, problem(failure))
         return self.shown("What will happen", content, step="check")
@@ -245,7 +278,7 @@ class Handlers:
             path = await self.apart(lambda: self.desk.save(name))
         except ClientError as error:
             return self.failed("check", error)
-        return self.shown("The job is saved", pages.saved(path, self.at), step="check")
+        return self.shown("The job is saved", asking.saved(path, self.at), step="check")
 
     async def run(self, request: web.Request) -> web.Response:
         """Start the job that was checked."""

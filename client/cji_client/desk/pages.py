@@ -5,32 +5,18 @@ from pathlib import Path
 from typing import Final
 from xml.etree.ElementTree import Element
 
+from cji_client.desk.asking import joined
 from cji_client.desk.review import VERDICTS, Review
 from cji_client.desk.running import Failure, Run
-from cji_client.desk.shell import button, field, form, link, note, problem, radios, select
+from cji_client.desk.shell import button, form, link, note, problem, radios, select
 from cji_client.desk.state import Desk
-from cji_client.desk.tables import FoundColumn, Table
-from cji_client.desk.tasks import RECORDS, SCHEMA_WORDS, TASKS, Task
+from cji_client.desk.tables import SCHEMA_WORDS, FoundColumn, Table
 from cji_client.files import INPUT_SUFFIXES
-from cji_client.prepared import Prepared
 from cji_client.result import Result
-from cji_client.seal import INPUT_NAME
 from cji_client.spec import VERBATIM
 from cji_core.format.records import SCHEMAS
 from cji_core.operations.link.outputs import PAIRS
-from cji_core.operations.registry import operation_of
 from cji_core.page.markup import Part, element, facts, number, table, value
-
-_FIELDS: Final = {
-    "purpose_code": ("Purpose code", "One to three letters or digits, for example C for criminal justice."),
-    "reason": ("Reason", "Why you need this. It is sealed into the job and recorded."),
-    "case_number": ("Case number", "May stay empty."),
-    "requestor": ("Requested by", "The person for whom you do this."),
-    "operator_id": ("Your user name", "As your agency records it."),
-}
-_PLACES: Final = ("First", "Second", "Third")
-"""Of the files of a task, the records first."""
-
 
 # ------------------------------------------------------------------ home and keys
 
@@ -144,17 +130,10 @@ def _mapping(each: Table, n: str) -> Element:
     heads = ("In your file", "Examples", "Sent as", "Dates")
     rows = []
     for at, column in enumerate(each.columns):
-        samples = element("span", *_joined(column.samples))
+        samples = element("span", *joined(column.samples))
         choice = select(f"{column.name} is sent as", f"target-{at}-{n}", targets, column.target, hide=True)
         rows.append((value(column.name), samples, choice, _dates(each, column, n, at)))
     return element("div", table(heads, rows), class_="mapping")
-
-
-def _joined(samples: Iterable[str]) -> Iterator[Part]:
-    for at, one in enumerate(samples):
-        if at:
-            yield ", "
-        yield value(one)
 
 
 def _dates(each: Table, column: FoundColumn, n: str, at: int) -> Part:
@@ -169,115 +148,6 @@ def _dates(each: Table, column: FoundColumn, n: str, at: int) -> Part:
     if column.undecided and not column.date_format:
         return element("div", chosen, element("p", "Day and month look alike here: choose.", class_="hint"))
     return chosen
-
-
-# ------------------------------------------------------------------ task and check
-
-
-def tasks(desk: Desk, at: str, failure: Failure | None) -> Iterator[Part]:
-    """The list of tasks, the files of each, and the reasons."""
-    if failure is not None:
-        yield problem(failure)
-    if not desk.tables:
-        yield note("Drop your files first.")
-        yield element("div", link("Files", f"{at}/files", kind="act main"), class_="actions")
-        return
-    known = (*TASKS, *desk.saved_tasks())
-    options = [(each.key, each.title, _about(each)) for each in known]
-    chosen = _likely(desk) if desk.draft.chosen is None else desk.draft.chosen.key
-    names = {f"{n}": each.name for n, each in enumerate(desk.tables)}
-    parts: list[Part] = [radios("What is to be done?", "task", options, chosen)]
-    if len(desk.tables) > 1:
-        parts.append(element("h2", "Which file is which"))
-        places = (
-            select(f"{_PLACES[n]} file", f"role-{n}", names, f"{desk.draft.roles.get(n, n)}")
-            for n in range(min(len(desk.tables), len(_PLACES)))
-        )
-        parts.append(element("div", *places, class_="fields"))
-    parts.append(element("h2", "For whom, and why"))
-    given = {**{name: str(desk.profile.job.get(name, "")) for name in _FIELDS}, **desk.draft.fields}
-    inputs = (
-        field(label, name, given[name], hint=hint, required=name != "case_number")
-        for name, (label, hint) in _FIELDS.items()
-    )
-    parts.append(element("div", *inputs, class_="fields"))
-    parts.append(element("div", button("Continue: check everything", kind="main"), class_="actions"))
-    yield form(f"{at}/task", *parts)
-
-
-def _about(task: Task) -> str:
-    files = [
-        f"{place.lower()} file: {label.lower()}" for place, label in zip(_PLACES, task.files.values(), strict=False)
-    ]
-    return task.sentence if len(files) < 2 else f"{task.sentence} ({', '.join(files)}.)"
-
-
-def _likely(desk: Desk) -> str:
-    """The first task that takes as many files as there are, of their kind."""
-    fits = [each for each in TASKS if desk.tables[0].schema in each.accepts]
-    best = [each for each in fits if len(each.files) == len(desk.tables)]
-    return (best or fits or list(TASKS))[0].key
-
-
-def check(desk: Desk, task: Task, prepared: Prepared, at: str, worker: str) -> Iterator[Part]:
-    """The job before it is sealed."""
-    spec = prepared.spec
-    yield element("p", element("strong", task.title), ". ", task.sentence)
-    yield element("h2", "What is sent, sealed")
-    rows = []
-    for role, label in task.files.items():
-        source, found = prepared.inputs[INPUT_NAME if role == RECORDS else role], desk.table_of(role)
-        kept = ", ".join(source.schema.names)
-        left = ", ".join(each.name for each in found.columns if not each.target) or "nothing"
-        rows.append((f"{label}: {found.name}", number(source.rows), kept, left))
-    yield table(("File", "Rows", "Columns that are sent", "Left out"), rows)
-    lines = [*prepared.notes]
-    for parameters in spec.operations:
-        lines += operation_of(parameters).remains(parameters)
-    yield element("h2", "How it was read")
-    yield element("ul", *(element("li", line) for line in lines), class_="points")
-    if any(source.rows == 0 for source in prepared.inputs.values()):
-        yield note("A file has no rows: the result will be empty.", kind="notice")
-    yield element("h2", "Who and why")
-    yield facts({label: getattr(spec, name) or "none" for name, (label, _) in _FIELDS.items()})
-    yield element("h2", "What happens next")
-    yield element("p", worker)
-    yield element(
-        "p",
-        "The worker has to prove what it is before anything is sealed. Its policy decides about agency, purpose and "
-        "task before anything is opened; if it refuses, you see why, and nothing was read there.",
-    )
-    yield element(
-        "div",
-        form(
-            f"{at}/run",
-            element("input", type="hidden", name="checked", value=desk.checked),
-            button("Seal and run it", kind="main"),
-        ),
-        link("Change something", f"{at}/task", kind="act"),
-        class_="actions",
-    )
-    yield _save(at, task)
-
-
-def _save(at: str, task: Task) -> Element:
-    return element(
-        "details",
-        element("summary", "Save this job, to run it again"),
-        element("p", "A saved job has no records. The command cji job run takes it as well.", class_="hint"),
-        form(
-            f"{at}/save",
-            field("Name", "name", task.title, most=80),
-            element("div", button("Save"), class_="actions"),
-        ),
-        class_="card",
-    )
-
-
-def saved(path: Path, at: str) -> Iterator[Part]:
-    """The place of a saved job."""
-    yield element("p", "It is in ", element("code", str(path)), ".")
-    yield element("div", link("Back", f"{at}/check", kind="act main"), class_="actions")
 
 
 def closing(words: str) -> Iterator[Part]:

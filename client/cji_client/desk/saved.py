@@ -48,7 +48,7 @@ class SavedJobs:
         try:
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
                 file.write(_HEAD)
-                file.writelines(_lines(_table(spec, self._defaults, files)))
+                file.writelines(toml_lines(_table(spec, self._defaults, files)))
         except FileExistsError:
             raise SpecError(f"a saved job {stem} exists", remedy="Choose another name.") from None
         except OSError as error:
@@ -88,7 +88,7 @@ def _changed(of: Any) -> Any:
     return msgspec.to_builtins(of, enc_hook=str)
 
 
-def _lines(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[str]:
+def toml_lines(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[str]:
     """TOML: values first, then tables and lists of tables under their headings."""
     for name, value in table.items():
         if not _is_table(value) and not _is_tables(value):
@@ -97,11 +97,11 @@ def _lines(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[str
         heading = ".".join(one if _is_bare(one) else json.dumps(one) for one in (*path, name))
         if _is_table(value):
             yield f"\n[{heading}]\n"
-            yield from _lines(value, (*path, name))
+            yield from toml_lines(value, (*path, name))
         elif _is_tables(value):
             for each in value:
                 yield f"\n[[{heading}]]\n"
-                yield from _lines(each, (*path, name))
+                yield from toml_lines(each, (*path, name))
 
 
 def _is_bare(name: str) -> bool:

@@ -5,6 +5,7 @@ from importlib.resources import files
 from typing import Final
 from xml.etree.ElementTree import Element
 
+from cji_client.desk.questions import YES
 from cji_client.desk.running import Failure
 from cji_core.page.markup import STYLE, Part, document, element
 
@@ -84,11 +85,18 @@ def link(label: str, href: str, *, kind: str = "", new: bool = False) -> Element
 
 
 def field(
-    label: str, name: str, value: str = "", *, hint: str = "", required: bool = False, most: int = 256
+    label: str,
+    name: str,
+    value: str = "",
+    *,
+    hint: str = "",
+    required: bool = False,
+    most: int = 256,
+    kind: str = "text",
 ) -> Element:
-    """A text with its label."""
+    """A text with its label; `kind` is text, number or date."""
     made = element(
-        "input", type="text", id=name, name=name, value=value, maxlength=str(most), autocomplete="off",
+        "input", type=kind, id=name, name=name, value=value, maxlength=str(most), autocomplete="off",
         spellcheck="false", autocapitalize="off",
     )  # fmt: skip
     return _labelled(label, made, name, hint, required=required)
@@ -116,6 +124,23 @@ def radios(legend: str, name: str, options: Sequence[tuple[str, str, Part]], cho
             entry.set("checked", "checked")
         words = element("span", element("strong", title), element("span", about, class_="about"))
         made.append(element("label", entry, words, for_=f"{name}-{value}", class_="choice"))
+    return made
+
+
+def checks(legend: str, rows: Iterable[tuple[str, str, bool]], *, hint: str = "") -> Element:
+    """Switches: name, words, and whether it is on. One alone needs no legend."""
+    made = element("fieldset", *([element("legend", legend)] if legend else []), class_="ticks")
+    if hint and legend:
+        made.append(element("p", hint, class_="hint"))
+    for name, words, on in rows:
+        entry = element("input", type="checkbox", name=name, value=YES, id=name, autocomplete="off")
+        if on:
+            entry.set("checked", "checked")
+        label = element("label", words, for_=name)
+        about = [element("p", hint, class_="hint", id=f"{name}-hint")] if hint and not legend else []
+        if about:
+            entry.set("aria-describedby", f"{name}-hint")
+        made.append(element("div", entry, element("div", label, *about), class_="tick"))
     return made
 
 

@@ -5,18 +5,21 @@ It lives in this process's memory. `clear` and the end of the process remove the
 
 import contextlib
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
+from urllib.parse import quote
 
 import msgspec
 
 from cji_attestation import Trust
 from cji_client.connection import Connection, connect
+from cji_client.desk.outlook import Outlook, outlook
 from cji_client.desk.review import Review
 from cji_client.desk.running import Results, Run, new_name
 from cji_client.desk.saved import SavedJobs
-from cji_client.desk.tables import Table
+from cji_client.desk.tables import FoundColumn, Table
 from cji_client.desk.tasks import RECORDS, SAVED, Task, task_named, task_of
 from cji_client.errors import ClientError, LimitExceeded, SpecError
 from cji_client.files import INPUT_SUFFIXES
@@ -26,6 +29,7 @@ from cji_client.profile import ClientProfile
 from cji_client.profile_keys import decrypter_named, signer_named
 from cji_client.signers import Decrypter, Signer
 from cji_client.spec import JobSpec, load_spec
+from cji_core.format.keys import new_project_key, save_project_key
 
 MOST_FILES: Final = 8
 MOST_BYTES: Final = 2 << 30
@@ -43,7 +47,8 @@ class Draft:
     roles: dict[int, int] = field(default_factory=dict)
     """By place among the files of the task, the number of a file."""
     fields: dict[str, str] = field(default_factory=dict)
-
+    answers: dict[str, Any] = field(default_factory=dict)
+    """To the questions of the task, by field."""
     chosen: Task | None = None
     """The task, or a saved job as one."""
     saved: dict[str, Any] = field(default_factory=dict)
@@ -153,27 +158,55 @@ class Desk:
     def choose(self, key: str) -> Task:
         """Take a task, or a saved job with what it states about files; SpecError if there is none of this key."""
         chosen = task_named(key)
+        if self.draft.chosen is None or self.draft.chosen.key != key:
+            self.draft.answers = {}
         self.draft.saved, self.prepared = {}, None
-        if chosen is None:
-            name = key.removeprefix(SAVED)
-            spec = self.saved.load(name)
-            self.draft.chosen = chosen = task_of(name, spec)
-            try:
+        try:
+            if chosen is None:
+                name = key.removeprefix(SAVED)
+                spec = self.saved.load(name)
+                self.draft.chosen = chosen = task_of(name, spec)
                 for role, given in {RECORDS: spec.input, **spec.sides}.items():
                     self.table_of(role).apply(given)
-            except SpecError:
-                self.draft.chosen = None
-                raise
-            self.draft.saved = self.saved.fields(name)
-        self.draft.chosen = chosen
+                self.draft.saved = self.saved.fields(name)
+            self.draft.chosen = chosen
+            self._take_kinds(chosen)
+        except SpecError:
+            self.draft.chosen, self.draft.saved = None, {}
+            raise
         return chosen
+
+    def _take_kinds(self, task: Task) -> None:
+        """Read the files as the kinds of records that the task takes; SpecError for a file of another kind."""
+        records = self.table_of(RECORDS)
+        records.read_as(sorted(task.accepts))
+        for role in task.files:
+            if role != RECORDS:
+                self.table_of(role).read_as([task.schema_of(role, records.schema)])
+
+    @property
+    def columns(self) -> list[FoundColumn]:
+        """The columns of the records that are sent."""
+        return [each for each in self.table_of(RECORDS).columns if each.target]
+
+    def answer(self, form: Mapping[str, str]) -> None:
+        """Take the answers to the questions of the task; SpecError for one that cannot be, or that fits no other."""
+        task, columns = self.task, [each.target for each in self.columns]
+        self.draft.answers = {each.field: each.read(form, columns) for each in task.questions}
+        self.prepared = None
+        task.operations(self.draft.answers, columns)
+
+    @property
+    def task(self) -> Task:
+        """The chosen one; SpecError if there is none."""
+        if self.draft.chosen is None:
+            raise SpecError("no task is chosen", remedy="Choose one on the page Task.")
+        return self.draft.chosen
 
     def specified(self) -> tuple[JobSpec, dict[str, Path]]:
         """The job as described, and the files of its side tables; SpecError names what is missing."""
-        task = self.draft.chosen
-        if task is None:
-            raise SpecError("no task is chosen", remedy="Choose one on the page Task.")
-        records = self.table_of(RECORDS)
+        task, records = self.task, self.table_of(RECORDS)
+        operations = task.operations(self.draft.answers, [each.target for each in self.columns])
         given: dict[str, Any] = {name: text for name, text in self.draft.fields.items() if text}
         sides = {role: self.table_of(role) for role in task.files if role != RECORDS}
         if len({id(table) for table in (records, *sides.values())}) <= len(sides):
@@ -186,9 +219,21 @@ class Desk:
             **given,
             "input": _builtins(records.spec()),
             "sides": {role: _builtins(table.spec()) for role, table in sides.items()},
-            "operations": [_builtins(each) for each in task.operations],
+            "operations": [self._keyed(_builtins(each)) for each in operations],
         }
         return load_spec(None, defaults=fields), {role: table.path for role, table in sides.items()}
+
+    def _keyed(self, operation: dict[str, Any]) -> dict[str, Any]:
+        """An operation with the file of its project's key, which is made for a new project."""
+        project = operation.get("project")
+        if project is None or self.task.saved:
+            return operation
+        folder = self.folder / "projects"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        path = folder / f"{quote(project, safe='')}.json"
+        if not path.exists():
+            save_project_key(new_project_key(project), path)
+        return operation | {"project_key": str(path)}
 
     def prepare(self) -> Prepared:
         """Read all records as `cji job run` does; SpecError for anything that a worker would refuse."""
@@ -233,16 +278,14 @@ class Desk:
         roles = () if task is None else [role for role in task.files if role != RECORDS]
         return self.saved.save(name, spec, {role: self.table_of(role).name for role in roles})
 
-    def worker_words(self, task: Task) -> str:
-        """A sentence on the worker, by its own description, which is not trusted."""
+    def outlook(self, prepared: Prepared) -> Outlook:
+        """What the worker says of itself about this job."""
         try:
             with self.connect() as worker:
                 known = worker.describe()
         except ClientError as error:
-            return f"The worker at {self.profile.target} does not answer now: {error}"
-        if task.operation not in known.operations:
-            return f"The worker {known.worker_id} does not offer this task: it will refuse the job."
-        return f"The worker {known.worker_id} offers this task."
+            return Outlook(missing=f"The worker at {self.profile.target} does not answer now: {error}")
+        return outlook(prepared, self.profile, known)
 
     def review(self, name: str) -> Review:
         """The review of a result, which is read once."""

@@ -31,8 +31,20 @@ _SURVEYED: Final = 200_000
 _LINES: Final = 3
 _BLOCK: Final = 1 << 20
 _NIBRS_LINES, _NIBRS_XML = "nibrs.flat/3.1", "nibrs.xml/2019.1"
-_TABLES: Final = ("person/1", "hotfile/1", "chri_event/2", "court_order/1", "narrative/1")
-"""Schemas of tables, the most frequent one first."""
+SCHEMA_WORDS: Final = {
+    "person/1": "People",
+    "hotfile/1": "Entries of a hot file (wanted, stolen, protection orders)",
+    "chri_event/2": "Events of criminal histories",
+    "court_order/1": "Court orders",
+    "narrative/1": "Narratives of reports",
+    "nibrs_verdicts/1": "The file incidents.csv of a NIBRS check",
+    "chri_event/1": "Events of criminal histories (short form)",
+    _NIBRS_LINES: "A NIBRS submission (flat file)",
+    _NIBRS_XML: "A NIBRS submission (XML)",
+}
+"""Kinds of records, the most frequent one first."""
+_TABLES: Final = tuple(list(SCHEMA_WORDS)[:6])
+"""Those that are guessed by the names of columns."""
 
 
 @dataclass(kw_only=True)
@@ -171,6 +183,22 @@ class Table:
         self.survey()
         for each in self.undecided:
             each.date_format = dates.get(each.name, "")
+
+    def read_as(self, schemas: Sequence[str]) -> None:
+        """Take it as records of the first of these schemas that has all its columns; SpecError if none has."""
+        if self.problem is not None or self.schema in schemas:
+            return
+        sent = {each.target for each in self.columns if each.target}
+        for schema in schemas:
+            if self.is_table and sent and sent <= SCHEMAS[schema].columns.keys():
+                self.schema = schema
+                self.survey()
+                return
+        wanted = " or ".join(SCHEMA_WORDS.get(each, each) for each in schemas)
+        raise SpecError(
+            f"{self.name} is not what this task is for: {wanted}",
+            remedy="Choose another file, or another task. If the file is of that kind, say so on the page Files.",
+        )
 
     def correct(self, choices: Mapping[str, str]) -> None:
         """Take the clerk's choices, by the names in the form of a file; others are left out."""
