@@ -209,7 +209,7 @@ def result(
             "Task": ", ".join(found.job.operation_names),
             "Rows sent": number(claims.volumes.rows_in),
             "Rows of the result": "not stated" if claims.withheld else number(claims.volumes.rows_out),
-            "Finished": claims.ended,
+            "Finished": f"{claims.ended[:16].replace('T', ' ')} UTC",
         }
     )
     for line in notes:
