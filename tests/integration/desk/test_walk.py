@@ -67,6 +67,22 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield opened
 
 
+def _replace_names(clerk: Clerk) -> str:
+    """The first file again, by the suggested answers of another task; its result as CSV."""
+    clerk.click("Task")
+    clerk.see("What is to be done?")
+    clerk.pick("Replace names and numbers by tokens")
+    clerk.click("Continue")
+    clerk.write("Project", "study-1")
+    clerk.click("Continue: check everything")
+    clerk.see("What the result still shows")
+    clerk.click("Seal and run it")
+    clerk.see("Verified.")
+    clerk.click("Open as CSV")
+    clerk.see("Opened as csv")
+    return clerk.fetched("result.csv").decode()
+
+
 def test_a_clerk_links_two_files(served: Served, chromium: Browser, files: tuple[Path, Path], tmp_path: Path) -> None:
     """Each page on the way has no violation of axe-core, light or dark, and fits a phone."""
     clerk, faults = Clerk(chromium=chromium, pictures=tmp_path), list[str]()
@@ -130,5 +146,8 @@ def test_a_clerk_links_two_files(served: Served, chromium: Browser, files: tuple
     assert "'=1+1" in text
     assert ",=1+1" not in text  # no spreadsheet program takes it for a formula
     assert found >= {(f"R{2 * n:03}", f"J{n:03}") for n in range(len(_people()) // 2)}
+    tokens = _replace_names(clerk)
+    assert "Garc" not in tokens
+    assert '"1950"' in tokens
     assert chromium.messages == []
     assert faults == []
