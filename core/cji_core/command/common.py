@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cji_core.errors import REASONS, ClientError, Refusal, SpecError, StartupError, Unverified
 from cji_core.format.configuration.worker import Config, load
 from cji_core.pairs import SigningPair
+from cji_core.printable import printable
 
 _EXTRAS: Final = {
     "aiohttp": ("cji-client", "desk"),
@@ -42,7 +43,7 @@ class Failure(click.ClickException):
     """
 
     def __init__(self, message: str, *, remedy: str, status: int, text: str = "") -> None:
-        super().__init__(text or (f"{message}\n{remedy}" if remedy else message))
+        super().__init__(printable(text or (f"{message}\n{remedy}" if remedy else message), keep="\n"))
         self.what = message
         self.remedy = remedy
         self.status = status

@@ -13,6 +13,8 @@ from importlib.resources import files
 from typing import Final
 from xml.etree.ElementTree import Element, SubElement, tostring
 
+from cji_core.printable import printable
+
 MOST_OF_VALUE: Final = 200
 """Characters of one value."""
 MOST_ROWS: Final = 200
@@ -49,7 +51,7 @@ def element(tag: str, *content: Part, **attributes: str) -> Element:
 
 def visible(text: str, most: int) -> str:
     """At most `most` characters of `text`; one that cannot be printed as ⟨U+202E⟩."""
-    shown = "".join(c if c.isprintable() else f"⟨U+{ord(c):04X}⟩" for c in text[:most])
+    shown = printable(text[:most])
     return shown if len(text) <= most else f"{shown} … ({len(text) - most} more characters)"
 
 

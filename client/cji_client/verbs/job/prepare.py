@@ -21,6 +21,7 @@ from cji_core.command.common import FILE, prompt
 from cji_core.format.keys import recipient_thumbprints
 from cji_core.jose import key_id
 from cji_core.operations.registry import OPERATIONS, operation_of
+from cji_core.printable import printable
 
 _LINES: Final = ".txt"
 _XML: Final = ".xml"
@@ -81,12 +82,12 @@ def prepare(file: Path, spec: JobSpec, console: Console, *, strict: bool = False
     with shown(console) as steps:
         prepared = prepare_job(file, spec, watch=Reading(steps))
     for note in prepared.notes:
-        console.print(f"input: {note}", highlight=False, markup=False, soft_wrap=True)
+        _say(console, f"input: {note}")
     warn(console, prepared.warnings, strict=strict, remedy="Compare the file and [input] in the spec.")
     for parameters in spec.operations:
         operation = operation_of(parameters)
         for line in operation.remains(parameters):
-            console.print(f"{operation.name}: {line}", highlight=False, markup=False, soft_wrap=True)
+            _say(console, f"{operation.name}: {line}")
     return prepared
 
 
@@ -95,7 +96,12 @@ def warn(console: Console, texts: Sequence[str], *, strict: bool, remedy: str) -
     if strict and texts:
         raise SpecError(f"{'; '.join(texts)}: --strict refuses it", remedy=remedy)
     for text in texts:
-        console.print(f"WARNING: {text}", style="bold red", highlight=False, markup=False, soft_wrap=True)
+        _say(console, f"WARNING: {text}", style="bold red")
+
+
+def _say(console: Console, text: str, *, style: str | None = None) -> None:
+    """Print a line that may have names of files, sheets and columns."""
+    console.print(printable(text), style=style, highlight=False, markup=False, soft_wrap=True)
 
 
 def recipient_key(profile: ClientProfile, spec: JobSpec | None = None) -> Decrypter:
