@@ -6,7 +6,7 @@ Opening needs the recipient's private key and no network.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -34,6 +34,9 @@ from cji_core.suggest import did_you_mean
 from cji_core.trail import PartDigest, VerifiedReceipt
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
     from cji_client.charts import LinkCharts
 
 Archive: TypeAlias = Callable[[AttestedWorker], tuple[AttestedWorker, tuple[str, ...]]]
@@ -172,11 +175,11 @@ class OpenedResult:
         """One output as a table of Arrow."""
         return pa.Table.from_batches(self.batches(name))
 
-    def pandas(self, name: str = RESULT) -> Any:
+    def pandas(self, name: str = RESULT) -> "pd.DataFrame":
         """One output as a data frame of pandas, which must be installed."""
         return self.table(name).to_pandas()
 
-    def polars(self, name: str = RESULT) -> Any:
+    def polars(self, name: str = RESULT) -> "pl.DataFrame":
         """One output as a data frame of polars, which must be installed."""
         import polars  # noqa: PLC0415 - not a dependency
 

@@ -61,6 +61,7 @@ async def several(profile: str) -> None:
         found: AsyncConnection = worker
         with await found.run("people.csv", {{"operations": []}}, cancellation=stop) as result:
             print(result.names)
+            frame: int = result.polars()  # type: ignore[assignment]  # a frame has a type; this line is an error
 
 
 def offline(folder: JobFolder, signer: Signer, decrypter: Decrypter, rule: Transform) -> None:
