@@ -14,9 +14,12 @@ from cji_core.jose import thumbprint
 from cji_simulator.certificates import authority, pem
 from tests.support.policies import agency, policy_file, purpose, rule, submitter
 
-__all__ = ["KEY", "NOW", "accepted", "files", "folder_of", "keys_folder", "made", "public_pem"]
+__all__ = ["KEY", "LIST", "LISTING", "NOW", "accepted", "files", "folder_of", "keys_folder", "made", "public_pem"]
 
 KEY: Final = ec.generate_private_key(ec.SECP384R1())
+LIST: Final = "reference/Genoa.crl"
+LISTING: Final = f', amd_crls = {{ Genoa = {{ file = "{LIST}" }} }}'
+"""For `values`: AMD's revocation list in a file of this name."""
 NOW: Final = datetime.now(UTC).replace(microsecond=0)
 _CLIENTS: Final = pem(authority("Agency CA", ec.generate_private_key(ec.SECP256R1())).certificate)
 _SUBMITTER: Final = ec.generate_private_key(ec.SECP384R1())
@@ -35,7 +38,7 @@ client_roots = "tls/client-roots.pem"
 {listen}
 [attestation]
 maa_url = "https://cji.eus.attest.azure.net"
-reference_values = {{ products = ["Genoa"] }}
+reference_values = {{ products = ["Genoa"]{values} }}
 [[keys]]
 kek_id = "https://v.vault.azure.net/keys/cmk/{version}"
 public_thumbprint = "{thumb}"
@@ -50,9 +53,9 @@ kind = "journald"
 _CONSOLE: Final = 'status_socket = "/run/cji-status/status.sock"\n'
 
 
-def worker_toml(*, cloud: str = "azure-us", top: str = "", listen: str = "", key: str = "") -> bytes:
-    """worker.toml with more lines in some of its sections."""
-    text = _TOML.format(cloud=cloud, top=top, listen=listen, key=key, version="ab" * 16, thumb="A" * 43)
+def worker_toml(*, cloud: str = "azure-us", top: str = "", listen: str = "", key: str = "", values: str = "") -> bytes:
+    """worker.toml with more lines in some of its sections, and more `values` for evidence."""
+    text = _TOML.format(cloud=cloud, top=top, listen=listen, key=key, values=values, version="ab" * 16, thumb="A" * 43)
     return text.encode()
 
 

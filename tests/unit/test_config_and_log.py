@@ -104,7 +104,7 @@ def test_reference_values_name_files(tmp_path: Path) -> None:
     (tmp_path / "a.jws").write_bytes(b"signed")
     (tmp_path / "x").mkdir()
     (tmp_path / "x/g").write_bytes(b"\xff\x00")
-    values = load(write(tmp_path, naming())).attestation.reference_values
+    values = load(write(tmp_path, naming())).attestation.values()
     assert values == {"products": ["Genoa"], "acceptances": ["c2lnbmVk"], "amd_crls": {"Genoa": "/wA="}}
     other = with_files({"floors": {"file": 1, "Genoa": {"file": "a", "x": "b"}}, "file": "a.jws", "n": None}, tmp_path)
     assert other == {"floors": {"file": 1, "Genoa": {"file": "a", "x": "b"}}, "file": "a.jws", "n": None}

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from cji_core.format.configuration.operator_files import MAX_BYTES, FileRefused, read_client_files, read_file
+from cji_core.format.configuration.operator_files import (
+    MAX_BYTES,
+    FileRefused,
+    read_client_files,
+    read_file,
+    read_policy_files,
+)
 
 
 def test_a_file_is_read_whole(tmp_path: Path) -> None:
@@ -43,6 +49,17 @@ def test_anything_else_is_named(tmp_path: Path, make: object) -> None:
     assert caught.value.file == "client_crl"
     assert caught.value.what.startswith("client_crl: ")
     assert str(path) in caught.value.remedy
+
+
+def test_values_are_read_where_there_is_a_bundle(tmp_path: Path) -> None:
+    for name in ("policy.toml", "Genoa.crl"):
+        (tmp_path / name).write_bytes(name.encode())
+    policy = str(tmp_path / "policy.toml")
+    assert read_policy_files(policy, signed=False, values=["Genoa.crl"]).values == {}
+    (tmp_path / "bundle.head").write_bytes(b"head")
+    assert read_policy_files(policy, signed=False, values=["Genoa.crl"]).values == {"Genoa.crl": b"Genoa.crl"}
+    with pytest.raises(FileRefused, match="bundle: it does not exist"):
+        read_policy_files(policy, signed=False, values=["Genoa.crl", "Turin.crl"])
 
 
 def test_the_first_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -46,6 +46,32 @@ class Crl:
 
 def read_crl(data: bytes, ark: x509.Certificate) -> Crl:
     """A complete CRL that this ARK signed with RSA-PSS, SHA-384 and a salt of 48 bytes; ValueError with the reason."""
+    crl, issuer, signature, signed = _parsed(data)
+    if issuer != ark.subject:
+        raise ValueError("a CRL of another issuer")
+    key = ark.public_key()
+    if not isinstance(key, rsa.RSAPublicKey):
+        raise ValueError("the ARK has no RSA key")
+    try:
+        key.verify(signature, signed, PSS, hashes.SHA384())
+    except InvalidSignature as error:
+        raise ValueError("not signed by the ARK") from error
+    return crl
+
+
+def unusable(data: bytes, *, product: Product, now: datetime, max_age_days: int) -> str:
+    """Why no machine of this product could be appraised by this list; empty if it fits. No signature is verified."""
+    try:
+        crl, issuer, _, _ = _parsed(data)
+    except ValueError as error:
+        return str(error)
+    if [name.value for name in issuer.get_attributes_for_oid(x509.NameOID.COMMON_NAME)] != [f"ARK-{product}"]:
+        return "a CRL of another issuer"
+    return crl.not_current(now, max_age_days=max_age_days)
+
+
+def _parsed(data: bytes) -> tuple[Crl, x509.Name, bytes, bytes]:
+    """A complete CRL, its issuer, its signature and what is signed. Raises ValueError."""
     if len(data) > MAX_CRL_BYTES:
         raise ValueError(f"more than {MAX_CRL_BYTES} bytes")
     try:
@@ -61,16 +87,9 @@ def read_crl(data: bytes, ark: x509.Certificate) -> Crl:
             )
     except Exception as error:  # the parser has no closed set of errors for hostile input
         raise ValueError("not a CRL") from error
-    if issuer != ark.subject or partial:
-        raise ValueError("a CRL of another issuer, or a partial one")
-    key = ark.public_key()
-    if not isinstance(key, rsa.RSAPublicKey):
-        raise ValueError("the ARK has no RSA key")
-    try:
-        key.verify(signature, signed, PSS, hashes.SHA384())
-    except InvalidSignature as error:
-        raise ValueError("not signed by the ARK") from error
-    return crl
+    if partial:
+        raise ValueError("a partial CRL")
+    return crl, issuer, signature, signed
 
 
 def read_published(chain: bytes, data: bytes, *, product: Product, roots: tuple[str, ...]) -> Crl:

@@ -8,6 +8,7 @@ import re
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from cji_attestation.appraisal.crl import unusable
 from cji_attestation.appraisal.reference import ReferenceValues, check_reference
 from cji_attestation.bundle.archive import Bundle
 from cji_attestation.bundle.errors import BundleRefused
@@ -148,12 +150,28 @@ def _check_worker(config: Config, folder: Path, files: Mapping[str, bytes], clou
             raise BundleRefused(f"{key}: {path.removeprefix(f'{folder}/')!a} is not in the bundle", _ABSENT)
     if config.tables is not None and Path(config.tables) != folder / "tables":
         raise BundleRefused("tables: not the folder of the bundle", 'Set tables = "tables".')
+    _check_values(config, files)
+
+
+def _check_values(config: Config, files: Mapping[str, bytes]) -> None:
+    """The reference values. Their files are files of the bundle, by their names there: an update can replace these."""
+    for name in config.attestation.value_files:
+        if name not in files:
+            raise BundleRefused(f"attestation.reference_values: {name!a} is not in the bundle", _ABSENT)
     try:
-        check_reference(convert(config.attestation.reference_values, ReferenceValues, str_keys=True))
+        reference = convert(config.attestation.values(), ReferenceValues, str_keys=True)
+        check_reference(reference)
     except (msgspec.ValidationError, AttestationError) as error:
         raise BundleRefused(
             f"attestation.reference_values: {error}", "docs/configuration.md lists its keys."
         ) from error
+    for product, data in (reference.amd_crls or {}).items():
+        fault = unusable(data, product=product, now=datetime.now(UTC), max_age_days=reference.crl_max_age_days)
+        if fault:
+            raise BundleRefused(
+                f"attestation.reference_values: the list of {product} in amd_crls is {fault}",
+                f"Fetch it again: cji crl fetch {product} --out FOLDER.",
+            )
 
 
 def _check_engine_port(config: Config) -> None:

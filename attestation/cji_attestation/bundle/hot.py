@@ -1,7 +1,13 @@
 """Hot updates: a later bundle whose files differ in what a running worker takes without a restart, and in nothing else.
 
+These are the files of `HOT`, and those that reference values name: AMD's revocation lists, risk acceptances, tables of
+advisories, lists of processors, copies of the log of releases. Values in worker.toml itself are none: every process and
+every receipt has the worker.toml of the start.
+
 Pure: heads in, the names of the files that differ out. Who wrote the heads is for `signatures` to say.
 """
+
+from collections.abc import Iterable
 
 from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.head import Head
@@ -20,8 +26,11 @@ def require_floors(ledger: PoolLedgerSection | None) -> None:
         )
 
 
-def changed_files(before: Head, after: Head) -> frozenset[str]:
-    """The files that `after` changes. Raises BundleRefused if `before` cannot become `after` without a restart."""
+def changed_files(before: Head, after: Head, values: Iterable[str] = ()) -> frozenset[str]:
+    """The files that `after` changes. Raises BundleRefused if `before` cannot become `after` without a restart.
+
+    `values` are the files that reference values name.
+    """
     if after.sha384 == before.sha384:
         return frozenset()
     if after.manifest.pool != before.manifest.pool:
@@ -40,10 +49,11 @@ def changed_files(before: Head, after: Head) -> frozenset[str]:
         )
     old, new = ({entry.name: entry.sha384 for entry in head.manifest.files} for head in (before, after))
     differ = frozenset(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
-    cold = sorted({*(differ - HOT), *(old.keys() ^ new.keys())})
+    hot = HOT.union(values)
+    cold = sorted({*(differ - hot), *(old.keys() ^ new.keys())})
     if cold:
         raise BundleRefused(
-            f"{', '.join(cold)} needs a restart: a running worker takes {', '.join(sorted(HOT))} alone",
+            f"{', '.join(cold)} needs a restart: a running worker takes {', '.join(sorted(hot))} alone",
             "Restart the machines one by one, or make a bundle in which nothing else differs.",
             boot_code=BootCode.ANOTHER,
         )

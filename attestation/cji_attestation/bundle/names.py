@@ -43,7 +43,7 @@ DOOR: Final = "door.conf"
 HEAD: Final = head_path("")
 """Manifest and signatures of the bundle whose files these are; also written beside them."""
 HOT: Final = frozenset({POLICY, f"{POLICY}.signatures", "tls/client-roots.pem", "tls/client-crl.pem"})
-"""The files that a running worker takes from a later bundle; another one of them needs a restart."""
+"""The files that a running worker takes from a later bundle, with those that its reference values name; see `hot`."""
 DOOR_ACCESS: Final = Access("cji-door")
 ROOT_ACCESS: Final = Access("root")
 PUBLIC: Final = Access(None)

@@ -173,6 +173,23 @@ class Attester:
             region=where,
         )
 
+    def require(self, reference: ReferenceValues, attestation: Attestation | None) -> None:
+        """Use other reference values from now on, and appraise by them the evidence of an attestation that is in use.
+
+        Faults: CONFIG_INVALID, and those of an appraisal.
+        """
+        check_reference(reference)
+        self._reference = reference
+        if attestation is not None:
+            appraise(
+                attestation.evidence,
+                trust=self._trust,
+                reference=reference,
+                expected_qualifying_data=qualifying_data(attestation.receipt_key, attestation.nonce),
+                start=(b"", self._started),  # it may be the one under which the first key was released
+                now=datetime.fromtimestamp(self._clock(), UTC),
+            )
+
     def hot_update(self, in_force: AppliedBundle | None) -> AppliedBundle | None:
         """The bundle in force, if it is another than the one that PCR 15 has: quotes have to commit to it."""
         boot = None if self._earlier is None else self._earlier.boot

@@ -27,7 +27,7 @@ def reference_values(profile: Path | None, config: Path | None) -> ReferenceValu
         found = ReferenceValues() if profile is None else _of_profile(profile)
     else:
         try:
-            found = convert(configuration(config).attestation.reference_values, ReferenceValues, str_keys=True)
+            found = convert(configuration(config).attestation.values(), ReferenceValues, str_keys=True)
         except msgspec.ValidationError as error:
             remedy = "docs/configuration.md lists its keys."
             raise Failure(f"attestation.reference_values: {error}", remedy=remedy, status=2) from error

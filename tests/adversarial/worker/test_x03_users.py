@@ -60,7 +60,7 @@ config, trust = load(path := Path(path)), msgspec.json.decode(trust, type=Trust)
 section, key = config.attestation, config.keys[0]
 attester = Attester(
     trust=trust, maa_url=section.maa_url, client_id=section.client_id, region=config.worker.region,
-    reference=msgspec.convert(section.reference_values, ReferenceValues, str_keys=True),
+    reference=msgspec.convert(section.values(), ReferenceValues, str_keys=True),
     ak_issuers=Path(section.ak_issuers).read_bytes(), logs=open_logs(trust),
 )
 attester.preload()

@@ -54,7 +54,7 @@ def test_a_configuration_names_the_file(tmp_path: Path, azure: Simulation) -> No
     text = files.config.read_text()
     named = 'products = ["Genoa"]\namd_crls = { Genoa = { file = "Genoa.crl" } }\n'
     files.config.write_text(text.replace('products = ["Genoa"]\n', named))
-    values = load(files.config).attestation.reference_values
+    values = load(files.config).attestation.values()
     assert msgspec.convert(values["amd_crls"], dict[str, bytes]) == {"Genoa": (tmp_path / "Genoa.crl").read_bytes()}
 
 

@@ -5,6 +5,7 @@ Each machine has a bundle of its own here, of the same serial number: its ports 
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -18,18 +19,19 @@ from cji_attestation.bundle.archive import Bundle, make
 from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.names import HEAD
 from cji_attestation.bundle.signatures import FileSigner, accepted_in, sign
+from cji_attestation.evidence.kds import fetch_crl
 from cji_attestation.evidence.measured_bundle import measure_bundle
 from cji_core.command import build
 from cji_core.errors import Reason
 from cji_core.format.configuration.worker import load
-from cji_core.trail import FilesReloaded, ReloadRefused, WorkerNotReady, WorkerStarted
+from cji_core.trail import Attested, FilesReloaded, ReloadRefused, WorkerNotReady, WorkerStarted
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_deploy.floors import raise_floor
 from cji_simulator.certificates import authority, leaf, pem, private_pem, write_private
 from cji_simulator.raw import RawWorker, forge, sends
 from cji_simulator.site import people
 from cji_worker.bundle.update import take
-from tests.support.bundles import KEY, keys_folder
+from tests.support.bundles import KEY, LIST, LISTING, keys_folder
 from tests.support.fleet_bench import Member, Pool, eventually
 from tests.support.fleet_storage import Storage
 from tests.support.revocation import crl
@@ -37,8 +39,9 @@ from tests.support.simulations import simulated
 
 CA = authority("Second Agency CA", ec.generate_private_key(ec.SECP256R1()))
 OTHER_KEY = ec.generate_private_key(ec.SECP256R1())
-NAMES = ("worker.toml", "policy.toml", "tls/client-roots.pem", "tls/client-crl.pem")
 CRL = "tls/client-crl.pem"
+SIGNED = ("advisories.jws", "acceptance.jws")
+NAMES = ("worker.toml", "policy.toml", "tls/client-roots.pem", CRL, LIST, *(f"reference/{name}" for name in SIGNED))
 
 
 class Machines:
@@ -60,7 +63,13 @@ class Machines:
         (folder / "tls").mkdir()
         (folder / NAMES[2]).write_bytes(pem(CA.certificate))
         (folder / CRL).write_bytes(crl(CA))
+        (folder / "reference").mkdir()
+        (folder / LIST).write_bytes(fetch_crl(self.azure.trust, "Genoa").crl)
+        for name in SIGNED:
+            (folder / "reference" / name).write_bytes((folder / name).read_bytes())
         text = config.read_text().replace('client_roots = "client-roots.pem"', f'client_roots = "{NAMES[2]}"')
+        text = text.replace('products = ["Genoa"]\n', 'products = ["Genoa"]\n' + LISTING.removeprefix(", ") + "\n")
+        text = re.sub('file = "([a-z]+[.]jws)"', r'file = "reference/\1"', text)
         text = text.replace("[listen]", f'[listen]\nclient_crl = "{CRL}"')
         config.write_text(text.replace('kind = "pool"', 'kind = "pool"\nfloors = "floors"'))
         if member.number == 1:
@@ -82,7 +91,12 @@ class Machines:
         """A hot update, as the machine's timer makes it."""
         bundle, folder = self.bundle(member, serial, changed), member.files.folder
         assert take(
-            bundle, folder=folder, state=folder / "taken", reload_door=lambda: None, gid=lambda _: os.getgid()
+            bundle,
+            folder=folder,
+            state=folder / "taken",
+            reload_door=lambda: None,
+            values=[LIST],
+            gid=lambda _: os.getgid(),
         ) == set(changed)
         status, output = self.cji(member, "reload")
         assert status == 0, output
@@ -139,6 +153,11 @@ def machines(storage: Storage, tmp_path_factory: pytest.TempPathFactory) -> Iter
     found.close()
 
 
+def attested(member: Member) -> int:
+    """How often its machine was."""
+    return sum(isinstance(event, Attested) for event in member.events)
+
+
 def test_a_revocation_reaches_three_machines_without_a_restart(machines: Machines) -> None:
     """A job that was admitted goes on; each machine shows the bundle, to submitters and in its trail."""
     members = machines.pool.members
@@ -150,13 +169,16 @@ def test_a_revocation_reaches_three_machines_without_a_restart(machines: Machine
         job = forge(first)
         assert stream.begin(job.open()).WhichOneof("message") == "accepted"
         revoked = crl(CA, [machines.other.serial_number])
-        bundles = [machines.update(member, 8, {CRL: revoked}) for member in members]
+        changed = {CRL: revoked, LIST: fetch_crl(machines.azure.trust, "Genoa").crl}
+        before = [(member, attested(member)) for member in members]
+        bundles = [machines.update(member, 8, changed) for member in members]
         assert [machines.refusal_of_other(member) for member in members] == [Reason.CERTIFICATE_REFUSED] * 3
         stream.send(*sends(job.stream(people(2))), pb.RunRequest(finish=pb.Finish()))
         stream.half_close()
         assert stream.answer().receipt is not None
     assert [member.worker.pids for member in members if member.worker] == pids
     assert [machines.serial(member) for member in members] == [8] * 3
+    eventually(lambda: all(attested(member) > count for member, count in before))  # by AMD's new list
     for member, bundle in zip(members, bundles, strict=True):
         named = [e.bundle for e in member.events if isinstance(e, WorkerStarted | FilesReloaded)]
         assert [each.serial for each in named if each] == [7, 8]

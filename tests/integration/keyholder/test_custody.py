@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from cji_attestation.appraisal import ReferenceValues
+from cji_attestation.evidence.kds import fetch_crl
 from cji_attestation.release import Attestation
 from cji_core.errors import Reason, Refusal, Stage, StartupError
 from cji_core.format.configuration.worker import KeySection, load
@@ -329,6 +331,31 @@ def test_f09_a_machine_that_left_its_reference_values_stays_out(
     found.custody.step()
     assert found.custody.holdings.why() is Reason.ATTESTATION_REJECTED
     assert (found.count(Attestation), found.count(HeldKey)) == (1, 1)
+
+
+def test_other_reference_values_count_at_once(
+    tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For keys that are held too, without a new attestation: AMD may have revoked this processor."""
+    found = Stepped(tmp_path, azure, keys[0])
+    found.until(lambda: found.held)
+    values, listed = load(tmp_path / "worker.toml").attestation.values(), fetch_crl(azure.trust, "Genoa").crl
+    renewed = msgspec.convert(values | {"amd_crls": {"Genoa": listed}}, ReferenceValues, str_keys=True)
+    found.custody.require(renewed)
+    found.until(lambda: found.count(Attestation) == 2)
+    evidence = found.custody.holdings.evidence()
+    assert evidence is not None
+    assert dict(evidence.verdict.checks)["E33"].startswith("not revoked, by a CRL of ")
+    assert not found.dropped()
+    found.custody.require(msgspec.structs.replace(renewed, amd_crls={"Genoa": b"no list of AMD's"}))
+    azure.fault(Service.MAA, Kind.DOWN)
+    answers = list[Quoted | Refusal]()
+    found.custody.quotes.ask(bytes(32), answers.append)
+    found.custody.step()
+    assert found.dropped() == [(keys[0].kek_id, "evidence")]
+    assert "not as required" in capsys.readouterr().err
+    found.until(lambda: answers)
+    assert isinstance(answers[0], Refusal)
 
 
 def test_f09_a_renewal_with_other_pcrs_drops_earlier_keys(

@@ -1,6 +1,7 @@
 """What makes a worker is checked by the worker's own readers; anything else is refused with the reason."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from cji_core.format.configuration.table_files import read_table_files
 from cji_core.jose import key_id
 from cji_worker.bundle.apply import door_of
 from cji_worker.door.config import Build
-from tests.support.bundles import KEY, files, made, worker_toml
+from tests.support.bundles import KEY, LIST, LISTING, files, made, worker_toml
+from tests.support.forge import crl, machine
 from tests.support.paths import ROOT
 from tests.support.tlog_site import a_policy, write_policy
 
@@ -278,12 +280,37 @@ def test_files_that_nothing_names_are_noted() -> None:
 
 
 def test_a_named_reference_and_the_tables_folder_are_not_noted() -> None:
-    crl = 'reference_values = { products = ["Genoa"], amd_crls = { Genoa = { file = "reference/Genoa.crl" } } }'
-    named = worker_toml(top='tables = "tables"').replace(b'reference_values = { products = ["Genoa"] }', crl.encode())
     given = {f"tables/{name}": data for name, data in read_table_files().items()}
-    found = check_contents(files(changed={"worker.toml": named, "reference/Genoa.crl": b"x", **given}), clouds=CLOUDS)
+    found = check_contents(
+        files(changed={LIST: crl(), **given}, top='tables = "tables"', values=LISTING), clouds=CLOUDS
+    )
     assert found.config.tables is not None
     assert len(found.notes) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"x", "not a CRL"),
+        (crl(until=timedelta(hours=-1)), "in force from"),
+        (crl(updated=timedelta(days=-400)), "400 days old"),
+        (crl(issuer=machine().chip.ask), "of another issuer"),
+    ],
+    ids=["no list", "over", "old", "of another authority"],
+)
+def test_a_list_that_no_machine_could_use_is_refused(data: bytes, says: str) -> None:
+    """Before it is signed: a running worker would drop its keys."""
+    what = refused(files(changed={LIST: data}, values=LISTING))
+    assert what.startswith("attestation.reference_values: the list of Genoa in amd_crls is ")
+    assert says in what
+
+
+def test_a_reference_value_is_a_file_of_the_bundle(tmp_path: Path) -> None:
+    """By its name there. A desk may have others, which a machine has not."""
+    (tmp_path / "Genoa.crl").write_bytes(crl())
+    for name in (str(tmp_path / "Genoa.crl"), "./reference/Genoa.crl"):
+        what = refused(files(changed={LIST: crl()}, values=LISTING.replace(LIST, name)))
+        assert what.endswith("Genoa.crl' is not in the bundle")
 
 
 def test_a_bundle_is_of_the_pool_that_its_worker_names() -> None:

@@ -32,6 +32,18 @@ def test_each_of_four_files_may_differ(name: str) -> None:
     assert changed_files(of({}), of({name: b"2"}, serial=8)) == {name}
 
 
+def test_files_of_reference_values_may_differ() -> None:
+    """Those that the running worker's values name, and no other file of this kind."""
+    before = of({"reference/Genoa.crl": b"1", "reference/other.crl": b"1"})
+    named, other = (
+        of({"reference/Genoa.crl": a, "reference/other.crl": b}, serial=8) for a, b in ((b"2", b"1"), (b"2", b"2"))
+    )
+    assert changed_files(before, named, ["reference/Genoa.crl"]) == {"reference/Genoa.crl"}
+    for after, values in ((named, []), (other, ["reference/Genoa.crl"]), (of({}, serial=8), ["reference/Genoa.crl"])):
+        with pytest.raises(BundleRefused, match="needs a restart"):
+            changed_files(before, after, values)
+
+
 def test_nothing_may_differ_and_the_same_bundle_is_no_change() -> None:
     assert changed_files(of({}), of({}, serial=8)) == frozenset()
     assert changed_files(of({}), of({})) == frozenset()

@@ -74,7 +74,8 @@ def test_a_worker_that_starts_with_an_older_policy_ends(tmp_path: Path, config: 
 def test_a_reload_takes_no_older_policy(tmp_path: Path, config: Config) -> None:
     with opened(tmp_path / "audit") as audit:
         in_force = PolicyInForce(Policy.load(data(serial=1)))
-        reload = PolicyReload(config, in_force, BundleInForce(config), audit, lambda _: None)
+        none = BundleInForce(config)
+        reload = PolicyReload(config, in_force, none, audit, changed=lambda _: None, required=lambda _: None)
         digests = ClientDigests(client_roots=bytes(48), client_crl=None)
         clients = ClientsChange(before=digests, after=digests)
 

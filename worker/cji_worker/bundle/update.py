@@ -1,7 +1,8 @@
 """Take a later bundle without a restart: write the files that differ, then have the worker read them.
 
     1. the serial number is kept, so that no earlier bundle comes back
-    2. policy, client authorities and revocation lists that differ are replaced, each as a whole
+    2. policy, client authorities, revocation lists and files of reference values that differ are replaced, each as a
+       whole
     3. the door reads its authorities again, if those differ
     4. the head of the bundle is replaced
     5. the worker reads all of it, once (`cji_worker.keyholder.bundle_in_force`)
@@ -13,7 +14,7 @@ does not: a removed authority loses its callers with step 5 alone.
 Nothing is measured into PCR 15, which root could do as well: fresh quotes commit to the bundle once it is in use.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -34,16 +35,18 @@ def take(
     folder: Path,
     state: Path,
     reload_door: Callable[[], None],
+    values: Iterable[str] = (),
     gid: Callable[[str], int] = group_id,
 ) -> frozenset[str]:
     """Steps 1 to 4 for a bundle that `signatures.verify` and `contents.check_contents` passed; the names that differed.
 
-    Raises BundleRefused if it needs a restart, or where no bundle was applied.
+    `values` are the files that its reference values name. Raises BundleRefused if it needs a restart, or where no
+    bundle was applied.
     """
     before = applied_head(folder)
     if before is None:
         raise BundleRefused(f"No bundle is in force in {folder}", "Run `cji bundle apply` first.")
-    changed = changed_files(before, bundle)
+    changed = changed_files(before, bundle, values)
     if before.sha384 == bundle.sha384:
         return changed
     try:

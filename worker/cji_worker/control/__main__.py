@@ -152,7 +152,11 @@ class Control:
         self._running = True
         listen = self._config.listen
         try:
-            policy = read_policy_files(self._config.policy_file, signed=bool(self._config.policy_signatures))
+            policy = read_policy_files(
+                self._config.policy_file,
+                signed=bool(self._config.policy_signatures),
+                values=self._config.attestation.value_files,
+            )
             clients = read_client_files(client_roots=listen.client_roots, client_crl=listen.client_crl)
         except FileRefused as error:
             fault = reload_fault(error.file, error.what, error.remedy)

@@ -9,6 +9,7 @@ and a worker that names floors does not start.
 
 import hashlib
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -56,11 +57,14 @@ class BundleInForce:
             else:
                 rank(head, self.accepted)
                 check_dates(head, datetime.now(UTC))
-                changed_files(self.now, head)
+                changed_files(self.now, head, self._config.attestation.value_files)
                 require_floors(self._config.ledger)
         except BundleRefused as error:
             raise FileRefused("bundle", error.what, error.remedy) from error
         _check_policy(head, files)
+        if files.values.keys() != self._config.attestation.value_files.keys():
+            raise FileRefused("bundle", "its files are not those that reference values of worker.toml name", _WRITE)
+        _check_values(head, files.values)
         return head
 
     def check_clients(self, head: Head | None, clients: ClientDigests) -> None:
@@ -114,6 +118,11 @@ def _check_policy(head: Head, files: PolicyFiles) -> None:
     if files.signatures is not None:
         name = signatures_path(POLICY)
         _check(head, name, hashlib.sha384(files.signatures).digest(), file="policy_signatures")
+
+
+def _check_values(head: Head, values: Mapping[str, bytes]) -> None:
+    for name, data in values.items():
+        _check(head, name, hashlib.sha384(data).digest(), file="bundle")
 
 
 def _check(head: Head, name: str, sha384: bytes, *, file: FileKey) -> None:

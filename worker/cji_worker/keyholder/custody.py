@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
 
 from cji_attestation import AttestationError, Fault, Trust
-from cji_attestation.appraisal import ReferenceValues, review_of
+from cji_attestation.appraisal import ReferenceValues, check_reference, review_of
 from cji_attestation.checks import NAMED
 from cji_attestation.evidence import Evidence
 from cji_attestation.evidence.boot_logs import BootLogs
@@ -88,12 +88,14 @@ class Custody:
         `logs` are inherited event logs, see `Attester`. `own` takes evidence of this start, once.
         """
         section = config.attestation
-        reference = _reference_values(section)
+        reference = reference_values(section)
         self._attester = _attester(config, trust, reference, logs)
         self._specs = key_specs(config)
         self._seeds = {k.kek_id: _wrapped_seed(k) for k in config.keys}
         self.review = review_of(reference)
-        """The table of advisories and the risk acceptances of the configuration."""
+        """The table of advisories and the risk acceptances in force."""
+        self._required: ReferenceValues | None = None
+        """Reference values that the custody thread has still to take."""
         self._lifetime = section.key_lifetime_s
         self._schedule = Schedule(
             self._specs,
@@ -149,6 +151,15 @@ class Custody:
         self._renewal.set()
         self.quotes.interrupt()
 
+    def require(self, reference: ReferenceValues) -> None:
+        """Appraise by other reference values from now on, what was attested before as well.
+
+        If the evidence in use does not meet them, every key is dropped.
+        """
+        with self._lock:
+            self._required, self.review = reference, review_of(reference)
+        self.renew()
+
     def events(self) -> list[CustodyEvent]:
         """Drop expired keys; return what happened since the last call, in order. For the main thread."""
         with self._lock:
@@ -169,6 +180,7 @@ class Custody:
 
     def step(self) -> None:
         """Wait for the next thing to do, answering quotes meanwhile, and do it."""
+        self._take_values()
         if self._renewal.is_set():
             self._renewal.clear()
             self._schedule.renew(time.monotonic())
@@ -188,8 +200,20 @@ class Custody:
 
     # ---- below: the custody thread ----
 
+    def _take_values(self) -> None:
+        with self._lock:
+            reference, self._required = self._required, None
+        if reference is None:
+            return
+        try:
+            self._attester.require(reference, self._attestation)
+        except AttestationError as error:
+            self._drop_all(cause_of(error), reason_of(error))
+            self._log("not as required", error)
+
     def _quote(self, root: bytes) -> tuple[Evidence, AppliedBundle | None]:
         update = self._attester.hot_update(self.bundle)
+        self._take_values()  # those of this bundle, if it is a new one: they came first
         return self._attester.quote(receipt_key=self._receipt_key, root=root, update=update), update
 
     def _attest(self) -> None:
@@ -395,13 +419,18 @@ def _attester(config: Config, trust: Trust, reference: ReferenceValues, logs: Bo
     )
 
 
-def _reference_values(section: AttestationSection) -> ReferenceValues:
-    """The reference values of `[attestation]`. Raises StartupError."""
+def reference_values(section: AttestationSection) -> ReferenceValues:
+    """The reference values of `[attestation]`, which an appraisal can use. Raises StartupError."""
     try:
-        return convert(section.reference_values, ReferenceValues, str_keys=True)
+        reference = convert(section.values(), ReferenceValues, str_keys=True)
+        check_reference(reference)
+        review_of(reference)
     except msgspec.ValidationError as error:
         what = f"attestation.reference_values: {error}"
         raise StartupError(what, "docs/configuration.md lists their keys.") from error
+    except AttestationError as error:
+        raise StartupError(f"attestation.reference_values: {error}", error.remedy) from error
+    return reference
 
 
 def _ak_issuers(section: AttestationSection) -> bytes:

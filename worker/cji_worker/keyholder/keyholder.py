@@ -124,7 +124,9 @@ class Keyholder:
         self._finishes = Finishes(effects=self._effects, signer=signer, custody=custody, settlements=self._settlements)
         self._jobs = self._make_jobs(config, tables)
         self._receipts = self._make_receipts()
-        self._reload = PolicyReload(config, policy, bundle, audit, self._policy_changed)
+        self._reload = PolicyReload(
+            config, policy, bundle, audit, changed=self._policy_changed, required=custody.require
+        )
         second.follow(policy.now)
         fronts.broadcast(Identities(sha256=policy.now.identities))
         self._readiness = self._make_readiness(pool)

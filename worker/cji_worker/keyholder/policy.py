@@ -1,12 +1,19 @@
-"""The policy in force, shared by everything that decides by it, and its replacement by a reload."""
+"""The policy in force, shared by everything that decides by it, and its replacement by a reload.
 
-from collections.abc import Callable
+With a bundle, the files of reference values are replaced with it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
+from cji_attestation.appraisal import ReferenceValues
 from cji_attestation.bundle.head import Head
 from cji_core.documents import msgpack
-from cji_core.errors import Refusal
-from cji_core.format.configuration.operator_files import MAX_BYTES, FileRefused, PolicyFiles
+from cji_core.errors import Refusal, StartupError
+from cji_core.format.configuration.operator_files import MAX_BYTES, MAX_VALUE_BYTES, FileRefused, PolicyFiles
 from cji_core.format.configuration.policy_files import checked
 from cji_core.format.configuration.worker import Config
 from cji_core.format.job import Policy
@@ -23,9 +30,10 @@ from cji_worker.ipc.messages import (
     reload_fault,
 )
 from cji_worker.keyholder.bundle_in_force import BundleInForce, name_of
+from cji_worker.keyholder.custody import reference_values
 from cji_worker.trail.file import AuditFile
 
-_MOST_BYTES: Final = 3 * MAX_BYTES + 1024
+_MOST_BYTES: Final = 3 * MAX_BYTES + MAX_VALUE_BYTES + (64 << 10)
 
 
 class PolicyInForce:
@@ -47,6 +55,17 @@ def require_serial(policy: Policy, audit: AuditFile) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """What a reload would put in force; `reference` is None if `values` are in force."""
+
+    number: int
+    policy: Policy
+    head: Head | None
+    values: Mapping[str, bytes]
+    reference: ReferenceValues | None
+
+
 class PolicyReload:
     """The keyholder's part in a reload (`cji_worker.ipc.messages.reload`): checks, records, then changes the policy."""
 
@@ -56,12 +75,18 @@ class PolicyReload:
         in_force: PolicyInForce,
         bundle: BundleInForce,
         audit: AuditFile,
+        *,
         changed: Callable[[Policy], None],
+        required: Callable[[ReferenceValues], None],
     ) -> None:
-        """`changed` is called with the former policy, once another one is in force."""
+        """`changed` is called with the former policy, once another one is in force.
+
+        `required` is called with other reference values, once the trail has their bundle.
+        """
         self._config, self._bundle = config, bundle
-        self._in_force, self._audit, self._changed = in_force, audit, changed
-        self._prepared: tuple[int, Policy, Head | None] | None = None
+        self._in_force, self._audit, self._changed, self._required = in_force, audit, changed, required
+        self._values: Mapping[str, bytes] = config.attestation.value_files
+        self._prepared: _Prepared | None = None
 
     def prepare(self, message: PreparePolicy, fd: int) -> Prepared:
         """Check the policy behind this descriptor, and keep it if it can be used."""
@@ -71,19 +96,30 @@ class PolicyReload:
             policy = checked(files, self._config)
             require_serial(policy, self._audit)
             head = self._bundle.checked(files)
+            reference = None if head is None else self._reference(files.values)
         except FileRefused as error:
             return Prepared(number=message.number, fault=reload_fault(error.file, error.what, error.remedy))
         except ValueError as error:  # msgspec's errors are ValueErrors; no control process of ours sends this
             raise ChannelClosed from error
-        self._prepared = message.number, policy, head
+        self._prepared = _Prepared(message.number, policy, head, files.values, reference)
         return Prepared(number=message.number)
+
+    def _reference(self, values: Mapping[str, bytes]) -> ReferenceValues | None:
+        """The reference values with other files, None if these are in force. Raises FileRefused."""
+        if values == self._values:
+            return None
+        try:
+            return reference_values(msgspec.structs.replace(self._config.attestation, value_files=values))
+        except StartupError as error:
+            raise FileRefused("bundle", error.what, error.remedy) from error
 
     def commit(self, message: CommitPolicy) -> Committed:
         """Record the reload, then use the policy that was prepared."""
-        if self._prepared is None or self._prepared[0] != message.number:
+        prepared = self._prepared
+        if prepared is None or prepared.number != message.number:
             fault = reload_fault("reload", "The keyholder prepared no such reload", "Restart the worker.")
             return Committed(number=message.number, fault=fault)
-        (_, after, head), before = self._prepared, self._in_force.now
+        after, head, before = prepared.policy, prepared.head, self._in_force.now
         self._prepared = None
         try:
             self._bundle.check_clients(head, message.clients.after)
@@ -108,6 +144,9 @@ class PolicyReload:
             return Committed(number=message.number, fault=fault)
         self._in_force.now = after
         self._bundle.take(head)
+        if prepared.reference is not None:
+            self._values = prepared.values
+            self._required(prepared.reference)
         self._changed(before)
         return Committed(number=message.number)
 

@@ -15,7 +15,7 @@ from cji_worker.keyholder.key_specs import key_specs
 def reference_values(config: Config) -> ReferenceValues:
     """The reference values of a configuration. Raises NotOk."""
     try:
-        reference = convert(config.attestation.reference_values, ReferenceValues, str_keys=True)
+        reference = convert(config.attestation.values(), ReferenceValues, str_keys=True)
         check_reference(reference)
     except msgspec.ValidationError as error:
         raise NotOk(f"attestation.reference_values: {error}", "docs/configuration.md lists its keys.") from error

@@ -56,7 +56,7 @@ def update(
     cloud: str,
     as_json: bool,
 ) -> None:
-    """Take a later bundle from the machine's source without a restart: policy, client authorities, revocation lists.
+    """Take a later bundle without a restart: policy, authorities, revocation lists, files of reference values.
 
     Everything is verified as `cji bundle apply` does. A bundle in which any other file differs is refused: it needs a
     restart. Then the worker reads the files, all or none, and its evidence shows the bundle. Jobs that were admitted go
@@ -67,8 +67,9 @@ def update(
       cji bundle update
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     clouds, trust = trusts_of(context), trust_named(context, cloud)
-    bundle = _later(found_at(from_file, trust, clouds), accepted_in(keys), clouds, folder=folder, state=state)
-    changed = take(bundle, folder=folder, state=state, reload_door=_reload_door if reload_door else lambda: None)
+    bundle, values = _later(found_at(from_file, trust, clouds), accepted_in(keys), clouds, folder=folder, state=state)
+    reload = _reload_door if reload_door else lambda: None
+    changed = take(bundle, folder=folder, state=state, reload_door=reload, values=values)
     reloaded = _reload(folder / "worker.toml", bundle)
     if as_json:
         print_document({**summary(bundle), "changed": sorted(changed), "reloaded": reloaded}, indent=2)
@@ -80,7 +81,10 @@ def update(
     )
 
 
-def _later(found: Fetched, accepted: Accepted, clouds: Mapping[str, Trust], *, folder: Path, state: Path) -> Bundle:
+def _later(
+    found: Fetched, accepted: Accepted, clouds: Mapping[str, Trust], *, folder: Path, state: Path
+) -> tuple[Bundle, frozenset[str]]:
+    """A bundle that the machine may take, with the files that its reference values name. Raises BundleRefused."""
     checked = verified(found, accepted, clouds, state=state)
     bundle, contents = checked.bundle, checked.contents
     if isinstance(contents, EngineContents):
@@ -91,7 +95,7 @@ def _later(found: Fetched, accepted: Accepted, clouds: Mapping[str, Trust], *, f
     before = applied_head(folder)
     if before is not None and before.sha384 != bundle.sha384:
         require_floors(contents.config.ledger)  # the worker does, too, but then its files are replaced
-    return bundle
+    return bundle, frozenset(contents.config.attestation.value_files)
 
 
 def _reload_door() -> None:

@@ -9,6 +9,7 @@ process that uses them. Files are in memory of the worker only: nobody opens the
 
 import os
 import stat
+from collections.abc import Iterable
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -19,19 +20,24 @@ from cji_core.errors import StartupError
 FileKey = Literal["policy_file", "policy_signatures", "client_roots", "client_crl", "bundle"]
 MAX_BYTES: Final = 1 << 20
 """Of each file."""
+MAX_VALUE_BYTES: Final = 2 << 20
+"""Of all files together that reference values name."""
 
 _File = Annotated[bytes, Meta(max_length=MAX_BYTES)]
+_Value = Annotated[bytes, Meta(max_length=MAX_VALUE_BYTES)]
 
 
 class PolicyFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The bytes of the policy, and of the signatures beside it; no `signatures` if none are required.
 
-    `head` is that of the configuration bundle whose file the policy is, where it came in one.
+    `head` is that of the configuration bundle whose file the policy is, where it came in one, and `values` are the
+    files of this bundle that reference values name, by name.
     """
 
     policy: _File
     signatures: _File | None
     head: _File | None = None
+    values: dict[str, _Value] = {}
 
 
 class ClientFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,7 +55,7 @@ class FileRefused(StartupError):  # noqa: N818 - the domain's word, as in Startu
         self.file: FileKey = file
 
 
-def read_file(file: FileKey, path: str) -> bytes:
+def read_file(file: FileKey, path: str, *, limit: int = MAX_BYTES) -> bytes:
     """The bytes of one file. Raises FileRefused."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # never wait for the other end of a pipe
@@ -57,15 +63,15 @@ def read_file(file: FileKey, path: str) -> bytes:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise FileRefused(file, "it is not a regular file", f"Put a file at {path!a}.")
             with open(fd, "rb", closefd=False) as stream:
-                data = stream.read(MAX_BYTES + 1)
+                data = stream.read(limit + 1)
         finally:
             os.close(fd)
     except FileNotFoundError as error:
         raise FileRefused(file, "it does not exist", f"Put a file at {path!a}.") from error
     except OSError as error:
         raise FileRefused(file, "it cannot be read", f"Let the worker's user read {path!a}.") from error
-    if len(data) > MAX_BYTES:
-        raise FileRefused(file, "it is larger than 1 MiB", f"Put the right file at {path!a}.")
+    if len(data) > limit:
+        raise FileRefused(file, f"it is larger than {limit >> 20} MiB", f"Put the right file at {path!a}.")
     return data
 
 
@@ -79,14 +85,23 @@ def head_path(policy_file: str) -> str:
     return os.path.join(os.path.dirname(policy_file), "bundle.head")
 
 
-def read_policy_files(policy_file: str, *, signed: bool) -> PolicyFiles:
-    """The policy at this path, and if `signed` its signatures. Raises FileRefused for the first that is unreadable."""
-    head = head_path(policy_file)
+def read_policy_files(policy_file: str, *, signed: bool, values: Iterable[str] = ()) -> PolicyFiles:
+    """The policy at this path, and if `signed` its signatures. Raises FileRefused for the first that is unreadable.
+
+    `values` are the names of files beside it that reference values name; they are read if it came in a bundle.
+    """
+    head, folder = head_path(policy_file), os.path.dirname(policy_file)
+    bundled = os.path.lexists(head)
     return PolicyFiles(
         policy=read_file("policy_file", policy_file),
         signatures=read_file("policy_signatures", signatures_path(policy_file)) if signed else None,
-        head=read_file("bundle", head) if os.path.lexists(head) else None,
+        head=read_file("bundle", head) if bundled else None,
+        values={name: _value(folder, name) for name in (values if bundled else ())},
     )
+
+
+def _value(folder: str, name: str) -> bytes:
+    return read_file("bundle", os.path.join(folder, name), limit=MAX_VALUE_BYTES)
 
 
 def read_client_files(*, client_roots: str, client_crl: str | None) -> ClientFiles:

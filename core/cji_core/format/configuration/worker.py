@@ -5,6 +5,7 @@ Unknown keys, missing keys and empty lists are refused. The file is read once, a
 
 import base64
 import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self, TypeAlias
@@ -16,6 +17,7 @@ from cji_core.documents import toml
 from cji_core.errors import StartupError
 from cji_core.format.configuration.fleet import ClientId, Container, FleetSection, PoolLedgerSection
 from cji_core.format.configuration.machine import VM_ID, machine_in, named
+from cji_core.format.configuration.operator_files import MAX_VALUE_BYTES
 
 _Text = Annotated[str, Meta(min_length=1, max_length=1024)]
 DestinationName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}\Z")]
@@ -24,7 +26,6 @@ FrontSetting: TypeAlias = Literal["auto"] | Annotated[int, Meta(ge=1, le=16)]
 NonEmpty = Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"\A[^\x00]*\Z")]
 
 _MAX_BYTES: Final = 256 << 10
-_MAX_VALUE_BYTES: Final = 2 << 20  # of all files together that reference values name
 
 
 _Range = Annotated[str, Meta(pattern=r"^[0-9]{1,3}([.][0-9]{1,3}){3}/[0-9]{1,2}\Z")]
@@ -171,13 +172,19 @@ class AttestationSection(_Section, frozen=True, kw_only=True):
     ak_issuers: NonEmpty | None = None
     """PEM file: Azure's vTPM authorities, from the issuers of the AK's certificate up to the root."""
     reference_values: dict[str, object]
-    """Fields of `cji_attestation.appraisal.ReferenceValues`; `load` has put the contents in place of named files."""
+    """Fields of `cji_attestation.appraisal.ReferenceValues` as they are in the file; `values` has them for use."""
+    value_files: dict[str, bytes] = {}
+    """The files that reference values name, by name; `load` reads them."""
     key_lifetime_s: Annotated[int, Meta(ge=10, le=3600)] = 3600
     """A released key is dropped this many seconds after its evidence was made; renewal starts before half of it."""
     workers_per_vault: Annotated[int, Meta(ge=1, le=10_000)] = 100
     """Largest number of workers that have keys released by one vault; paces their requests."""
     pcr_check_s: Annotated[int, Meta(ge=5, le=60)] = 30
     """Interval at which PCRs are compared with the attested ones, in seconds."""
+
+    def values(self) -> dict[str, object]:
+        """The reference values, with the contents of the files that they name."""
+        return _with_contents(self.reference_values, self.value_files)
 
 
 class EntraSection(_Section, frozen=True, kw_only=True):
@@ -325,21 +332,22 @@ def load(path: Path) -> Config:
             raise StartupError(f"The configuration {path} is larger than 256 KiB", "Name the right file with --config.")
         folder = path.resolve().parent
         config = _of_machine(toml(data, Config), folder)
-        values = with_files(config.attestation.reference_values, folder)
+        value_files = read_files(tuple(named_files(config.attestation.reference_values)), folder)
     except OSError as error:
         raise StartupError(f"The configuration {path} cannot be read", "Name a readable file with --config.") from error
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         what = f"The configuration {path} is not valid: {error}"
         raise StartupError(what, "Compare it with docs/configuration.md.") from error
-    if config.sha384:
-        raise StartupError("The configuration sets sha384, which is computed", "Remove the key.")
+    if config.sha384 or config.attestation.value_files:
+        key = "sha384" if config.sha384 else "value_files"
+        raise StartupError(f"The configuration sets {key}, which is computed", "Remove the key.")
 
     def absolute(name: str) -> str:
         return str(folder / name)
 
     issuers, delivery, review = config.attestation.ak_issuers, config.audit_delivery, config.review
     attestation = msgspec.structs.replace(
-        config.attestation, ak_issuers=None if issuers is None else absolute(issuers), reference_values=values
+        config.attestation, ak_issuers=None if issuers is None else absolute(issuers), value_files=value_files
     )
     return msgspec.structs.replace(
         config,
@@ -374,25 +382,47 @@ def with_files(values: dict[str, object], folder: Path) -> dict[str, object]:
 
     Raises ValueError, for a file that cannot be read as well: a value that is missing is not one to do without.
     """
-    left = _MAX_VALUE_BYTES
+    return _with_contents(values, read_files(tuple(named_files(values)), folder))
 
-    def read(value: object) -> object:
-        nonlocal left
-        if isinstance(value, list):
-            return [read(one) for one in value]
-        if not isinstance(value, dict):
-            return value
-        name = value.get("file")
-        if value.keys() != {"file"} or not isinstance(name, str):
-            return {key: read(one) for key, one in value.items()}
+
+def named_files(value: object) -> Iterator[str]:
+    """The names in each `{ file = NAME }` of these values."""
+    name = _file_in(value)
+    if name is not None:
+        yield name
+    elif isinstance(value, list | dict):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from named_files(each)
+
+
+def read_files(names: Iterable[str], folder: Path) -> dict[str, bytes]:
+    """The files of these names, relative to `folder`. Raises ValueError."""
+    left, found = MAX_VALUE_BYTES, dict[str, bytes]()
+    for name in names:
         try:
             with (folder / name).open("rb") as file:
-                data = file.read(left + 1)
+                found[name] = file.read(left + 1)
         except OSError as error:
             raise ValueError(f"{name}, which a reference value names, cannot be read ({error.strerror})") from error
-        left -= len(data)
+        left -= len(found[name])
         if left < 0:
-            raise ValueError(f"files that reference values name have more than {_MAX_VALUE_BYTES >> 20} MiB")
-        return base64.b64encode(data).decode()
+            raise ValueError(f"files that reference values name have more than {MAX_VALUE_BYTES >> 20} MiB")
+    return found
 
-    return {key: read(value) for key, value in values.items()}
+
+def _with_contents(values: dict[str, object], files: Mapping[str, bytes]) -> dict[str, object]:
+    def put(value: object) -> object:
+        name = _file_in(value)
+        if name is not None:
+            return base64.b64encode(files[name]).decode()
+        if isinstance(value, list):
+            return [put(one) for one in value]
+        return {key: put(one) for key, one in value.items()} if isinstance(value, dict) else value
+
+    return {key: put(value) for key, value in values.items()}
+
+
+def _file_in(value: object) -> str | None:
+    """NAME, if this is `{ file = NAME }`."""
+    name = value.get("file") if isinstance(value, dict) and value.keys() == {"file"} else None
+    return name if isinstance(name, str) else None
