@@ -77,6 +77,12 @@ LISTED: Final = (
 """All of them, for people."""
 
 
+def worker_reads(name: str) -> bool:
+    """Whether the worker's user may read the file with this name on the machine."""
+    access = access_of(name)
+    return access is not None and access.group in {None, _WORKER_ACCESS.group}
+
+
 def access_of(name: str) -> Access | None:
     """The readers of the file with this name; None for a name that no bundle can have."""
     return next((access for pattern, access in _ALLOWED if re.fullmatch(pattern, name, re.ASCII)), None)

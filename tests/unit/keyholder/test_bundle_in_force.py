@@ -16,7 +16,8 @@ from cji_core.format.configuration.operator_files import FileRefused, PolicyFile
 from cji_core.format.configuration.worker import Config, load
 from cji_worker.ipc.messages import ClientDigests
 from cji_worker.keyholder.bundle_in_force import BundleInForce, bundle_at_start
-from tests.support.bundles import NOW, accepted, files, folder_of, keys_folder, made, policy
+from tests.support.bundles import LIST, LISTING, NOW, accepted, files, folder_of, keys_folder, made, policy
+from tests.support.forge import crl
 
 FLOORS = '[ledger]\nkind = "pool"\nblob_url = "https://a.blob.core.windows.net"\nfloors = "floors"\n'
 OTHER = policy() + b"# later\n"
@@ -88,8 +89,8 @@ def test_no_other_bundle_is_taken(config: Config, given: Bundle, says: str) -> N
 
 def test_files_of_another_bundle_are_refused(config: Config) -> None:
     """So a file that is changed beside the head, with the right to write it, is never read."""
-    assert "it is not policy.toml of bundle 8" in refused(in_force(config), handed(of(), policy=OTHER))
-    assert "it is not policy.toml of bundle 7" in refused(in_force(config), handed(of(7), policy=OTHER))
+    assert "policy.toml is not that of bundle 8" in refused(in_force(config), handed(of(), policy=OTHER))
+    assert "policy.toml is not that of bundle 7" in refused(in_force(config), handed(of(7), policy=OTHER))
     assert "bundle.head is not beside" in refused(in_force(config), PolicyFiles(policy=policy(), signatures=None))
     unsigned = PolicyFiles(policy=of().files["policy.toml"], signatures=b"x", head=of().to_head())
     assert "policy.toml.signatures" in refused(in_force(config), unsigned)
@@ -99,7 +100,7 @@ def test_authorities_are_those_of_the_bundle(config: Config) -> None:
     bundle = of()
     digest = hashlib.sha384(bundle.files["tls/client-roots.pem"]).digest()
     in_force(config).check_clients(bundle, ClientDigests(client_roots=digest, client_crl=None))
-    with pytest.raises(FileRefused, match=r"client_roots: it is not tls/client-roots\.pem of bundle 8"):
+    with pytest.raises(FileRefused, match=r"client_roots: tls/client-roots\.pem is not that of bundle 8"):
         in_force(config).check_clients(bundle, ClientDigests(client_roots=bytes(48), client_crl=None))
     listen = msgspec.structs.replace(config.listen, client_crl=config.listen.client_roots)
     with_crl = BundleInForce(msgspec.structs.replace(config, listen=listen), of(7), accepted())
@@ -135,3 +136,42 @@ def test_a_start_is_with_files_of_a_signed_bundle(config: Config, tmp_path: Path
     for given in (handed(of(7), policy=OTHER), handed(of(7, by=None)), without):  # nobody leaves the floor by a file
         with pytest.raises(FileRefused):
             bundle_at_start(given, config, trust)
+
+
+@pytest.mark.parametrize("name", ["tls/client-roots.pem", "tables/ncic.toml", "reference/Genoa.crl", "seeds/a.seed"])
+def test_a_start_is_with_every_file_of_the_bundle(tmp_path: Path, name: str) -> None:
+    """Also with those that another process reads. Red before: the policy alone was compared."""
+    given = files(key=FLOORS, values=LISTING, changed={"tables/ncic.toml": b"a", LIST: crl(), "seeds/a.seed": b"a"})
+    trust = msgspec.structs.replace(AZURE_US, bundle_keys=str(keys_folder(tmp_path / "keys")))
+    config = load(folder_of(tmp_path / "config", given) / "worker.toml")
+    bundle = made(given)
+    assert bundle_at_start(handed(bundle), config, trust).now is not None
+    (tmp_path / "config" / name).write_bytes(b"b")
+    with pytest.raises(FileRefused, match=f"bundle: {name} is not that of bundle 7") as caught:
+        bundle_at_start(handed(bundle), config, trust)
+    assert "Restart the machine" in caught.value.remedy
+    (tmp_path / "config" / name).unlink()
+    with pytest.raises(FileRefused, match="bundle: it does not exist"):
+        bundle_at_start(handed(bundle), config, trust)
+
+
+def test_a_start_is_with_the_configuration_of_the_bundle(tmp_path: Path) -> None:
+    """As it was read, wherever from: worker.toml beside the head may be the bundle's."""
+    given = files(key=FLOORS, values=LISTING, changed={LIST: crl()})
+    trust = msgspec.structs.replace(AZURE_US, bundle_keys=str(keys_folder(tmp_path / "keys")))
+    folder, bundle = folder_of(tmp_path / "config", given), made(given)
+    policy, other = (folder / "policy.toml").as_posix(), tmp_path / "other.toml"
+    text = (
+        given["worker.toml"]
+        .replace(b'"policy.toml"', f'"{policy}"'.encode())
+        .replace(b'"reference', f'"{folder}/reference'.encode())
+    )
+    other.write_bytes(text)
+    (folder / "audit.toml").write_bytes(b"of another user, who reads it: not for the worker to compare")
+    with pytest.raises(FileRefused, match=r"bundle: worker\.toml is not that of bundle 7"):
+        bundle_at_start(handed(bundle), load(other), trust)
+    config = load(folder / "worker.toml")
+    assert bundle_at_start(handed(bundle), config, trust).now is not None
+    values = msgspec.structs.replace(config.attestation, value_files={LIST: crl(1)})
+    with pytest.raises(FileRefused, match=f"bundle: {LIST} is not that of bundle 7"):
+        bundle_at_start(handed(bundle), msgspec.structs.replace(config, attestation=values), trust)

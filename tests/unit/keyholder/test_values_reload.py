@@ -114,7 +114,7 @@ def test_abandoned_values_are_not_in_force(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        ({LIST: OLD}, f"it is not {LIST} of bundle 8"),
+        ({LIST: OLD}, f"{LIST} is not that of bundle 8"),
         ({}, "its files are not those that reference values"),
         ({LIST: NEW, "reference/a.jws": b"x"}, "its files are not those that reference values"),
     ],

@@ -1,8 +1,9 @@
 """The configuration bundle that this worker's files are of, and the conditions under which a later one replaces it.
 
 A machine that was configured by a bundle has its head beside the policy. Then no file of the operator is taken that is
-not of a bundle which keys of the measured image signed: at the start a policy, at each reload policy, authorities and
-lists, of the same bundle or of a hot update (`cji_attestation.bundle.hot`). The keyholder verifies this itself, because
+not of a bundle which keys of the measured image signed: at the start worker.toml, as it was read, and every file beside
+it that the worker's user may read; at each reload policy, authorities, lists and files of reference values, of the same
+bundle or of a hot update (`cji_attestation.bundle.hot`). The keyholder verifies this itself, because
 anyone who can write the files can have them read. Without a head the files count as before, no bundle is ever taken,
 and a worker that names floors does not start.
 """
@@ -16,16 +17,26 @@ from typing import Final
 
 from cji_attestation import Trust
 from cji_attestation.bundle.errors import BundleRefused
+from cji_attestation.bundle.head import MAX_BYTES as MAX_BUNDLE
 from cji_attestation.bundle.head import Head, read_head
 from cji_attestation.bundle.hot import changed_files, require_floors
-from cji_attestation.bundle.names import LOG_POLICY, LOST_SUFFIX, POLICY
+from cji_attestation.bundle.names import LOG_POLICY, LOST_SUFFIX, POLICY, WORKER, worker_reads
 from cji_attestation.bundle.signatures import Accepted, Rank, accepted_in, check_dates, rank
 from cji_core.bundle_name import BundleName
-from cji_core.format.configuration.operator_files import FileKey, FileRefused, PolicyFiles, signatures_path
+from cji_core.format.configuration.operator_files import (
+    FileKey,
+    FileRefused,
+    PolicyFiles,
+    read_file,
+    signatures_path,
+)
 from cji_core.format.configuration.worker import Config
+from cji_core.strict import hex_decode
 from cji_worker.ipc.messages import ClientDigests
 
-_WRITE: Final = "Run `cji bundle update` on the machine: it writes the files of one bundle, then has them read."
+_WRITE: Final = (
+    "Restart the machine, which writes the files of its bundle; if an update was interrupted, `cji bundle update`."
+)
 
 
 class BundleInForce:
@@ -93,6 +104,7 @@ def bundle_at_start(files: PolicyFiles, config: Config, trust: Trust) -> BundleI
     except BundleRefused as error:
         raise FileRefused("bundle", error.what, error.remedy) from error
     _check_policy(head, files)
+    _check_configuration(head, config)
     return BundleInForce(config, head, accepted)
 
 
@@ -120,6 +132,16 @@ def _check_policy(head: Head, files: PolicyFiles) -> None:
         _check(head, name, hashlib.sha384(files.signatures).digest(), file="policy_signatures")
 
 
+def _check_configuration(head: Head, config: Config) -> None:
+    """The configuration that this process was started with, then the files that others read beside the policy."""
+    _check(head, WORKER, hex_decode(config.sha384), file="bundle")
+    _check_values(head, config.attestation.value_files)
+    folder = os.path.dirname(config.policy_file)
+    for name in (entry.name for entry in head.manifest.files if worker_reads(entry.name)):
+        data = read_file("bundle", os.path.join(folder, name), limit=MAX_BUNDLE)
+        _check(head, name, hashlib.sha384(data).digest(), file="bundle")
+
+
 def _check_values(head: Head, values: Mapping[str, bytes]) -> None:
     for name, data in values.items():
         _check(head, name, hashlib.sha384(data).digest(), file="bundle")
@@ -127,4 +149,5 @@ def _check_values(head: Head, values: Mapping[str, bytes]) -> None:
 
 def _check(head: Head, name: str, sha384: bytes, *, file: FileKey) -> None:
     if not any(entry.name == name and entry.sha384 == sha384.hex() for entry in head.manifest.files):
-        raise FileRefused(file, f"it is not {name} of bundle {head.manifest.serial}, whose head is beside it", _WRITE)
+        what = f"{name} is not that of bundle {head.manifest.serial}, whose head is beside the policy"
+        raise FileRefused(file, what, _WRITE)

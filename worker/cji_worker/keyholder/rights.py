@@ -42,7 +42,7 @@ def confine(config: Config, trust: Trust, *, parent: int) -> None:
     delivery = config.audit_delivery.state if config.audit_delivery else None
     ledger = config.ledger.ca_file if config.ledger else None
     files = config.policy_file, signatures_path(config.policy_file), config.attestation.ak_issuers, delivery, ledger
-    bundle = head_path(config.policy_file), trust.bundle_keys
+    bundle = *_bundle(head_path(config.policy_file)), trust.bundle_keys
     seeds = (key.ml_kem_seed_file for key in config.keys)
     read = (*sys.path, *NETWORK_FILES, *filter(None, (*files, *seeds, *bundle)), *environment)
     forbid_files_and_network(
@@ -52,6 +52,12 @@ def confine(config: Config, trust: Trust, *, parent: int) -> None:
     )
     deny_powers()
     deny(LISTENING)
+
+
+def _bundle(head: str) -> Iterator[str]:
+    """The folder of a bundle, whose files are compared with its head; none without one."""
+    if os.path.lexists(head):
+        yield os.path.dirname(head)
 
 
 def _written(config: Config, trust: Trust) -> Iterator[str]:
