@@ -13,6 +13,7 @@ from typing import Final
 import pyarrow as pa
 
 from cji_client.errors import SpecError
+from cji_client.files.header import require_distinct
 from cji_client.files.text import SAMPLE, UNDECODED, TextFile, encoding_of, numbered
 from cji_client.sources import Batches
 from cji_client.spec import InputSpec
@@ -28,12 +29,13 @@ def read_delimited(path: Path, spec: InputSpec) -> Batches:
     delimiter = spec.delimiter or _guess(path, encoding)
     file = TextFile(path=path, encoding=encoding, dialect={"delimiter": delimiter})
     rows = file.rows()
-    _, header = next(rows, (0, list[str]()))
+    line, header = next(rows, (0, list[str]()))
     if any(UNDECODED in name for name in header):
         file.refuse_bytes("names of columns")
     names = [name.strip() for name in header]
-    if not names or "" in names or len(set(names)) < len(names) or len(names) > _MOST_COLUMNS:
-        raise SpecError(f"{path.name} must start with a line of distinct column names, at most {_MOST_COLUMNS}")
+    require_distinct(names, f"{path.name}: line {line}")
+    if len(names) > _MOST_COLUMNS:
+        raise SpecError(f"{path.name} has {len(names)} columns; {_MOST_COLUMNS} can be read")
     empty = next(rows, None) is None
     batches = iter(()) if empty else file.batches(header, delimiter=delimiter, header=True, quoted=True)
     schema = pa.schema([(name, pa.string()) for name in names])
@@ -75,7 +77,7 @@ def _sample(path: Path, encoding: str) -> tuple[list[str], int]:
     whole = lines[:-1] if more and len(lines) > 1 else lines
     sample = list(dropwhile(lambda line: not line.strip(), whole))
     if not sample:
-        raise SpecError(f"{path.name} must start with a line of distinct column names")
+        raise SpecError(f"{path.name} must start with a line of distinct column names; it has blank lines only")
     return sample, len(whole) - len(sample)
 
 

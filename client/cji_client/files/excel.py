@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from cji_client.errors import SpecError
+from cji_client.files.header import require_distinct
 from cji_client.files.workbook import ARCHIVE_ERRORS, check_workbook
 from cji_client.places import from_zero
 from cji_client.sources import Batches
@@ -50,8 +51,7 @@ def read_excel(path: Path, spec: InputSpec) -> Batches:
     names = [str(cell.value).strip() if cell.value is not None else "" for cell in header]
     while names and not names[-1]:
         names.pop()
-    if not names or "" in names or len(set(names)) < len(names):
-        raise SpecError(f"{path.name}: row {number} of sheet {sheet.title} must have distinct column names")
+    require_distinct(names, f"{path.name}: row {number} of sheet {sheet.title}")
     schema = pa.schema([(name, pa.string()) for name in names])
     notes = [f"{path.name}: sheet {sheet.title}, {len(names)} columns"]
 

@@ -86,9 +86,9 @@ def test_rows_are_those_that_a_person_sees(tmp_path: Path) -> None:
 def test_the_header_is_the_first_row_with_values(tmp_path: Path) -> None:
     path = workbook(tmp_path / "a.xlsx", {"A": [[], [], [" last ", "first", None], ["a", "b"], [], ["c"]]})
     assert records(path) == {"last": ["a", "c"], "first": ["b", None]}
-    for header in (["last", "last"], ["last", None, "first"]):
+    for header, found in ((["last", "last"], "columns 1 and 2 have the same"), (["a", None, "b"], "column 2 has none")):
         path = workbook(tmp_path / "b.xlsx", {"A": [header]})
-        with pytest.raises(SpecError, match="row 1 of sheet A must have distinct column names"):
+        with pytest.raises(SpecError, match=f"row 1 of sheet A must have distinct column names: {found}"):
             fitted(path)
     wide = workbook(tmp_path / "c.xlsx", {"A": [["last"], ["a"], ["b", "canary"]]})
     with pytest.raises(SpecError, match="row 3 of the sheet has a value beyond its 1 columns"):

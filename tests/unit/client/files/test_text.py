@@ -118,8 +118,15 @@ def test_bytes_of_another_encoding_are_named(tmp_path: Path) -> None:
 
 def test_headers_must_have_distinct_names(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    for text in ("\n\n", "last,last\na,b\n", "last,\na,b\n", "last, last\na,b\n"):
-        assert "distinct column names" in refusal(path, text)
+    for text, found in {
+        "\n\n": "; it has blank lines only",
+        "last,last\na,b\n": ": columns 1 and 2 have the same",
+        "last,\na,b\n": ": column 2 has none",
+        "\nMaster name index,,\nlast,first,DOB\n": ": column 2 has none",
+        "DOB,last, last \na,b,c\n": ": columns 2 and 3 have the same",
+    }.items():
+        assert refusal(path, text).endswith(f"distinct column names{found}")
+    assert refusal(path, ",".join(f"c{n}" for n in range(4097))).endswith("has 4097 columns; 4096 can be read")
     for text in ("last,first", "last,first\n", "\n last ,first\n\n"):
         assert records(path, text) == {"last": [], "first": []}
 
