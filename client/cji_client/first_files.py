@@ -102,6 +102,8 @@ def write_first_files(folder: Path, choices: Choices) -> list[Written]:
             _write(made, pool, choices)
             profile = load_profile(folder / PROFILE)
             load_spec(folder / SPEC, defaults=profile.job)
+            if choices.certificate is not None:
+                profile.tls()
             made.undo.pop_all()
     except OSError as error:
         raise SpecError(f"{error.filename or folder} cannot be written ({error.strerror})") from None

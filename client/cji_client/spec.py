@@ -18,6 +18,7 @@ from cji_client.errors import SpecError
 from cji_client.profile import absolute_recipient
 from cji_core.documents import convert, toml
 from cji_core.format.job import LIMITS
+from cji_core.format.job.texts import BadTextError, require_text
 from cji_core.format.paths import FileName
 from cji_core.format.records import SCHEMAS
 from cji_core.operations.registry import AnyParameters, operation_of
@@ -32,6 +33,10 @@ Encoding: TypeAlias = Literal[
     "utf-8", "utf-16", "utf-16-le", "utf-16-be", "windows-1252", "iso-8859-1", "iso-8859-15", "cp437", "cp850", "cp037"
 ]
 """Encodings of text files. Without one a file must be UTF-8, or begin with the mark of UTF-16; `cp037` is EBCDIC."""
+
+_OPTIONAL: Final = ("secondary_recipient", "case_number")
+_WRITTEN: Final = ("audience", "operator_id", "requestor", "reason", *_OPTIONAL)
+"""The fields that people write, which a header takes as printable texts."""
 
 _Text = Annotated[str, Meta(min_length=1, max_length=256)]
 _Position = Annotated[int, Meta(ge=1, le=65_536)]
@@ -137,6 +142,12 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     shard_rows: Annotated[int, Meta(ge=1)] | None = None
 
     def __post_init__(self) -> None:
+        for name in _WRITTEN:
+            try:
+                require_text(getattr(self, name), optional=name in _OPTIONAL)
+            except (BadTextError, UnicodeError):
+                rule = f"at most {LIMITS.text_bytes} bytes of printable text, without blanks around it"
+                raise ValueError(f"{name} must be {rule}") from None
         if (self.suite is Suite.HYBRID_1) is (self.ml_kem_thumbprint is None):
             raise ValueError("suite hybrid-1 and ml_kem_thumbprint belong together")
         if self.shards > 1 and self.shard_rows is not None:

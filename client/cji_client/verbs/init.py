@@ -136,7 +136,10 @@ class _Asker:
         if not self._asks:
             if not default and name != "certificate":
                 raise Failure(f"--{name} is missing", remedy=f"Give --{name}. {_ABOUT[name]}", status=2)
-            return check(default)
+            try:
+                return check(default)
+            except click.BadParameter as error:
+                raise Failure(error.message, remedy=f"Give --{name}. {_ABOUT[name]}", status=2) from None
         number = list(_ABOUT).index(name) + 1
         click.echo(f"\n{number} of {len(_ABOUT)}. {_ABOUT[name]}", err=True)
         found: str = click.prompt(

@@ -66,6 +66,8 @@ def test_without_a_terminal_nothing_is_asked(pool: Path, tmp_path: Path) -> None
     assert status == 2
     assert "--ori is missing" in text
     assert not (tmp_path / "desk").exists()
+    status, text = init(tmp_path / "desk")
+    assert (status, text.splitlines()[1][:53]) == (2, "Give --pool. The file that the worker's operator gave")
 
 
 def test_nothing_is_overwritten(pool: Path, tmp_path: Path) -> None:
@@ -84,6 +86,18 @@ def test_unusable_answers_leave_no_file(pool: Path, tmp_path: Path) -> None:
     assert status == 2
     assert "kek_id" in text
     assert list((tmp_path / "desk").iterdir()) == []
+    pool.write_text(POOL)
+    (tmp_path / "given/worker-ca.pem").write_text("none")
+    (no_certificate := tmp_path / "given/mine.pem").write_text("none")
+    (tmp_path / "given/mine.key").write_text("none")
+    (tmp_path / "given/mine.key").chmod(0o600)
+    for wrong, says in (
+        (("--certificate", str(no_certificate)), "no PEM certificate"),
+        (("--operator", " "), "operator"),
+    ):
+        status, text = init(tmp_path / "desk", "--pool", str(pool), "--ori", "GA0600000", *wrong)
+        assert (status, says in text) == (2, True)
+        assert list((tmp_path / "desk").iterdir()) == []
 
 
 def profile_over(pool: Path, tmp_path: Path, text: str) -> Path:

@@ -126,6 +126,9 @@ def test_keys_do_not_show_in_reprs() -> None:
         ('audience = "pool"', 'audience = "pool"\nunknown = 1', "unknown"),
         ("CA0190000", "ca0190000", "ori"),
         ('purpose_code = "C"', 'purpose_code = "Criminal"', "purpose_code"),
+        ('purpose_code = "C"', 'purpose_code = "C"\ncase_number = " x"', "case_number must be at most 256 bytes of"),
+        ('audience = "pool"', 'audience = "po\\u202eol"', "audience must be"),
+        ('audience = "pool"', f'audience = "{"é" * 200}"', "audience must be"),
         (KEK_ID, "http://vault.example/keys/cji/0", "kek_id"),
         ("power_of_two", "large", "size_class"),
         ("valid_hours = 2", "valid_hours = 25", "valid_hours"),
@@ -156,7 +159,6 @@ def test_specs_name_what_is_wrong(old: str, new: str, says: str) -> None:
     ("old", "new", "says"),
     [
         ("CA0190000", "ZZ0190000", "originating_ori"),
-        ('purpose_code = "C"', 'purpose_code = "C"\ncase_number = " x"', "text characters"),
         ("person/1", "Person", "input schema"),
         (JWK, "{}", "recipients"),
         ("person/1", "nibrs.flat/3.1", "not possible with the input schema"),
