@@ -98,7 +98,7 @@ def _about(task: Task) -> str:
 
 
 def questions(desk: Desk, task: Task, at: str, failure: Failure | None) -> Iterator[Part]:
-    """What the task asks about its parameters, with answers that are right for most."""
+    """The questions of the task about its parameters, with answers that are right for most."""
     if failure is not None:
         yield problem(failure)
     yield element("p", task.sentence, class_="lead")
@@ -171,7 +171,7 @@ def joined(samples: Iterable[str]) -> Iterator[Part]:
 
 
 def _beyond(task: Task) -> Part:
-    """What the forms do not offer."""
+    """The settings that the forms do not offer."""
     if not task.more:
         return ""
     return element(
@@ -232,7 +232,7 @@ def _warned(desk: Desk, task: Task, prepared: Prepared) -> Iterator[Part]:
 
 
 def _taken(prepared: Prepared, ahead: Outlook) -> Iterator[Part]:
-    """What is known of the worker, and what it alone decides."""
+    """Known facts of the worker, and its own decisions."""
     yield element("h2", "Will the worker take it?")
     if ahead.missing:
         yield note(ahead.missing, kind="notice")
@@ -249,7 +249,7 @@ def _taken(prepared: Prepared, ahead: Outlook) -> Iterator[Part]:
         "p",
         "The rest is decided by its policy, which it shows to nobody. Before it opens a record, it compares the facts "
         "below with what is listed for your agency on this day, and counts your jobs of today. While it reads, it "
-        "counts rows and bytes. If it denies the job, you are told so without the rule, and there is no result.",
+        "counts rows and bytes. If it denies the job, you get its refusal without the rule, and no result.",
     )
     yield facts(compared(prepared))
     yield element(

@@ -1,6 +1,6 @@
-"""What will happen to a job: what can be checked before anything is sent, and what the worker alone decides.
+"""The outlook of a job: checks that are possible before anything is sent, and decisions of the worker alone.
 
-The worker describes itself: its operations, schemas, keys and limits. It tells nobody its policy, and a denied job
+The worker describes itself: its operations, schemas, keys and limits. It shows its policy to nobody, and a denied job
 gets no rule (docs/policy.md). So the facts that the policy compares are listed, also as a case for `cji policy test`.
 """
 

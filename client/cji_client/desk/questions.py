@@ -1,4 +1,4 @@
-"""What a form asks about the parameters of an operation.
+"""The questions of a form about the parameters of an operation.
 
 A question names a field of the parameters. Its control, its bounds and its default are read from the declaration of
 that field: a switch, a number, a day, a text, one of several words, or a choice for each column of the records.

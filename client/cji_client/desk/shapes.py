@@ -1,4 +1,4 @@
-"""The choices that a form gives for columns, and the operations of answers that are no parameters as they are."""
+"""The choices that a form gives for columns, and the operations of answers that need a form of their own."""
 
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -33,9 +33,9 @@ GROUPINGS: Final = {NOT: "Not by this", VALUES: "By its values", MONTH: "By mont
 
 
 def treatments(column: str) -> tuple[str, ...]:
-    """What can be done to a column before its records are given away, the suggested thing first."""
+    """The transforms that fit a column before its records are given away, the suggested one first."""
     if column in FREE_TEXT:
-        return (DROP, REDACT)  # never kept: nobody knows what is in it
+        return (DROP, REDACT)  # never kept: it can hold anything
     if column in _DATES:
         return (YEAR, MONTH, DROP, TOKEN, KEEP)
     if column == "postcode":

@@ -279,7 +279,7 @@ class Desk:
         return self.saved.save(name, spec, {role: self.table_of(role).name for role in roles})
 
     def outlook(self, prepared: Prepared) -> Outlook:
-        """What the worker says of itself about this job."""
+        """The worker's description of itself, compared with this job."""
         try:
             with self.connect() as worker:
                 known = worker.describe()

@@ -197,7 +197,7 @@ class Table:
         wanted = " or ".join(SCHEMA_WORDS.get(each, each) for each in schemas)
         raise SpecError(
             f"{self.name} is not what this task is for: {wanted}",
-            remedy="Choose another file, or another task. If the file is of that kind, say so on the page Files.",
+            remedy="Choose another file, or another task. If the file is of that kind, choose it on the page Files.",
         )
 
     def correct(self, choices: Mapping[str, str]) -> None:

@@ -57,7 +57,7 @@ class Task:
     shape: Shape | None = None
     example: Mapping[str, Any] = field(default_factory=dict)
     more: str = ""
-    """What the form does not offer, and a saved job does."""
+    """The settings of a saved job that the form does not offer."""
     saved: tuple[Parameters, ...] = ()
     """All operations of a saved job."""
 
@@ -121,8 +121,8 @@ TASKS: Final = (
     Task(
         key="screen",
         title="Which of these people are on this list?",
-        sentence="Looks for each person of the first file in the list, by the search rules of NCIC, and says how good "
-        "each hit is. A hit is a lead, not an identification.",
+        sentence="Looks for each person of the first file in the list, by the search rules of NCIC, and rates "
+        "each hit. A hit is a lead, not an identification.",
         operation="screen",
         files={RECORDS: "The people to check", REFERENCE: "The list"},
         questions=(

@@ -57,7 +57,7 @@ def require_serial(policy: Policy, audit: AuditFile) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """What a reload would put in force; `reference` is None if `values` are in force."""
+    """The files that a reload would put in force; `reference` is None if `values` are in force."""
 
     number: int
     policy: Policy
