@@ -18,10 +18,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cji_simulator.certificates import Credential, name, validity
 from cji_simulator.snp import Tcb
 
-__all__ = ["CHIP_ID_LENGTH", "PRODUCT", "AmdRoots", "make", "vcek"]
+__all__ = ["CHIP_ID_LENGTH", "KEY_BITS", "PRODUCT", "AmdRoots", "make", "vcek"]
 
 PRODUCT: Final = "Genoa"
 CHIP_ID_LENGTH: Final = 64  # bytes
+KEY_BITS: Final = 4096  # of ARK and ASK
 _PSS: Final = padding.PSS(padding.MGF1(hashes.SHA384()), 48)
 _OID: Final = "1.3.6.1.4.1.3704.1."
 
@@ -107,9 +108,9 @@ def vcek(tcb: Tcb, chip_id: bytes, ask: Credential) -> Credential:
     return Credential(key=key, certificate=certificate, above=ask.chain)
 
 
-def make(tcb: Tcb) -> AmdRoots:
-    """Make a chain for one new chip at `tcb`; seconds, because of two RSA-4096 keys."""
-    ark = _authority(f"ARK-{PRODUCT}", 65536, rsa.generate_private_key(65537, 4096), None)
-    ask = _authority(f"SEV-{PRODUCT}", 65537, rsa.generate_private_key(65537, 4096), ark)
+def make(tcb: Tcb, ark_key: rsa.RSAPrivateKey, ask_key: rsa.RSAPrivateKey) -> AmdRoots:
+    """Make a chain for one new chip at `tcb`, with these keys of `KEY_BITS`."""
+    ark = _authority(f"ARK-{PRODUCT}", 65536, ark_key, None)
+    ask = _authority(f"SEV-{PRODUCT}", 65537, ask_key, ark)
     chip_id = os.urandom(CHIP_ID_LENGTH)
     return AmdRoots(ark=ark, ask=ask, vcek=vcek(tcb, chip_id, ask), chip_id=chip_id)

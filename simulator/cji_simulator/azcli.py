@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from cji_simulator.encoding import b64url, unb64url
+from cji_simulator.endpoints import POOL
 from cji_simulator.errors import SimulatorError
-from cji_simulator.server import POOL
 from cji_simulator.simulation import Simulation, SimulationError
 
 __all__ = ["SECOND_VAULT", "SUBSCRIPTION", "AzError", "run_az"]

@@ -8,6 +8,7 @@ import datetime
 import ipaddress
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -27,6 +28,7 @@ __all__ = [
     "name",
     "pem",
     "private_pem",
+    "rsa_keys",
     "usable",
     "validity",
     "write_private",
@@ -71,6 +73,16 @@ class Credential:
             raise TypeError("a key of a kind that this package does not make")
         first, *above = _certificates(stem.with_suffix(".pem").read_bytes())
         return cls(key=key, certificate=first, above=tuple(above))
+
+
+def rsa_keys(*bits: int) -> tuple[rsa.RSAPrivateKey, ...]:
+    """Make keys of these sizes at once: OpenSSL looks for primes without the interpreter's lock."""
+
+    def make(size: int) -> rsa.RSAPrivateKey:
+        return rsa.generate_private_key(65537, size)
+
+    with ThreadPoolExecutor() as threads:
+        return tuple(threads.map(make, bits))
 
 
 def pem(certificate: x509.Certificate) -> bytes:

@@ -16,9 +16,6 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from cji_attestation import Trust
-from cji_client.errors import ClientError
-from cji_core.command import build
 from cji_core.documents import decode
 from cji_simulator.errors import SimulatorError
 from cji_simulator.fault_cli import alone, fault, new_state_option, opened, state_option
@@ -34,9 +31,11 @@ if TYPE_CHECKING:
     from cji_simulator.drill import Row
     from cji_simulator.launch import Deployment
 
-__all__ = ["main"]
+__all__ = ["PROFILE", "TRUST", "main", "show_running"]
 
-_TRUST: Final = "trust.json"
+TRUST: Final = "trust.json"
+PROFILE: Final = "worker/client/client.toml"
+"""Of the state folder, as is the file of its trust."""
 _LOOK_S: Final = 0.2
 
 
@@ -132,8 +131,6 @@ def up(
     In another terminal, with the profile it prints:
       cji-simulator cji job run people.csv --spec job.toml --profile .demo/worker/client/client.toml --out result/
     """
-    from cji_simulator.worker import WorkerDied
-
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -151,7 +148,7 @@ def up(
                     lifetime=key_lifetime_s,
                     cell_mib=cell_mib,
                 )
-    except (SimulationError, WorkerDied) as error:
+    except SimulatorError as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -167,17 +164,26 @@ def _once(
     cell_mib: int,
 ) -> int:
     """Run one simulation until `stop` or a reset; returns the worker's port, which the next one keeps."""
+    servers = Simulation(state, tee=tee, ports=ports)
+    servers.begin()  # while they start, this process loads what it needs, and makes the agency's keys
     from cji_simulator import unit
-    from cji_simulator.launch import worker_config
+    from cji_simulator.launch import AgencyKeys, worker_config
     from cji_simulator.worker import Worker
 
     shutil.rmtree(state / "worker", ignore_errors=True)  # its trail is of another vTPM
-    with Simulation(state, tee=tee, ports=ports) as simulation:
+    agency_keys = AgencyKeys()
+    with servers as simulation:
         key = simulation.create_cmk()
         files = worker_config(
-            state / "worker", simulation=simulation, keys=[key], port=port, key_lifetime_s=lifetime, cell_mib=cell_mib
+            state / "worker",
+            simulation=simulation,
+            keys=[key],
+            agency_keys=agency_keys,
+            port=port,
+            key_lifetime_s=lifetime,
+            cell_mib=cell_mib,
         )
-        (state / _TRUST).write_bytes(msgspec.json.encode(simulation.trust))
+        (state / TRUST).write_bytes(msgspec.json.encode(simulation.trust))
         table = _where(simulation)
         table.add_row("key", key.kek_id)
         table.add_row("  thumbprint", key.public_thumbprint)
@@ -186,7 +192,7 @@ def _once(
         table.add_row("worker's files", str(files.config))
         port = int(files.target.rpartition(":")[2])
         if not with_worker:
-            _show(table)
+            show_running(table)
             while not stop.wait(_LOOK_S) and not simulation.unit.reset:
                 pass
             return port
@@ -196,7 +202,7 @@ def _once(
 
         def ready(worker: Worker) -> None:
             table.add_row("worker", f"port {worker.port}, log {_log(files)}")
-            _show(table)
+            show_running(table)
 
         unit.run(simulation, start, stop=stop, ready=ready)
         return port
@@ -206,7 +212,8 @@ def _log(files: "Deployment") -> Path:
     return files.folder / "worker.log"
 
 
-def _show(table: Table) -> None:
+def show_running(table: Table) -> None:
+    """Print the table, and the line for which scripts and containers wait."""
     show(Console(highlight=False), table)
     click.echo("In another terminal: `cji-simulator status`, `cji-simulator fault --help`, `cji-simulator cji --help`.")
     click.echo("Running. Stop with Ctrl-C.")
@@ -237,11 +244,12 @@ def status(state: Path) -> None:
 
 
 def _worker(state: Path, simulation: Simulation) -> str:
+    from cji_client.errors import ClientError
     from cji_client.profile import load_profile
     from cji_client.transport import SyncClient
 
     try:
-        profile = load_profile(state / "worker" / "client" / "client.toml")
+        profile = load_profile(state / PROFILE)
         with SyncClient(
             profile.target,
             tls=profile.tls(),
@@ -264,6 +272,7 @@ def _worker(state: Path, simulation: Simulation) -> str:
 )
 def demo(folder: Path) -> None:
     """Run the whole product once: attest, release a key, run a sealed job of fictitious persons, verify a receipt."""
+    from cji_client.errors import ClientError
     from cji_simulator.demo import run_demo
     from cji_simulator.worker import WorkerDied
 
@@ -334,6 +343,7 @@ def drill(folder: Path, workers: int, at_once: int, lifetime: int, *, as_json: b
     Example:
       cji-simulator drill --workers 20
     """
+    from cji_client.errors import ClientError
     from cji_simulator.drill import DrillError, run_drill
     from cji_simulator.worker import WorkerDied
 
@@ -362,7 +372,7 @@ def profile(state: Path) -> None:
       cji-simulator cji worker attest --profile "$(cji-simulator profile)"
     """
     with opened(state):
-        click.echo((state / "worker" / "client" / "client.toml").absolute())
+        click.echo((state / PROFILE).absolute())
 
 
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -394,8 +404,11 @@ def cji(state: Path, arguments: tuple[str, ...]) -> None:
 
     `--state` stands before the command: behind it, it is an option of `cji`'s.
     """
+    from cji_attestation import Trust
+    from cji_core.command import build
+
     try:
-        trust = decode((state / _TRUST).read_bytes(), Trust, limit=1 << 20)
+        trust = decode((state / TRUST).read_bytes(), Trust, limit=1 << 20)
     except OSError as error:
         raise click.ClickException(f"no simulation was started in {state}; run `cji-simulator up` first") from error
     build(trust)(list(arguments), prog_name="cji-simulator cji")

@@ -19,12 +19,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Literal
 
 import msgspec
 from aiohttp import web
 
 from cji_core.documents import decode
+from cji_simulator.endpoints import Machine, Unit, UnitReport
 from cji_simulator.entra import Entra, TokenOrder
 from cji_simulator.faults import Event, Fault, Faults
 from cji_simulator.identity import Identities, Role
@@ -32,7 +32,7 @@ from cji_simulator.intel import Intel, Publication
 from cji_simulator.keyvault import KeyVault
 from cji_simulator.maa import SigningKeys
 
-__all__ = ["Control", "EventOptions", "Machine", "Unit", "UnitReport"]
+__all__ = ["Control", "EventOptions"]
 
 
 class EventOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,38 +46,6 @@ class EventOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def __post_init__(self) -> None:
         if not 0 <= self.pcr <= 23:
             raise ValueError("a PCR is 0 to 23")
-
-
-class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One VM: where its vTPM and its event logs are."""
-
-    number: int
-    vm_id: str
-    tcti: str
-    firmware_log: str
-    userspace_log: str
-    socket: str = ""
-    """The socket for QEMU's TPM, if it runs this machine."""
-
-
-class UnitReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The state of the worker that `up` runs, in a boot of its machine."""
-
-    boot: int
-    state: Literal["starting", "serving", "ended"]
-
-
-class Unit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Boots of the first machine, whether a reset was asked for, and the last report of the worker's unit, if any."""
-
-    boot: int = 0
-    reset: bool = False
-    report: UnitReport | None = None
-
-    @property
-    def serves(self) -> bool:
-        """Whether the worker serves in the current boot."""
-        return self.report == UnitReport(boot=self.boot, state="serving")
 
 
 class Control:

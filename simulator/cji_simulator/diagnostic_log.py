@@ -13,7 +13,7 @@ from typing import Final
 
 from aiohttp import web
 
-from cji_simulator.faults import Handler
+from cji_simulator.http_faults import Handler
 from cji_simulator.identity import CLIENT_ID
 
 __all__ = ["DiagnosticLog"]

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cji_simulator import jws
 from cji_simulator.encoding import b64url, public_jwk
-from cji_simulator.faults import Faults, Service, middleware
+from cji_simulator.faults import Faults, Service
+from cji_simulator.http_faults import middleware
 
 __all__ = ["Entra", "TokenOrder"]
 

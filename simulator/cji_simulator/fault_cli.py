@@ -7,17 +7,15 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, Final, get_args
+from typing import IO, Any, Final
 
 import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from cji_attestation.appraisal import TcbStatus
 from cji_simulator.faults import CATALOGUE, EVENTS, Event, Fault, Kind, Service
-from cji_simulator.intel import Publication
-from cji_simulator.renewal import RenewalError, renew
+from cji_simulator.intel import STATUSES, Publication
 from cji_simulator.simulation import Simulation, SimulationError
 from cji_simulator.tables import show
 from cji_simulator.whereabouts import USUAL, announced, found_state
@@ -74,6 +72,8 @@ def with_now(command: Callable[..., None]) -> Callable[..., None]:
 
 def show_renewal(state: Path) -> None:
     """Have the worker of `up` renew, and print what its log says of it."""
+    from cji_simulator.renewal import RenewalError, renew
+
     try:
         events = renew(state / "worker")
     except RenewalError as error:
@@ -249,7 +249,7 @@ def update_host(state: Path) -> None:
 @fault.command()
 @with_now
 @state_option
-@click.option("--status", type=click.Choice([*get_args(TcbStatus), "Revoked"]), default="UpToDate", show_default=True)
+@click.option("--status", type=click.Choice(STATUSES), default="UpToDate", show_default=True)
 @click.option("--advisory", "advisories", multiple=True, help="For example INTEL-SA-01036; can be repeated.")
 @click.option("--evaluation", type=click.IntRange(1), default=18, show_default=True, help="tcbEvaluationDataNumber.")
 @click.option("--days", type=float, default=30.0, show_default=True, help="Days until nextUpdate; negative: expired.")

@@ -8,17 +8,14 @@ machine or the service for good: signing keys are replaced, the VM reboots, a PC
 `CATALOGUE` and `EVENTS` are the whole list; the command line, its help and the table of tests are made from them.
 """
 
-import asyncio
 import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
 
-__all__ = ["CATALOGUE", "EVENTS", "TRANSPORT", "Event", "Fault", "Faults", "Handler", "Kind", "Service", "middleware"]
+__all__ = ["CATALOGUE", "EVENTS", "TRANSPORT", "Event", "Fault", "Faults", "Kind", "Service"]
 
 
 class Service(enum.StrEnum):
@@ -235,39 +232,3 @@ class Faults:
                     self._orders[at] = msgspec.structs.replace(order, times=order.times - 1)
                 return order
         return None
-
-
-def _drop(request: web.Request) -> web.StreamResponse:
-    if request.transport is not None:
-        request.transport.close()
-    raise ConnectionResetError
-
-
-def _refusal(fault: Fault) -> web.Response:
-    headers = {"x-ms-error-code": "Simulated"}
-    if fault.seconds:
-        headers["Retry-After"] = str(int(fault.seconds))
-    body = {"error": {"code": "Simulated", "message": "A fault that was ordered."}}
-    return web.json_response(body, status=fault.status or 503, headers=headers)
-
-
-def middleware(service: Service, faults: Faults) -> Middleware:
-    """Return the aiohttp middleware that carries out orders of transport."""
-
-    @web.middleware
-    async def strike(request: web.Request, handler: Handler) -> web.StreamResponse:
-        fault = faults.take(service, *TRANSPORT, path=request.path)
-        if fault is None:
-            return await handler(request)
-        match fault.kind:
-            case Kind.STATUS:
-                return _refusal(fault)
-            case Kind.SLOW:
-                await asyncio.sleep(fault.seconds or 0)
-                return await handler(request)
-            case Kind.DOWN:
-                return _drop(request)
-            case _:
-                return web.Response(body=b'{"value":', content_type="application/json")
-
-    return strike

@@ -11,7 +11,8 @@ from aiohttp import web
 from cji_core.documents import decode
 from cji_simulator.certificates import pem
 from cji_simulator.encoding import b64, b64url, unb64url
-from cji_simulator.faults import Faults, Handler, Kind, Service, middleware
+from cji_simulator.faults import Faults, Kind, Service
+from cji_simulator.http_faults import Handler, middleware
 from cji_simulator.identity import CLIENT_ID, LIFETIME, Identities, Role
 from cji_simulator.roots import Roots
 from cji_simulator.scheduled_events import ScheduledEvents

@@ -26,6 +26,7 @@ __all__ = [
     "FMSPC",
     "PPID",
     "QE_SIGNER",
+    "STATUSES",
     "Certifier",
     "Collateral",
     "Intel",
@@ -41,6 +42,11 @@ FMSPC: Final = bytes.fromhex("90c06f000000")  # of Azure's DCesv6
 PPID: Final = b"simulated PPID.."
 QE_SIGNER: Final = bytes.fromhex("dc9e2a7c6f948f17474e34a7fc43ed030f7c1563f1babddf6340c82e0e54a8c5")
 PCE_SVN: Final = 13
+STATUSES: Final = (
+    *("UpToDate", "SWHardeningNeeded", "ConfigurationNeeded", "ConfigurationAndSWHardeningNeeded"),
+    *("OutOfDate", "OutOfDateConfigurationNeeded", "Revoked"),
+)
+"""What Intel can say of a processor's TCB."""
 _SGX: Final = "1.2.840.113741.1.13.1"
 _NAMES: Final = ("root", "ca", "pck", "signer")
 _DAY: Final = datetime.timedelta(days=1)

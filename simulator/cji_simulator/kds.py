@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cji_simulator.amd import PRODUCT
 from cji_simulator.certificates import pem
-from cji_simulator.faults import Faults, Service, middleware
+from cji_simulator.faults import Faults, Service
+from cji_simulator.http_faults import middleware
 from cji_simulator.roots import Roots
 
 __all__ = ["KeyDistributionService"]

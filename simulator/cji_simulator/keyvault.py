@@ -20,7 +20,8 @@ from cji_simulator.certificates import Credential
 from cji_simulator.diagnostic_log import DiagnosticLog
 from cji_simulator.encoding import b64url, unb64url
 from cji_simulator.errors import SimulatorError
-from cji_simulator.faults import Faults, Handler, Kind, Service, middleware
+from cji_simulator.faults import Faults, Kind, Service
+from cji_simulator.http_faults import Handler, middleware
 from cji_simulator.identity import Identities, Role
 from cji_simulator.release_policy import PolicyError, ReleasePolicy
 from cji_simulator.roots import Roots

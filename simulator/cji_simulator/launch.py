@@ -17,7 +17,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -45,6 +45,7 @@ __all__ = [
     "CLOUD",
     "ENTRA_AUDIENCE",
     "Agency",
+    "AgencyKeys",
     "Deployment",
     "key_table",
     "renew_certificate",
@@ -88,6 +89,19 @@ class Agency:
     def san(self) -> str:
         """The URI in its certificate."""
         return f"spiffe://cji.example/agency/{self.name}"
+
+
+def _recipient() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 3072)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgencyKeys:
+    """New keys of a submitter, for both suites. They take a part of a second, and need no simulation."""
+
+    signing: SigningPair = field(default_factory=SigningPair.generate)
+    recipient: rsa.RSAPrivateKey = field(default_factory=_recipient)
+    hybrid: DecryptionPair = field(default_factory=DecryptionPair.generate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,6 +313,7 @@ def worker_config(
     simulation: Simulation,
     keys: Sequence[Cmk],
     agency: Agency | None = None,
+    agency_keys: AgencyKeys | None = None,
     port: int | None = None,
     cells: int = 2,
     cell_mib: int = 160,
@@ -329,11 +344,8 @@ def worker_config(
     (folder / "client-roots.pem").write_bytes(pem(client_ca.certificate))
     (folder / "ak-issuers.pem").write_bytes(simulation.ak_issuers)
     (client / "ca.pem").write_bytes(pem(server_ca.certificate))
-    signing, recipient, hybrid = (
-        SigningPair.generate(),
-        rsa.generate_private_key(65537, 3072),
-        DecryptionPair.generate(),
-    )
+    own = agency_keys or AgencyKeys()
+    signing, recipient, hybrid = own.signing, own.recipient, own.hybrid
     write_private(client / "signing.key", private_pem(signing.ml_dsa) + private_pem(signing.p384))
     write_private(client / "recipient.key", private_pem(recipient))
     write_private(client / "recipient-hybrid.key", private_pem(hybrid.ml_kem) + private_pem(hybrid.p384))

@@ -22,8 +22,9 @@ from cji_simulator import jws
 from cji_simulator.certificates import Credential
 from cji_simulator.claims import LIFETIME, guest_claims
 from cji_simulator.encoding import b64, b64url, rsa_jwk
-from cji_simulator.faults import Faults, Kind, Service, middleware
+from cji_simulator.faults import Faults, Kind, Service
 from cji_simulator.guest import AttestRefused, GuestEvidence, verify
+from cji_simulator.http_faults import middleware
 from cji_simulator.identity import Identities
 from cji_simulator.intel import Intel
 from cji_simulator.policies import Policies

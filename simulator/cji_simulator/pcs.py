@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from cji_simulator.faults import Faults, Service, middleware
+from cji_simulator.faults import Faults, Service
+from cji_simulator.http_faults import middleware
 from cji_simulator.intel import FMSPC, Collateral, Intel, Statements
 
 __all__ = ["CertificationService"]

@@ -20,11 +20,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final, Self
 
+from cji_simulator.endpoints import POOL
 from cji_simulator.launch import renew_certificate
 from cji_simulator.pool import Instance, Pool
 from cji_simulator.releases import Release
 from cji_simulator.roots import HOST
-from cji_simulator.server import POOL
 from cji_simulator.worker import WorkerDied
 
 __all__ = ["PoolService"]

@@ -5,7 +5,6 @@ authority of its own. Production's values refuse all three. The session's operat
 simulated provider, and has accepted every open advisory.
 """
 
-import hashlib
 from datetime import date
 from typing import Any, Final
 
@@ -13,14 +12,10 @@ import msgspec
 
 from cji_attestation.appraisal import IdKey, Mrtd, ReferenceValues, VtpmRoot
 from cji_simulator.operator import operator
+from cji_simulator.snp import FAMILY_ID, GUEST_SVN, ID_KEY_DIGEST, IMAGE_ID, MEASUREMENT
 
-__all__ = ["FAMILY_ID", "GUEST_SVN", "ID_KEY_DIGEST", "IMAGE_ID", "MEASUREMENT", "reference_values", "toml"]
+__all__ = ["reference_values", "toml"]
 
-ID_KEY_DIGEST: Final = hashlib.sha384(b"cji-simulator id key").digest()
-MEASUREMENT: Final = hashlib.sha384(b"cji-simulator paravisor").digest()
-GUEST_SVN: Final = 0x1000D
-FAMILY_ID: Final = bytes.fromhex("01232000000000000000000000000000")
-IMAGE_ID: Final = bytes.fromhex("02000000000000000000000000000000")
 _FROM: Final[dict[str, Any]] = {"source": "cji-simulator", "seen": date(2026, 11, 1)}
 
 

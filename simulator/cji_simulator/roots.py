@@ -24,6 +24,7 @@ from cji_simulator.certificates import (
     leaf,
     name,
     pem,
+    rsa_keys,
     usable,
     validity,
     write_private,
@@ -54,7 +55,7 @@ class Roots:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Load the roots of `folder`, or make them, which takes seconds; replace them if they are about to end."""
+        """Load the roots of `folder`, or make them, which takes a second; replace them if they are about to end."""
         if not usable(folder):
             _make(folder)
         load = {stem: Credential.load(folder / stem) for stem in _NAMES}
@@ -136,18 +137,20 @@ def _spki_sha256(certificate: x509.Certificate) -> str:
 
 def _make(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    large, usual = (amd.KEY_BITS,) * 2, (2048,) * 6
+    ark, ask, vault_root, vault_middle, vault_leaf, vtpm, vtpm_issuer, maa = rsa_keys(*large, *usual)
     tls_ca = authority("Simulated TLS Root", ec.generate_private_key(ec.SECP256R1()))
-    vault_ca = authority("Simulated Key Vault Root", rsa.generate_private_key(65537, 2048))
-    vault_intermediate = authority("Simulated Key Vault CA", rsa.generate_private_key(65537, 2048), vault_ca)
-    vtpm_root = authority("Simulated Virtual TPM Root", rsa.generate_private_key(65537, 2048))
-    chip = amd.make(Tcb())
+    vault_ca = authority("Simulated Key Vault Root", vault_root)
+    vault_intermediate = authority("Simulated Key Vault CA", vault_middle, vault_ca)
+    vtpm_root = authority("Simulated Virtual TPM Root", vtpm)
+    chip = amd.make(Tcb(), ark, ask)
     made = {
         "tls-ca": tls_ca,
         "tls": leaf(HOST, ec.generate_private_key(ec.SECP256R1()), tls_ca, hosts=["localhost", HOST]),
         "vault-ca": vault_ca,
-        "vault": leaf(HOST, rsa.generate_private_key(65537, 2048), vault_intermediate, hosts=["localhost", HOST]),
-        "vtpm-ca": authority("Simulated Virtual TPM CA", rsa.generate_private_key(65537, 2048), vtpm_root),
-        "maa-ca": authority("Simulated Attestation Root", rsa.generate_private_key(65537, 2048)),
+        "vault": leaf(HOST, vault_leaf, vault_intermediate, hosts=["localhost", HOST]),
+        "vtpm-ca": authority("Simulated Virtual TPM CA", vtpm_issuer, vtpm_root),
+        "maa-ca": authority("Simulated Attestation Root", maa),
         "ark": chip.ark,
         "ask": chip.ask,
         "vcek": chip.vcek,

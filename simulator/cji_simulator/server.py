@@ -13,8 +13,9 @@ from aiohttp import web
 
 from cji_core.audiences import STORAGE
 from cji_simulator.broker import broker
-from cji_simulator.control import Control, EventOptions, Machine
+from cji_simulator.control import Control, EventOptions
 from cji_simulator.diagnostic_log import DiagnosticLog
+from cji_simulator.endpoints import ENDPOINTS, USER_DATA, Endpoints, Machine
 from cji_simulator.entra import Entra
 from cji_simulator.faults import Event, Faults
 from cji_simulator.hcl import Tee
@@ -32,41 +33,10 @@ from cji_simulator.tdx import TdxHost
 from cji_simulator.vault_keys import Backups
 from cji_simulator.vtpm import FIRMWARE_LOG, MACHINE_SOCKET, USERSPACE_LOG, VirtualTpm
 
-__all__ = ["ENDPOINTS", "POOL", "USER_DATA", "VAULT_LOG", "Endpoints", "serve"]
+__all__ = ["VAULT_LOG", "serve"]
 
-ENDPOINTS: Final = "endpoints.json"
-POOL: Final = "pool.json"  # address of the interface of a pool, while there is one
 BROKER: Final = "broker.sock"
-USER_DATA: Final = "user-data"  # of the VM, before base64
 VAULT_LOG: Final = "vault-audit.json"
-
-
-class Endpoints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Addresses of the services and the roots that vouch for them. Public data."""
-
-    maa_url: str
-    other_maa_url: str  # a second provider, of another tenant, with the same signing keys
-    vault_url: str
-    vault_resource: str
-    second_vault_url: str  # of another region, where keys of the first can be restored
-    hsm_url: str
-    imds_url: str  # of the metadata service itself
-    broker: str  # Unix socket of the broker in front of it
-    control_url: str
-    machine: Machine  # the first
-    region: str
-    vm_id: str
-    client_id: str  # of the identity that the VM has
-    tls_roots: str
-    release_roots: str
-    ark_spki_sha256: str
-    vtpm_spki_sha256: str
-    ak_issuers: str
-    intel_spki_sha256: str
-    intel_url: str
-    amd_url: str
-    entra_url: str
-    tee: Tee
 
 
 def _events(
@@ -126,13 +96,6 @@ async def serve(
     entra_socket, entra_port = next(listening)
     # The audience that a vault names must be a parent domain of its host, as vault.azure.net is of a vault's name.
     # 0.0.1 stands so to 127.0.0.1, and the client's check of that rule stays on.
-    signing, issuer, other_issuer = SigningKeys(roots), f"https://{HOST}:{maa_port}", f"https://{HOST}:{other_port}"
-    maa, other = (
-        AttestationService(
-            issuer=one, other=another, keys=signing, roots=roots, intel=intel, identities=identities, faults=faults
-        )
-        for one, another in ((issuer, other_issuer), (other_issuer, issuer))
-    )
     backups = Backups()
     vault, second, hsm = (
         kind(
@@ -181,7 +144,16 @@ async def serve(
                 socket=str(made.folder / MACHINE_SOCKET) if qemu else "",
             )
 
+        # while the machine's TPM makes its keys in a process of its own
+        making = asyncio.create_task(asyncio.to_thread(SigningKeys, roots))
         first = await new_machine()
+        signing, issuer, other_issuer = await making, f"https://{HOST}:{maa_port}", f"https://{HOST}:{other_port}"
+        maa, other = (
+            AttestationService(
+                issuer=one, other=another, keys=signing, roots=roots, intel=intel, identities=identities, faults=faults
+            )
+            for one, another in ((issuer, other_issuer), (other_issuer, issuer))
+        )
         events = _events(signing, machines, roots, entra)
         control = Control(
             faults=faults,

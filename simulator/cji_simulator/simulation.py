@@ -13,34 +13,31 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from cji_attestation import Trust
-from cji_attestation.appraisal import ReferenceValues
-from cji_attestation.evidence import Evidence
-from cji_attestation.evidence.collect import collect
-from cji_attestation.evidence.pcs import IntelPcs
-from cji_attestation.release import Attester, KeySpec
-from cji_attestation.release.policy import build
 from cji_attestation.trust import endpoint
 from cji_core.documents import convert, decode
 from cji_simulator import jws
-from cji_simulator.control import Machine, Unit, UnitReport
 from cji_simulator.encoding import CURVES, PublicKey, b64url, public_jwk, unb64url
-from cji_simulator.entra import TokenOrder
+from cji_simulator.endpoints import ENDPOINTS, USER_DATA, Endpoints, Machine, Unit, UnitReport
 from cji_simulator.errors import SimulatorError
 from cji_simulator.faults import Event, Fault, Kind, Service
 from cji_simulator.hcl import Tee
-from cji_simulator.intel import Publication
 from cji_simulator.ports import require_free
 from cji_simulator.prerequisites import missing
-from cji_simulator.reference import reference_values
-from cji_simulator.server import ENDPOINTS, USER_DATA, Endpoints
 from cji_simulator.whereabouts import found_state
+
+if TYPE_CHECKING:  # commands and tests that need none of these do not load them
+    from cji_attestation.appraisal import ReferenceValues
+    from cji_attestation.evidence import Evidence
+    from cji_attestation.release import Attester, KeySpec
+    from cji_simulator.entra import TokenOrder
+    from cji_simulator.intel import Publication
 
 __all__ = ["Cmk", "Simulation", "SimulationError"]
 
@@ -66,8 +63,10 @@ class Cmk(msgspec.Struct, frozen=True, kw_only=True):
     public_jwk: dict[str, str]  # kty RSA with minimal exponent, or EC
 
     @property
-    def spec(self) -> KeySpec:
+    def spec(self) -> "KeySpec":
         """The pins as the worker takes them."""
+        from cji_attestation.release import KeySpec
+
         return KeySpec(kek_id=self.kek_id, public_thumbprint=self.public_thumbprint, policy_sha256=self.policy_sha256)
 
 
@@ -106,8 +105,11 @@ class Simulation:
     ) -> None:
         self.stop()
 
-    def start(self) -> None:
-        """Start the servers and wait for them; raises SimulationError."""
+    def begin(self) -> None:
+        """Start the servers, and do not wait for them: `start` does. Raises SimulationError.
+
+        Whoever has something else to do before it needs them does it in between.
+        """
         if lacking := missing(worker=False):
             raise SimulationError("; ".join(lacking))
         if self._ports is not None:
@@ -116,19 +118,23 @@ class Simulation:
             except OSError as error:
                 raise SimulationError(str(error.strerror)) from error
         self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        ready = self.state / ENDPOINTS
-        ready.unlink(missing_ok=True)
+        (self.state / ENDPOINTS).unlink(missing_ok=True)
         command = [sys.executable, "-m", "cji_simulator", str(self.state), *self._options]
-        log = self.state / "server.log"
-        with log.open("wb") as sink:
+        with self._log.open("wb") as sink:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=sink, stderr=sink, start_new_session=True
             )
-        until = time.monotonic() + _START
+
+    def start(self) -> None:
+        """Start the servers, unless they are starting, and wait for them; raises SimulationError."""
+        if self._process is None:
+            self.begin()
+        assert self._process is not None
+        ready, until = self.state / ENDPOINTS, time.monotonic() + _START
         while not ready.exists():
             if self._process.poll() is not None or time.monotonic() > until:
                 self.stop()
-                raise SimulationError(f"the servers did not start; the reason is in {log}")
+                raise SimulationError(f"the servers did not start; the reason is in {self._log}")
             time.sleep(0.01)
         self._endpoints = decode(ready.read_bytes(), Endpoints, limit=1 << 20)
 
@@ -189,6 +195,10 @@ class Simulation:
     def report_unit(self, report: UnitReport) -> None:
         """Report the state of the worker; for the process that runs it."""
         self._control("PUT", "/unit", msgspec.json.encode(report))
+
+    @property
+    def _log(self) -> Path:
+        return self.state / "server.log"
 
     @property
     def endpoints(self) -> Endpoints:
@@ -275,12 +285,14 @@ class Simulation:
         )
 
     @property
-    def reference(self) -> ReferenceValues:
+    def reference(self) -> "ReferenceValues":
         """The reference values of an operator who has added those of this simulation's machine."""
         return self.reference_with()
 
-    def reference_with(self, **values: Any) -> ReferenceValues:
+    def reference_with(self, **values: Any) -> "ReferenceValues":
         """The same with other values."""
+        from cji_simulator.reference import reference_values
+
         provider_keys = convert(self._control("GET", "/signing-keys"), tuple[str, ...])
         return reference_values(self.endpoints.vtpm_spki_sha256, provider_keys, **values)
 
@@ -289,8 +301,10 @@ class Simulation:
         """PEM: who issues certificates of attestation keys, up to the root."""
         return self.endpoints.ak_issuers.encode()
 
-    def attester(self, **changes: Any) -> Attester:
+    def attester(self, **changes: Any) -> "Attester":
         """An attester for this machine, with other arguments where given."""
+        from cji_attestation.release import Attester
+
         given: dict[str, Any] = {
             "trust": self.trust,
             "maa_url": self.maa_url,
@@ -299,8 +313,11 @@ class Simulation:
         }
         return Attester(**(given | changes))
 
-    def collect(self, qualifying_data: bytes) -> Evidence:
+    def collect(self, qualifying_data: bytes) -> "Evidence":
         """Evidence of this machine for this quote, not appraised."""
+        from cji_attestation.evidence.collect import collect
+        from cji_attestation.evidence.pcs import IntelPcs
+
         known = x509.load_pem_x509_certificates(self.ak_issuers)
         return collect(
             trust=self.trust, qualifying_data=qualifying_data, pcs=IntelPcs(self.trust), ak_issuers=tuple(known)
@@ -308,6 +325,8 @@ class Simulation:
 
     def release_policy(self) -> dict[str, Any]:
         """Return the default policy of keys: the output of `cji policy build` for both kinds of hardware."""
+        from cji_attestation.release.policy import build
+
         policy: dict[str, Any] = json.loads(build(self.maa_url, hardware=("snp", "tdx")))
         return policy
 
@@ -449,7 +468,7 @@ class Simulation:
         """Give the host new firmware: the chip's reported TCB rises, and its VCEK is another."""
         self._happen(Event.UPDATE_HOST)
 
-    def publish(self, publication: Publication) -> None:
+    def publish(self, publication: "Publication") -> None:
         """Have Intel say this of the processor's TCB from now on; Azure Attestation goes by it too."""
         self._control("PUT", "/publication", msgspec.json.encode(publication))
 
@@ -457,7 +476,7 @@ class Simulation:
         """Replace the signing keys of Microsoft Entra."""
         self._happen(Event.ROTATE_ENTRA_KEYS)
 
-    def entra_token(self, order: TokenOrder) -> str:
+    def entra_token(self, order: "TokenOrder") -> str:
         """An access token, good or wrong as ordered."""
         return str(self._control("POST", "/entra-token", msgspec.json.encode(order))["token"])
 

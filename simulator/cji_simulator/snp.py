@@ -4,6 +4,7 @@ Layout: AMD 56860, table "ATTESTATION_REPORT Structure"; 1184 bytes, little-endi
 the first 0x2A0 bytes, R and S little-endian in 72 bytes each.
 """
 
+import hashlib
 import os
 import struct
 from dataclasses import dataclass, field
@@ -14,11 +15,23 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-from cji_simulator.reference import FAMILY_ID, GUEST_SVN, IMAGE_ID
-
-__all__ = ["REPORT_LENGTH", "Report", "Tcb"]
+__all__ = [
+    "FAMILY_ID",
+    "GUEST_SVN",
+    "ID_KEY_DIGEST",
+    "IMAGE_ID",
+    "MEASUREMENT",
+    "REPORT_LENGTH",
+    "Report",
+    "Tcb",
+]
 
 REPORT_LENGTH: Final = 1184
+ID_KEY_DIGEST: Final = hashlib.sha384(b"cji-simulator id key").digest()
+MEASUREMENT: Final = hashlib.sha384(b"cji-simulator paravisor").digest()
+GUEST_SVN: Final = 0x1000D
+FAMILY_ID: Final = bytes.fromhex("01232000000000000000000000000000")
+IMAGE_ID: Final = bytes.fromhex("02000000000000000000000000000000")
 _SIGNED: Final = 0x2A0
 _POLICY_DEBUG: Final = 1 << 19
 _POLICY_MIGRATE: Final = 1 << 18

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cji_simulator.intel import CPU_SVN, QE_SIGNER, Intel, ec_key, raw_signature
-from cji_simulator.reference import MEASUREMENT
+from cji_simulator.snp import MEASUREMENT
 
 __all__ = ["REPORT_LENGTH", "SEPT_VE_DISABLE", "TdReport", "TdxHost", "quote", "quoted_body", "verify_quote"]
 

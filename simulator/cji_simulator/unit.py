@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from cji_core.errors import RebootError
-from cji_simulator.control import UnitReport
+from cji_simulator.endpoints import UnitReport
 from cji_simulator.simulation import Simulation
 from cji_simulator.worker import Worker, WorkerDied
 

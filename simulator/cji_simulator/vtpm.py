@@ -30,9 +30,8 @@ from tpm2_pytss.types import TPM2B_PUBLIC, TPM2B_SENSITIVE_CREATE
 from cji_simulator import hcl, measured_boot, tpm_wire
 from cji_simulator.faults import Faults, Kind, Service
 from cji_simulator.machine_tpm import MachineTpm
-from cji_simulator.reference import ID_KEY_DIGEST, MEASUREMENT
 from cji_simulator.roots import Roots
-from cji_simulator.snp import Report
+from cji_simulator.snp import ID_KEY_DIGEST, MEASUREMENT, Report
 from cji_simulator.tdx import TdxHost
 from cji_simulator.tpm_proxy import AK_CERTIFICATE, HCL_REPORT, Connection, TpmProxy
 

@@ -27,11 +27,11 @@ from cji_attestation.evidence.tpm_structures import PCR_SELECTION, pcr_digest, p
 from cji_core.certs import spki_sha256
 from cji_core.strict import b64url
 from cji_simulator import amd, hcl, jws
-from cji_simulator.certificates import Credential, authority, leaf, name, pem
+from cji_simulator.certificates import Credential, authority, leaf, name, pem, rsa_keys
 from cji_simulator.encoding import b64, rsa_jwk
-from cji_simulator.reference import ID_KEY_DIGEST, reference_values
+from cji_simulator.reference import reference_values
 from cji_simulator.roots import Roots
-from cji_simulator.snp import Report, Tcb
+from cji_simulator.snp import ID_KEY_DIGEST, Report, Tcb
 from tests.support.rsa_keys import rsa_key
 from tests.support.run_folder import made_once
 
@@ -110,7 +110,7 @@ def sign(key: rsa.RSAPrivateKey, message: bytes) -> bytes:
 class Machine:
     """Keys and chain of one machine. `evidence(...)` builds a bundle; every argument replaces one true part."""
 
-    chip: amd.AmdRoots = field(default_factory=lambda: amd.make(Tcb()))
+    chip: amd.AmdRoots = field(default_factory=lambda: amd.make(Tcb(), *rsa_keys(*(amd.KEY_BITS,) * 2)))
     ak: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
     ek: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
     ephemeral: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))

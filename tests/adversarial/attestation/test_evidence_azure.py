@@ -18,7 +18,7 @@ from cji_attestation.evidence import Evidence, ak_chain
 from cji_attestation.evidence.ak_chain import MAX_CERTIFICATES, with_issuers
 from cji_core.certs import spki_sha256
 from cji_simulator.certificates import Credential, authority, leaf, name
-from cji_simulator.reference import FAMILY_ID, GUEST_SVN, ID_KEY_DIGEST, IMAGE_ID
+from cji_simulator.snp import FAMILY_ID, GUEST_SVN, ID_KEY_DIGEST, IMAGE_ID
 from tests.support.evidence import allowing, refused, with_report
 from tests.support.forge import ak_chain_of, decided, machine, vtpm_ca
 from tests.support.refusals import rejected

@@ -22,7 +22,7 @@ from cji_attestation.evidence.snp_report import PLATFORM_FLAGS, parse_snp_report
 from cji_core.command import build
 from cji_deploy.verbs.doctor_azure import deployment_findings
 from cji_simulator.operator import operator
-from cji_simulator.reference import FAMILY_ID, IMAGE_ID
+from cji_simulator.snp import FAMILY_ID, IMAGE_ID
 from tests.support.corim_forge import AMD, INTEL, NOW, corim, intel_triple, measurement, raw, snp_triple
 from tests.support.evidence import refused
 from tests.support.forge import QUALIFYING, decided, machine, patched_evidence

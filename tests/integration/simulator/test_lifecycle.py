@@ -29,7 +29,10 @@ import sys, time
 from pathlib import Path
 from cji_simulator import Simulation
 simulation = Simulation(Path(sys.argv[1]))
+simulation.begin()
+begun = simulation._process.pid
 simulation.start()
+assert simulation._process.pid == begun
 print(simulation._process.pid, flush=True)
 time.sleep(60)
 """

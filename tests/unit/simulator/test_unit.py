@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from cji_simulator import unit
-from cji_simulator.control import Unit, UnitReport
+from cji_simulator.endpoints import Unit, UnitReport
 from cji_simulator.simulation import Simulation
 from cji_simulator.worker import Worker, WorkerDied
 
