@@ -6,7 +6,9 @@ import subprocess
 
 import jsonschema
 import pytest
+from rich.table import Table
 
+from cji_simulator import cli
 from tests.support.paths import ROOT
 
 _TEXT = {"type": "string", "minLength": 1}
@@ -67,6 +69,7 @@ DEVCONTAINER = {
 }
 """The members that are used. Source: containers.dev, "Dev Container metadata reference"."""
 ACTION_FILE = ROOT / "simulator/action.yml"
+RECIPE_FILE = "docs/how-to/test-against-the-simulator.md"
 DEVCONTAINER_FILE = ROOT / ".devcontainer/devcontainer.json"
 
 
@@ -98,3 +101,30 @@ def test_the_container_of_development_has_the_pinned_base() -> None:
     assert base is not None
     assert container["image"] == base[1]
     assert "@sha256:" in base[1]
+
+
+def test_the_recipe_of_a_container_is_of_the_image() -> None:
+    """Image, folder, network, user and the line to wait for, as the image's file and the program have them."""
+    page, image = ((ROOT / path).read_text() for path in (RECIPE_FILE, "simulator/Containerfile"))
+    recipe = next(block for block in re.findall(r"(?ms)^```python\n(.*?)^```", page) if "testcontainers" in block)
+    compile(recipe, RECIPE_FILE, "exec")
+    run = re.search(r"^#   podman run (.*)$", image, re.MULTILINE)
+    program = re.search(r"^CMD (.*)$", image, re.MULTILINE)
+    assert run is not None
+    assert program is not None
+    folder = json.loads(program[1])[-1]
+    assert f'"{folder}", "rw"' in recipe
+    assert f'-v "$PWD/state:{folder}" ' in run[0]
+    assert f'DockerContainer("{run[1].split()[-1]}")' in recipe
+    assert "--network=host" in run[1]
+    assert 'network_mode="host"' in recipe
+    assert f'state / "{cli.TRUST}"' in recipe
+    assert f'state / "{cli.PROFILE}"' in recipe
+
+
+def test_the_line_that_a_container_is_waited_for_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.show_running(Table())
+    waited = re.search(r'LogMessageWaitStrategy\("(.*)"\)', (ROOT / RECIPE_FILE).read_text())
+    assert waited is not None
+    assert re.search(waited[1], capsys.readouterr().out, re.MULTILINE)
+    assert "grep -q '^Running'" in (ROOT / "simulator/start-in-ci").read_text()
