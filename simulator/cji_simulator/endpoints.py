@@ -1,4 +1,4 @@
-"""What the servers and the programs that call them agree on: files of the state folder, and what is in answers.
+"""The agreement between the servers and their callers: files of the state folder, and the contents of answers.
 
 It imports no server, so a test, a command and `up` itself do not load what only the servers run.
 """

@@ -46,7 +46,7 @@ STATUSES: Final = (
     *("UpToDate", "SWHardeningNeeded", "ConfigurationNeeded", "ConfigurationAndSWHardeningNeeded"),
     *("OutOfDate", "OutOfDateConfigurationNeeded", "Revoked"),
 )
-"""What Intel can say of a processor's TCB."""
+"""Statuses of a processor's TCB in Intel's statements."""
 _SGX: Final = "1.2.840.113741.1.13.1"
 _NAMES: Final = ("root", "ca", "pck", "signer")
 _DAY: Final = datetime.timedelta(days=1)

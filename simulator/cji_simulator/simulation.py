@@ -108,7 +108,7 @@ class Simulation:
     def begin(self) -> None:
         """Start the servers, and do not wait for them: `start` does. Raises SimulationError.
 
-        Whoever has something else to do before it needs them does it in between.
+        A caller with other work to do first does it in between.
         """
         if lacking := missing(worker=False):
             raise SimulationError("; ".join(lacking))
