@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from cji_attestation.bundle.archive import read
-from cji_attestation.bundle.signatures import accepted_in, verify
+from cji_attestation.bundle.archive import Bundle, make, read
+from cji_attestation.bundle.signatures import FileSigner, accepted_in, sign, verify
+from cji_core.command.common import signing_key
 from cji_deploy.runbooks.values import RunbookError
 from cji_worker.bundle.apply import apply
 from tests.support.runbook_drill import KEY, Agency
@@ -59,6 +60,22 @@ def configuration(agency: Agency, folder: Path) -> None:
     (folder / "worker.toml").write_text(text.replace('"state/audit.jsonl"', f'"{agency.files.audit}"'))
 
 
+def here(bundle: Bundle, home: Path, signer: FileSigner) -> Bundle:
+    """The bundle with the simulator's address and TLS key in its worker.toml, signed again: no other file is taken."""
+    listen = re.search(r"(?s)\[listen\]\n.*?\n\n", (home / "worker.toml").read_text())
+    assert listen is not None
+    own = listen[0].replace('"server.', f'"{home}/server.').replace('"client-roots', '"tls/client-roots')
+    text = bundle.files["worker.toml"].decode().replace(LISTEN, own.rstrip("\n") + "\n")
+    unsigned = make(
+        {**bundle.files, "worker.toml": text.encode()},
+        pool=bundle.manifest.pool,
+        serial=bundle.manifest.serial,
+        created=bundle.created,
+        expires=bundle.expires,
+    )
+    return sign(unsigned, signer)
+
+
 def test_a_bundle_becomes_a_worker_that_opens_the_first_job(agency: Agency, memory: Path) -> None:
     desk, instance = agency.folder / "configuration", agency.pool.instances[0]
     keys = Path(instance.vm.trust.bundle_keys)
@@ -74,23 +91,17 @@ def test_a_bundle_becomes_a_worker_that_opens_the_first_job(agency: Agency, memo
     def publish() -> None:
         """What cji-bundle.service does in a boot of the machine; the door's address is the simulator's."""
         instance.vm.reboot()
-        applied, found = memory / "config", read(bundle.read_bytes())
+        applied, home, found = memory / "config", agency.files.folder, read(bundle.read_bytes())
         verify(found, accepted_in(keys), now=datetime.now(UTC))
         apply(
-            found,
+            here(found, home, FileSigner(signing_key(key))),
             trust=instance.vm.trust,
             folder=applied,
             state=memory / "state",
             gid=lambda _: 0,
             uid=lambda _: os.getuid(),
         )
-        home = agency.files.folder
-        listen = re.search(r"(?s)\[listen\]\n.*?\n\n", (home / "worker.toml").read_text())
-        assert listen is not None
-        own = listen[0].replace('"server.', f'"{home}/server.').replace('"client-roots', f'"{home}/client-roots')
-        text = (applied / "worker.toml").read_text().replace(LISTEN, own.rstrip("\n") + "\n")
         shutil.copytree(applied, home / "applied", dirs_exist_ok=True)
-        (home / "applied" / "worker.toml").write_text(text)
         instance.files = replace(instance.files, config=home / "applied" / "worker.toml")
         agency.pool.start(instance)
 
