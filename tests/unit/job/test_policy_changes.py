@@ -137,10 +137,10 @@ def test_no_key_of_the_file_is_left_out() -> None:
     assert keys == [
         {"name", "san", "signing_key", "other_key", "suites", "entra", "agencies"},
         {"key", "from", "until"},
-        {"ori", "agreement", "jobs_per_day", "sealed_columns", "purposes"},
+        {"ori", "agreement", "jobs_per_day", "sealed_columns", "escrow", "purposes"},
         {"id", "from", "until"},
         {"code", "rules"},
-        {"operations", "data_classes", "recipients", "secondary_recipients", "confirmations", "limits"},
+        {"operations", "data_classes", "recipients", "secondary_recipients", "escrow", "confirmations", "limits"},
         {"recipient", "key", "from", "until"},
         {"rows", "bytes"},
     ]
