@@ -191,6 +191,9 @@ param retentionPrincipalIds string[] = []
 @description('Optional. Object ids of the people who put jobs on legal hold and release them. They delete nothing.')
 param legalHoldPrincipalIds string[] = []
 
+@description('Optional. Object ids of the people who run `cji enroll approve`: they write challenges and certificates for the doors of machines.')
+param approverPrincipalIds string[] = []
+
 @description('Optional. Replication of the storage account. Both stay in the region.')
 @allowed([
   'Standard_ZRS'
@@ -271,10 +274,12 @@ var identityName = '${prefix}-id-worker'
 var fleetIdentityName = '${prefix}-id-fleet'
 var auditIdentityName = '${prefix}-id-audit'
 var healthIdentityName = '${prefix}-id-health'
+var doorIdentityName = '${prefix}-id-door'
 var identityResourceId = resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', identityName)
 var fleetIdentityResourceId = resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', fleetIdentityName)
 var auditIdentityResourceId = resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', auditIdentityName)
 var healthIdentityResourceId = resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', healthIdentityName)
+var doorIdentityResourceId = resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', doorIdentityName)
 
 module identity 'identity.bicep' = {
   params: {
@@ -306,6 +311,15 @@ module auditIdentity 'identity.bicep' = {
 module healthIdentity 'identity.bicep' = {
   params: {
     name: healthIdentityName
+    location: location
+    tags: allTags
+  }
+}
+
+// The door asks for its certificate in one container, and does nothing else.
+module doorIdentity 'identity.bicep' = {
+  params: {
+    name: doorIdentityName
     location: location
     tags: allTags
   }
@@ -465,6 +479,7 @@ module scaleSet 'scaleset.bicep' = {
       fleetIdentity.outputs.resourceId
       auditIdentity.outputs.resourceId
       healthIdentity.outputs.resourceId
+      doorIdentity.outputs.resourceId
     ]
     subnetResourceId: workerSubnetResourceId
     networkSecurityGroupResourceId: networkSecurity.outputs.resourceId
@@ -491,6 +506,9 @@ module fleet 'fleet.bicep' = if (jobsByReference) {
     submitterPrincipalIds: submitterPrincipalIds
     retentionPrincipalIds: retentionPrincipalIds
     legalHoldPrincipalIds: legalHoldPrincipalIds
+    approverPrincipalIds: approverPrincipalIds
+    doorPrincipalId: doorIdentity.outputs.principalId
+    doorResourceId: doorIdentityResourceId
     keyholderPrincipalId: identity.outputs.principalId
     keyholderResourceId: identityResourceId
     fleetPrincipalId: fleetIdentity.outputs.principalId
@@ -557,6 +575,9 @@ output auditClientId string = auditIdentity.outputs.clientId
 
 @description('Client id of the console\'s identity, for console.toml.')
 output healthClientId string = healthIdentity.outputs.clientId
+
+@description('Client id of the door\'s identity, for [listen.enrollment] with a container.')
+output doorClientId string = doorIdentity.outputs.clientId
 
 @description('Logs ingestion endpoint, for audit.toml and console.toml.')
 output ingestionEndpoint string = logs.outputs.ingestionEndpoint

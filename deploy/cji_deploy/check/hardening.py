@@ -33,7 +33,7 @@ _POOL_LEDGER_POLICY: Final = f"{_BLOBS}/containers/immutabilityPolicies"
 _POOL_LEDGER: Final = ("ledgerRetention", "floorsRetention")
 _RETENTION_LOG: Final = ("recordRetention",)
 _LIFECYCLE: Final = f"{_STORAGE}/managementPolicies"
-_EXPIRING: Final = frozenset({"jobs/", "results/", "shuffle/"})
+_EXPIRING: Final = frozenset({"jobs/", "results/", "shuffle/", "enroll/"})
 """The only blobs that a lifecycle rule may delete: what a prefix leaves open is ledger, retention log and bundles."""
 _FORMS: Final = ("baseBlob", "snapshot", "version")
 _MASTER_VAULT: Final = ("vault.bicep",)

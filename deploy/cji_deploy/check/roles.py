@@ -1,7 +1,7 @@
 """Role assignments: exactly the expected ones, each on one key, container, queue or rule; roles with their rights.
 
 A custom role is named by its symbol in the template, a built-in one by its id. What is missing, added, or scoped to
-anything but the expected resource is a deviation.
+anything but the expected resource is a deviation, and so is another condition.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import Final
 from cji_deploy.check.bicep import Resource, Template
 from cji_deploy.check.values import Expression, at
 
-__all__ = ["ASSIGNMENTS", "RIGHTS", "role_problems"]
+__all__ = ["ASSIGNMENTS", "RIGHTS", "WRITES", "role_problems"]
 
 _RELEASE_USER: Final = "08bbd89e-9f13-488c-ac41-acfcb10c90ab"
 _ENCRYPTION_USER: Final = "e147488a-f6f5-4113-8e2d-b22465e65bf6"
@@ -42,6 +42,8 @@ ASSIGNMENTS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "keyholderLedger": ("ledger", "ledgerRole"),
         "keyholderFloors": ("floors", _BLOB_READER),
         "keyholderBundles": ("bundles", _BLOB_READER),
+        "doorEnroll": ("enroll", "writerRole"),
+        "approverEnroll": ("enroll", "writerRole"),
         "disposerJobs": ("jobs", "disposerRole"),
         "disposerResults": ("results", "disposerRole"),
         "disposerRecords": ("retention", "ledgerRole"),
@@ -51,6 +53,12 @@ ASSIGNMENTS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     },
 }
 """By template and symbol: the resource of the assignment, and the role."""
+
+WRITES: Final[Mapping[str, tuple[str, str]]] = {
+    "doorEnroll": ("request", "evidence"),
+    "approverEnroll": ("challenge", "certificate"),
+}
+"""By assignment: the ends of the paths of the blobs that it may write, by a condition. Any other has none."""
 
 _BLOBS: Final = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
 _QUEUES: Final = "Microsoft.Storage/storageAccounts/queueServices/queues"
@@ -104,6 +112,16 @@ def _assignment(template: Template, resource: Resource) -> Iterator[str]:
         text = source if variable is None else (variable.text or b"").decode()
         if (role not in text) if role in _NAMES else (text != f"{role}.id"):
             yield f"{where}: the role must be {_NAMES.get(role, role)} ({role})"
+    condition = _writes(WRITES[resource.symbol]) if resource.symbol in WRITES else None
+    if at(resource.body, "properties.condition") != [condition]:
+        yield f"{where}: the condition must be {condition or 'none'}"
+
+
+def _writes(ends: Sequence[str]) -> str:
+    """The condition of an assignment that may write blobs whose paths end so, and no others; reading is not limited."""
+    paths = " OR ".join(f"@Resource[{_BLOBS}:path] StringLike '*/{end}'" for end in ends)
+    actions = " AND ".join(f"!(ActionMatches{{'{_BLOBS}/{action}'}})" for action in ("write", "add/action"))
+    return f"(({actions}) OR ({paths}))"
 
 
 def _definition(template: Template, resource: Resource) -> Iterator[str]:
