@@ -251,7 +251,7 @@ TASKS: Final = (
     Task(
         key="aggregate",
         title="Count records by month and area",
-        sentence="Makes a table of counts. Small numbers are hidden, so that nobody can be recognized in it.",
+        sentence="Makes a table of counts. Small numbers are hidden, and cannot be computed from the rest of the table.",
         operation="aggregate",
         questions=(
             Question(
