@@ -117,7 +117,7 @@ def test_x08_a_stopped_cell_costs_its_job_only(standing: Site) -> None:
 def test_x08_a_worker_without_a_processor_stays_ready(standing: Site) -> None:
     """Less than a hundredth of a core is left to all its processes: none counts as stopped, and nothing ends.
 
-    The keyholder may confirm its evidence, as after every pause of its own.
+    The keyholder may confirm its evidence, as after every pause of its own, and its anchor in the TPM may be late.
     """
     (core, *_), tasks = os.sched_getaffinity(0), list(_tasks(standing))
     cores = {task: os.sched_getaffinity(task) for task in tasks}
@@ -132,7 +132,8 @@ def test_x08_a_worker_without_a_processor_stays_ready(standing: Site) -> None:
             for task in tasks:
                 os.sched_setaffinity(task, cores[task])
                 os.setpriority(os.PRIO_PROCESS, task, 0)
-    assert set(re.findall(rb'"condition":"([^"]*)"', standing.files.audit.read_bytes()[begin:])) <= {b"evidence"}
+    unmet = set(re.findall(rb'"condition":"([^"]*)"', standing.files.audit.read_bytes()[begin:]))
+    assert unmet <= {b"evidence", b"anchor"}
     until(lambda: serving(standing))
 
 
