@@ -251,7 +251,7 @@ TASKS: Final = (
     Task(
         key="aggregate",
         title="Count records by month and area",
-        sentence="Makes a table of counts. Small numbers are hidden, and cannot be computed from the rest of the table.",
+        sentence="Makes a table of counts. Small numbers are hidden, and the rest does not give them away.",
         operation="aggregate",
         questions=(
             Question(
