@@ -22,7 +22,7 @@ def main() -> None:
     attester = Attester(
         trust=trust,
         maa_url=section.maa_url,
-        reference=msgspec.convert(section.reference_values, ReferenceValues, str_keys=True),
+        reference=msgspec.convert(section.values(), ReferenceValues, str_keys=True),
         ak_issuers=Path("/run/cji/config/ak-issuers.pem").read_bytes(),
     )
     found: dict[str, object] = {"released": False}
