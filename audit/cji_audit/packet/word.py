@@ -26,6 +26,7 @@ from cji_audit.packet.document import (
 )
 from cji_audit.packet.errors import PacketError
 from cji_audit.packet.pictures import Label, Picture
+from cji_core.printable import printable
 
 _COLOURS: Final = MappingProxyType({"good": "0B62A4", "bad": "B3470B", "open": "7A5C00", "plain": "59636E"})
 _LINE, _HEAD = "BFC6CF", "EEF2F6"
@@ -202,4 +203,4 @@ def _visible(picture: Picture) -> Picture:
 
 def _printable(text: str) -> str:
     """The text without characters that XML or a reader cannot show."""
-    return "".join(c if c.isprintable() or c == "\n" else f"⟨U+{ord(c):04X}⟩" for c in text)
+    return printable(text, keep="\n")
