@@ -1,9 +1,12 @@
-"""The head of a job spec, which every job has; a test adds what its job does."""
+"""The head of a job spec, which every job has, and a profile that calls nobody; a test adds what its job does."""
 
 import json
-from typing import Final
+from typing import Any, Final
 
-__all__ = ["KEK_ID", "head"]
+from cji_attestation.appraisal import ReferenceValues
+from cji_client.profile import ClientProfile
+
+__all__ = ["KEK_ID", "head", "profile"]
 
 KEK_ID: Final = "https://vault.example/keys/cji/0123456789abcdef0123456789abcdef"
 
@@ -24,3 +27,17 @@ def head(*, recipient: str, kek_thumbprint: str, **fields: str | int) -> str:
     }
     lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
     return "\n".join([*lines, f"recipients = ['{recipient}']", ""])
+
+
+def profile(**fields: Any) -> ClientProfile:
+    """A profile of a submitter whose worker nobody runs; `fields` add to it."""
+    return ClientProfile(
+        target="127.0.0.1:1",
+        cloud="azure-us",
+        maa_url="https://maa.example",
+        ca="ca.pem",
+        certificate="client.pem",
+        private_key="client.key",
+        reference=ReferenceValues(),
+        **fields,
+    )

@@ -5,28 +5,18 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from cji_attestation.appraisal import ReferenceValues
 from cji_client.description import Description
 from cji_client.desk.outlook import case, compared, outlook
 from cji_client.prepared import Prepared, prepare
-from cji_client.profile import ClientProfile
 from cji_client.spec import decode_spec
 from cji_core.jose import key_id, public_jwk
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_deploy.verbs.policy.cases import read_cases
-from tests.support.job_specs import KEK_ID, head
+from tests.support.job_specs import KEK_ID, head, profile
 from tests.support.rsa_keys import rsa_key
 
 CMK = rsa_key(0, 3072).public_key()
-PROFILE = ClientProfile(
-    target="127.0.0.1:1",
-    cloud="azure-us",
-    maa_url="https://maa.example",
-    ca="ca.pem",
-    certificate="client.pem",
-    private_key="client.key",
-    reference=ReferenceValues(),
-)
+PROFILE = profile()
 OPERATION = '[input]\nschema = "person/1"\n[[operations]]\nkind = "link"\n'
 
 

@@ -9,18 +9,16 @@ from typing import Any, cast
 import pytest
 
 from cji_attestation import AZURE_US
-from cji_attestation.appraisal import ReferenceValues
 from cji_client.desk import state
 from cji_client.desk.running import Run
 from cji_client.desk.state import Desk
 from cji_client.desk.tasks import TASKS
 from cji_client.errors import SpecError
 from cji_client.prepared import Prepared, prepare
-from cji_client.profile import ClientProfile
 from cji_core.format.keys import PinnedKey, new_signing_key
 from cji_core.jose import key_id, public_jwk
 from cji_core.operations.registry import plan
-from tests.support.job_specs import head
+from tests.support.job_specs import head, profile
 from tests.support.rsa_keys import rsa_key
 
 PREPARED = cast("Prepared", None)
@@ -29,18 +27,9 @@ PREPARED = cast("Prepared", None)
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    profile = ClientProfile(
-        target="127.0.0.1:1",
-        cloud="azure-us",
-        maa_url="https://maa.example",
-        ca="ca.pem",
-        certificate="client.pem",
-        private_key="client.key",
-        reference=ReferenceValues(),
-        job={"case_number": "OF-THE-PROFILE", "audience": "county"},
-    )
     (tmp_path / "scratch").mkdir()
-    made = Desk(profile, AZURE_US, tmp_path / "CJI desk", tmp_path / "scratch")
+    given = profile(job={"case_number": "OF-THE-PROFILE", "audience": "county"})
+    made = Desk(given, AZURE_US, tmp_path / "CJI desk", tmp_path / "scratch")
     yield made
     made.clear()
 
